@@ -1,0 +1,62 @@
+# caddy-mfa: `make help` lists what there is.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+GO ?= go
+FUZZTIME ?= 10s
+# Arguments for `make bench`, such as BENCH=-short.
+BENCH ?=
+# Packages that do not import Caddy: cheap enough to build for the race detector every time.
+LIGHT = ./storage/... ./internal/... ./loginui/... ./tools/...
+LINT = $(GO) tool -modfile=tools/lint/go.mod golangci-lint
+
+.PHONY: help run build test race bench fuzz lint fmt generate clean
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+run: build ## build, and start Caddyfile.example; the log says where to open it first
+	@exec bin/caddy run --config Caddyfile.example --adapter caddyfile
+
+build: ## build bin/caddy: Caddy with this module in it
+	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/caddy ./cmd/caddy
+
+test: build ## run every test; installs Chromium from Debian's packages if it is missing
+	@tools/setup
+	@$(GO) vet ./...
+	@export CADDY_MFA_BIN="$(CURDIR)/bin/caddy"; \
+	light=$$($(GO) list $(LIGHT)); \
+	rest=$$($(GO) list ./... | grep -vxF "$$light" | grep -v '/e2e$$'); \
+	{ status=0; \
+	$(GO) test -json -race $$light || status=1; \
+	$(GO) test -json $$rest || status=1; \
+	$(GO) test -json -count=1 -timeout 12m ./e2e/ || status=1; \
+	exit $$status; } | $(GO) run ./tools/testsum
+
+race: build ## run the tests with the race detector, the ones that import Caddy too (slow)
+	@CADDY_MFA_BIN="$(CURDIR)/bin/caddy" $(GO) test -race $$($(GO) list ./... | grep -v '/e2e$$')
+
+bench: build ## measure against plain Caddy and print a table; needs wrk; BENCH=-short for a quick look
+	@$(GO) run ./bench -bin bin/caddy $(BENCH)
+
+fuzz: ## run every fuzz target for FUZZTIME (10s)
+	@grep -rEo --include='*_test.go' '^func Fuzz\w+' . | sort | while IFS=: read -r file fn; do \
+		name="$${fn#func }"; echo "== $$name ($$(dirname "$$file"))"; \
+		$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")"; \
+	done
+
+lint: ## run golangci-lint with .golangci.yml
+	@$(LINT) run ./...
+
+fmt: build ## format Go and Caddy files
+	@$(LINT) fmt ./...
+	@bin/caddy fmt --overwrite Caddyfile.example
+
+generate: ## run go generate
+	@$(GO) generate ./...
+
+clean: ## remove what was built
+	@rm -rf bin e2e/out bench/out
