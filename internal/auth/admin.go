@@ -1,0 +1,359 @@
+package auth
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddy-mfa/caddy-mfa/storage"
+)
+
+// ErrUnknownUser means that no user has the name.
+var ErrUnknownUser = errors.New("auth: no such user")
+
+// NewUser is what AddUser needs. With no Password it issues an invitation.
+type NewUser struct {
+	Name, DisplayName, Email string
+	Groups                   []string
+	Password                 string
+}
+
+// Account is what people and admins see of a user.
+type Account struct {
+	User         User
+	Credentials  []Credential // without secrets; the password and the recovery codes are among them
+	RecoveryLeft int          // unused recovery codes
+	Sessions     int          // live ones
+}
+
+// AddUser makes a user, who may set up a second method during the next 72 hours. Without a password it returns the token of an
+// invitation. An *Invalid says what was wrong; nothing was changed then.
+func (r *Realm) AddUser(ctx context.Context, n NewUser) (u User, token string, expires time.Time, err error) {
+	fail := func(err error) (User, string, time.Time, error) { return User{}, "", time.Time{}, err }
+	name, err := FoldName(n.Name)
+	if err != nil {
+		return fail(err)
+	}
+	display, err := cleanDisplayName(n.DisplayName)
+	if err != nil {
+		return fail(err)
+	}
+	groups, err := mergeGroups(nil, n.Groups, nil)
+	if err != nil {
+		return fail(err)
+	}
+	if n.Email != "" {
+		if _, err := FoldEmail(n.Email); err != nil {
+			return fail(err)
+		}
+	}
+	var cred Credential
+	if n.Password != "" {
+		if cred, err = r.hashPassword(ctx, n.Password, r.name, name, display, n.Email); err != nil {
+			return fail(err)
+		}
+	} else {
+		token, expires = newTravelToken(), r.now().Add(inviteLife)
+	}
+	handle := newHandle()
+	err = r.store.Update(ctx, func(tx storage.Tx) error {
+		u = User{Name: name, DisplayName: display, Email: strings.TrimSpace(n.Email), Groups: groups}
+		if err := r.createUser(tx, &u, handle); err != nil {
+			return err
+		}
+		if token != "" {
+			if err := r.issue(tx, &u, PurposeInvite, token, expires); err != nil {
+				return err
+			}
+		} else if _, err := r.addCred(tx, &u, nil, cred); err != nil {
+			return err
+		}
+		if err := putUser(tx, &u); err != nil {
+			return err
+		}
+		return r.audit(tx, Event{Name: EventUserAdded, UserID: u.ID})
+	})
+	if err != nil {
+		return fail(err)
+	}
+	r.log.Info("user added", "user", u.Name)
+	return u, token, expires, nil
+}
+
+// Users returns all users, by name.
+func (r *Realm) Users(ctx context.Context) (users []User, err error) {
+	err = r.store.View(ctx, func(tx storage.Tx) error {
+		users = nil
+		for e, err := range tx.Scan("user/", "") {
+			if err != nil {
+				return err
+			}
+			var u User
+			if err := json.Unmarshal(e.Value, &u); err != nil {
+				return fmt.Errorf("decoding record %q: %w", e.Key, err)
+			}
+			users = append(users, u)
+		}
+		return nil
+	})
+	slices.SortFunc(users, func(a, b User) int { return strings.Compare(a.Name, b.Name) })
+	return users, err
+}
+
+// User returns what there is about the user with the given name.
+func (r *Realm) User(ctx context.Context, name string) (a Account, err error) {
+	err = r.store.View(ctx, func(tx storage.Tx) error {
+		u, err := byName(tx, name)
+		if err != nil {
+			return err
+		}
+		a, err = r.account(tx, u)
+		return err
+	})
+	return a, err
+}
+
+// Account returns what there is about the user with the given id.
+func (r *Realm) Account(ctx context.Context, userID string) (a Account, err error) {
+	err = r.store.View(ctx, func(tx storage.Tx) error {
+		u, err := getUser(tx, userID)
+		if err != nil {
+			return err
+		}
+		if u == nil {
+			return ErrUnknownUser
+		}
+		a, err = r.account(tx, u)
+		return err
+	})
+	return a, err
+}
+
+func (r *Realm) account(tx storage.Tx, u *User) (Account, error) {
+	creds, err := r.getCreds(tx, u.ID)
+	if err != nil {
+		return Account{}, err
+	}
+	a := Account{User: *u}
+	for _, c := range creds {
+		if set := r.codes(); set != nil && c.Method == MethodRecovery {
+			a.RecoveryLeft += set.Left(c.Credential)
+		}
+		c.Secret = nil
+		a.Credentials = append(a.Credentials, c.Credential)
+	}
+	sessions, err := r.liveSessions(tx, u)
+	a.Sessions = len(sessions)
+	return a, err
+}
+
+// byName returns ErrUnknownUser where findUser returns nil.
+func byName(tx storage.Tx, name string) (*User, error) {
+	u, err := findUser(tx, name)
+	if err == nil && u == nil {
+		err = ErrUnknownUser
+	}
+	return u, err
+}
+
+// change applies fn to a user in one transaction; the next request of each of the user's sessions sees it.
+func (r *Realm) change(ctx context.Context, name, event string, fn func(storage.Tx, *User) error) (u *User, err error) {
+	var id string
+	err = r.store.Update(ctx, func(tx storage.Tx) error {
+		if u, err = byName(tx, name); err != nil {
+			return err
+		}
+		id = u.ID
+		if err := fn(tx, u); err != nil {
+			return err
+		}
+		return r.audit(tx, Event{Name: event, UserID: u.ID})
+	})
+	if id != "" {
+		r.cache.invalidateUser(id)
+	}
+	if err == nil {
+		r.log.Info("user changed", "event", event, "user", u.Name)
+	}
+	return u, err
+}
+
+// SetDisabled shuts a user out, or lets one in again. Disabling ends all sessions, flows and tokens, for good.
+func (r *Realm) SetDisabled(ctx context.Context, name string, disabled bool) error {
+	event := EventUserEnabled
+	if disabled {
+		event = EventUserDisabled
+	}
+	_, err := r.change(ctx, name, event, func(tx storage.Tx, u *User) error {
+		u.Disabled = disabled
+		if disabled {
+			if err := r.endAll(tx, u); err != nil {
+				return err
+			}
+		}
+		return putUser(tx, u)
+	})
+	return err
+}
+
+// DeleteUser removes a user and everything that belongs to them, but the audit trail.
+func (r *Realm) DeleteUser(ctx context.Context, name string) error {
+	_, err := r.change(ctx, name, EventUserDeleted, func(tx storage.Tx, u *User) error {
+		if err := r.endAll(tx, u); err != nil {
+			return err
+		}
+		keys := []string{keyUser(u.ID), keyUserName(u.Name)}
+		if u.EmailConfirmed {
+			if folded, err := FoldEmail(u.Email); err == nil {
+				keys = append(keys, keyUserEmail(folded))
+			}
+		}
+		for _, k := range keys {
+			if err := tx.Delete(k); err != nil {
+				return err
+			}
+		}
+		for _, prefix := range []string{keyCreds(u.ID), keyBrowsers(u.ID), "throttle/" + u.ID + "/"} {
+			if err := deletePrefix(tx, prefix, 1000); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return err
+}
+
+// Invite issues a new invitation; an older one dies. The person may set up a second method for 72 hours, if they have none.
+func (r *Realm) Invite(ctx context.Context, name string) (token string, expires time.Time, err error) {
+	token = newTravelToken()
+	expires = r.now().Add(inviteLife)
+	_, err = r.change(ctx, name, EventInvited, func(tx storage.Tx, u *User) error {
+		if u.Disabled {
+			return &Invalid{"name", "The user " + u.Name + " is disabled. Enable them first."}
+		}
+		u.EnrollUntil = r.now().Add(enrollWindow)
+		if err := r.issue(tx, u, PurposeInvite, token, expires); err != nil {
+			return err
+		}
+		return putUser(tx, u)
+	})
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	return token, expires, nil
+}
+
+// ResetMFA removes every second method, recovery codes and known browsers too, ends all sessions and opens a new enrolment window.
+func (r *Realm) ResetMFA(ctx context.Context, name string) error {
+	_, err := r.change(ctx, name, EventReset, func(tx storage.Tx, u *User) error {
+		creds, err := r.getCreds(tx, u.ID)
+		if err != nil {
+			return err
+		}
+		if _, err := r.removeCreds(tx, u, creds, func(c held) bool { return c.Method != MethodPassword }); err != nil {
+			return err
+		}
+		if err := r.endAll(tx, u); err != nil {
+			return err
+		}
+		for _, prefix := range []string{keyBrowsers(u.ID), "throttle/" + u.ID + "/"} {
+			if err := deletePrefix(tx, prefix, 1000); err != nil {
+				return err
+			}
+		}
+		u.EnrollUntil = r.now().Add(enrollWindow)
+		return putUser(tx, u)
+	})
+	return err
+}
+
+// ChangeGroups adds and removes groups.
+func (r *Realm) ChangeGroups(ctx context.Context, name string, add, remove []string) (User, error) {
+	u, err := r.change(ctx, name, EventGroups, func(tx storage.Tx, u *User) (err error) {
+		if u.Groups, err = mergeGroups(u.Groups, add, remove); err != nil {
+			return err
+		}
+		return putUser(tx, u)
+	})
+	if err != nil {
+		return User{}, err
+	}
+	return *u, nil
+}
+
+// Sessions returns a user's live sessions, the newest first.
+func (r *Realm) Sessions(ctx context.Context, name string) (out []Session, err error) {
+	err = r.store.View(ctx, func(tx storage.Tx) error {
+		u, err := byName(tx, name)
+		if err != nil {
+			return err
+		}
+		out, err = r.liveSessions(tx, u)
+		return err
+	})
+	slices.SortFunc(out, func(a, b Session) int { return b.Created.Compare(a.Created) })
+	return out, err
+}
+
+func (r *Realm) liveSessions(tx storage.Tx, u *User) (out []Session, err error) {
+	for e, err := range tx.Scan(keyUserSessions(u.ID), "") {
+		if err != nil {
+			return nil, err
+		}
+		var s Session
+		err = getJSON(tx, keySession(string(e.Value)), &s)
+		if errors.Is(err, storage.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if cached, _ := r.cache.get(s.Token); cached != nil {
+			s = *cached.session.Load() // seen later than was noted
+		}
+		if live(r.now(), u, &s) {
+			out = append(out, s)
+		}
+	}
+	return out, nil
+}
+
+// RevokeSessions ends one session of a user by its ID, or with id "" all of them together with flows and invitations in progress.
+// It returns how many ended. An unknown id is an *Invalid.
+func (r *Realm) RevokeSessions(ctx context.Context, name, id string) (n int, err error) {
+	var ended *Session
+	_, err = r.change(ctx, name, EventSessionsEnded, func(tx storage.Tx, u *User) error {
+		if id == "" {
+			all, err := r.liveSessions(tx, u)
+			if err != nil {
+				return err
+			}
+			n = len(all)
+			if err := r.endAll(tx, u); err != nil {
+				return err
+			}
+			return putUser(tx, u)
+		}
+		e, err := tx.Get(keyUserSessions(u.ID) + id)
+		if errors.Is(err, storage.ErrNotFound) {
+			return &Invalid{"id", "There is no such session."}
+		}
+		if err != nil {
+			return err
+		}
+		n = 1
+		ended, err = deleteSession(tx, string(e.Value))
+		return err
+	})
+	if ended != nil {
+		r.cache.invalidateSession(ended.Token)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return n, nil
+}

@@ -1,0 +1,79 @@
+package auth
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/caddy-mfa/caddy-mfa/storage"
+	"github.com/oklog/ulid/v2"
+)
+
+// auditLife is how long events are kept.
+const auditLife = 90 * 24 * time.Hour
+
+// Names of the events.
+const (
+	EventSignIn        = "sign_in"
+	EventSignInFailed  = "sign_in_failed" // Count of a minute, of everybody whose name was not proven
+	EventSignOut       = "sign_out"
+	EventWrongAnswer   = "wrong_answer" // after the first proof
+	EventUserAdded     = "user_added"
+	EventUserDisabled  = "user_disabled"
+	EventUserEnabled   = "user_enabled"
+	EventUserDeleted   = "user_deleted"
+	EventGroups        = "groups_changed"
+	EventInvited       = "invited"
+	EventInviteUsed    = "invitation_accepted"
+	EventEnrolled      = "method_added"
+	EventRecoveryNew   = "recovery_codes_made"
+	EventRecoveryUsed  = "recovery_code_used"
+	EventReset         = "mfa_reset"
+	EventSessionsEnded = "sessions_revoked"
+)
+
+// Event is one line of the audit trail. It never holds a secret.
+type Event struct {
+	Name    string    `json:"event"`
+	Time    time.Time `json:"time"`
+	UserID  string    `json:"user,omitempty"`
+	Session string    `json:"session,omitempty"`
+	Addr    string    `json:"addr,omitempty"`
+	Method  string    `json:"method,omitempty"`
+	Methods []string  `json:"methods,omitempty"`
+	Count   int       `json:"count,omitempty"`
+}
+
+// audit writes an event in the transaction of what it tells, so that neither is without the other.
+func (s *State) audit(tx storage.Tx, e Event) error {
+	e.Time = s.now()
+	return putJSON(tx, "audit/"+ulid.Make().String(), e, e.Time.Add(auditLife))
+}
+
+// failures counts wrong answers of visitors whose name is not proven. They become one line a minute: whoever guesses must not
+// fill the log or the disk.
+type failures struct {
+	sync.Mutex
+	count int
+}
+
+func (s *State) failed() {
+	s.failures.Lock()
+	defer s.failures.Unlock()
+	s.failures.count++
+}
+
+func (s *State) reportFailures(ctx context.Context) {
+	s.failures.Lock()
+	n := s.failures.count
+	s.failures.count = 0
+	s.failures.Unlock()
+	if n == 0 {
+		return
+	}
+	s.log.Warn("sign-ins failed during the last minute", "count", n)
+	err := s.store.Update(ctx, func(tx storage.Tx) error { return s.audit(tx, Event{Name: EventSignInFailed, Count: n}) })
+	if err != nil {
+		s.log.Error("writing the audit trail failed", "error", err)
+	}
+}

@@ -1,0 +1,129 @@
+package auth
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+)
+
+// cacheSize bounds the sessions and the cookies that are kept in memory. A session that fell out is read from the store again.
+const cacheSize = 1 << 16
+
+// entry is a cached session. The session is replaced, never changed, so that a reader may keep what it got.
+type entry struct {
+	session atomic.Pointer[Session]
+	user    *User
+}
+
+// cache keeps sessions by the hash of their token, and the hashes by the exact cookie that named them: a cookie that was verified
+// once need not be verified again. A cookie's entry outlives neither its signing key (forgetCookies) nor its session, whose end
+// comes before the cookie's own.
+type cache struct {
+	mu       sync.Mutex
+	gen      uint64 // counts invalidations
+	sessions *simplelru.LRU[string, *entry]
+	byUser   map[string]map[string]struct{}
+	seen     map[string]*Session // what is to be noted in the store, by token hash
+
+	cookieMu sync.Mutex
+	cookies  *simplelru.LRU[string, string]
+}
+
+func newCache() *cache {
+	c := &cache{byUser: map[string]map[string]struct{}{}, seen: map[string]*Session{}}
+	c.sessions, _ = simplelru.NewLRU(cacheSize, c.evicted) // fails for a size of 0 only
+	c.cookies, _ = simplelru.NewLRU[string, string](cacheSize, nil)
+	return c
+}
+
+func (c *cache) evicted(hash string, e *entry) {
+	user := e.user.ID
+	delete(c.byUser[user], hash)
+	if len(c.byUser[user]) == 0 {
+		delete(c.byUser, user)
+	}
+}
+
+func (c *cache) cookie(value string) (hash string, ok bool) {
+	c.cookieMu.Lock()
+	defer c.cookieMu.Unlock()
+	return c.cookies.Get(value)
+}
+
+func (c *cache) addCookie(value, hash string) {
+	c.cookieMu.Lock()
+	defer c.cookieMu.Unlock()
+	c.cookies.Add(value, hash)
+}
+
+func (c *cache) forgetCookies() {
+	c.cookieMu.Lock()
+	defer c.cookieMu.Unlock()
+	c.cookies.Purge()
+}
+
+// get returns the cached session, or else the generation to pass to add after reading the store.
+func (c *cache) get(hash string) (e *entry, gen uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e, _ = c.sessions.Get(hash)
+	return e, c.gen
+}
+
+// add drops the entry if anything was invalidated since gen: what was read may be older than that.
+func (c *cache) add(gen uint64, hash string, e *entry) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.gen != gen {
+		return
+	}
+	if s, ok := c.seen[hash]; ok && s.Seen.After(e.session.Load().Seen) {
+		e.session.Store(s) // seen since it was last noted in the store
+	}
+	c.sessions.Add(hash, e)
+	if c.byUser[e.user.ID] == nil {
+		c.byUser[e.user.ID] = map[string]struct{}{}
+	}
+	c.byUser[e.user.ID][hash] = struct{}{}
+}
+
+// invalidateUser makes the next request of each of the user's sessions read the store.
+func (c *cache) invalidateUser(user string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.gen++
+	for hash := range c.byUser[user] {
+		c.sessions.Remove(hash)
+	}
+}
+
+// invalidateSession makes the session's next request read the store.
+func (c *cache) invalidateSession(hash string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.gen++
+	c.sessions.Remove(hash)
+	delete(c.seen, hash)
+}
+
+// note replaces a session by one that was seen later, and remembers to write that.
+func (c *cache) note(hash string, e *entry, old, next *Session) {
+	if !e.session.CompareAndSwap(old, next) {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if cur, ok := c.sessions.Peek(hash); ok && cur == e {
+		c.seen[hash] = next
+	}
+}
+
+// takeSeen returns what is to be written, and forgets it.
+func (c *cache) takeSeen() map[string]*Session {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	seen := c.seen
+	c.seen = map[string]*Session{}
+	return seen
+}

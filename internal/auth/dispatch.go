@@ -1,0 +1,172 @@
+package auth
+
+import (
+	"slices"
+	"time"
+
+	"github.com/caddy-mfa/caddy-mfa/storage"
+	"github.com/mileusna/useragent"
+)
+
+// next is the dispatcher: it alone says what a flow asks, from the stored flow, the user and the credentials. Steps never route to
+// one another.
+func (r *Realm) next(now time.Time, f *flow, u *User, creds []held) (p Progress) {
+	p = Progress{Purpose: f.Purpose, Outcome: Outcome{To: f.To, RecoveryLeft: -1}}
+	if f.Left != nil {
+		p.RecoveryLeft = *f.Left
+	}
+	if u != nil {
+		p.User = *u
+	}
+	switch {
+	case len(f.Proofs) == 0 && f.Purpose != PurposeSignIn:
+		p.Step = StepPassword
+	case len(f.Proofs) == 0:
+		p.Step = StepStart
+	case !Kinds(f.Proofs).MultiFactor():
+		ways := r.ways(f, creds)
+		switch {
+		case len(ways) > 0:
+			p.Step, p.Method, p.Others = StepVerify, ways[0], ways[1:]
+		case r.mayEnroll(now, u):
+			p.Step, p.Enrollable = StepEnroll, r.enrollable()
+			if ch := f.secrets.Challenge; ch != nil {
+				p.Method, p.Challenge = ch.Method, &Challenge{Method: ch.Method, Public: ch.Public, Expires: ch.Expires}
+			}
+		default:
+			p.Step = StepAskAdmin
+		}
+	case r.codes() != nil && u.HasSecond() && !slices.Contains(u.Enrolled, MethodRecovery):
+		p.Step, p.RecoveryList = StepRecovery, f.secrets.Codes
+	default:
+		p.Step = StepDone
+	}
+	return p
+}
+
+// ways are the methods that would add a second kind to the flow's proofs, in order of preference.
+func (r *Realm) ways(f *flow, creds []held) []string {
+	var out []string
+	for _, m := range r.methods {
+		name := m.Name()
+		if name == MethodPassword || slices.ContainsFunc(f.Proofs, func(p Proof) bool { return p.Method == name }) {
+			continue
+		}
+		have := usable(creds, name)
+		if set, ok := m.(CodeSet); ok {
+			have = slices.DeleteFunc(have, func(c Credential) bool { return set.Left(c) == 0 })
+		}
+		if len(have) > 0 {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// mayEnroll says whether a password alone is authority enough to set up a second method: only where none is enrolled, counting
+// disabled ones and those of methods switched off, and only for the time that an admin granted.
+func (r *Realm) mayEnroll(now time.Time, u *User) bool {
+	return !u.HasSecond() && now.Before(u.EnrollUntil) && len(r.enrollable()) > 0
+}
+
+func (r *Realm) enrollable() []string {
+	var out []string
+	for _, m := range r.methods {
+		if _, ok := m.(Enroller); ok {
+			out = append(out, m.Name())
+		}
+	}
+	return out
+}
+
+// advance stores what a step changed and says what comes next. When nothing is left to ask it opens the session and deletes the
+// flow. It runs inside the transaction of that step: what was consumed and what it opened are one write (S89).
+func (r *Realm) advance(tx storage.Tx, v Visit, f *flow, u *User, creds []held) (Outcome, error) {
+	now := r.now()
+	out := r.next(now, f, u, creds).Outcome
+	if out.Step != StepDone {
+		if err := r.rotate(tx, f); err != nil {
+			return Outcome{}, err
+		}
+		c, err := r.flowCookie(f)
+		out.Cookies = []Cookie{c}
+		return out, err
+	}
+	if err := tx.Delete(keyFlow(f.token)); err != nil {
+		return Outcome{}, err
+	}
+	cookies, err := r.openSession(tx, now, v, f, u)
+	if err != nil {
+		return Outcome{}, err
+	}
+	out.Cookies = append(cookies, Cookie{Name: CookieFlow})
+	return out, nil
+}
+
+// openSession writes the session that a finished flow has earned, ends the one that the browser had before, and makes the browser
+// known.
+func (r *Realm) openSession(tx storage.Tx, now time.Time, v Visit, f *flow, u *User) ([]Cookie, error) {
+	if old := r.openCookie(CookieSession, v.Session); old != "" {
+		if _, err := deleteSession(tx, hashToken(old)); err != nil {
+			return nil, err
+		}
+	}
+	ua := useragent.Parse(v.UserAgent)
+	token := newToken()
+	s := Session{
+		ID: newID(), Token: hashToken(token), UserID: u.ID, Epoch: u.Epoch, Host: f.Host, Proofs: f.Proofs,
+		Created: now, Seen: now, End: now.Add(r.lifetime), IdleEnd: earlier(now.Add(r.idle), now.Add(r.lifetime)),
+		Addr: v.Addr.String(), Browser: ua.Name, OS: ua.OS,
+	}
+	if err := putJSON(tx, keySession(s.Token), s, s.End); err != nil {
+		return nil, err
+	}
+	if err := tx.Put(keyUserSessions(u.ID)+s.ID, []byte(s.Token), s.End); err != nil {
+		return nil, err
+	}
+	browser := r.openCookie(CookieBrowser, v.Browser)
+	if browser == "" {
+		browser = newToken()
+	} else if known, err := exists(tx, keyBrowser(u.ID, browser)); err != nil {
+		return nil, err
+	} else if known {
+		if err := reopen(tx, u.ID); err != nil {
+			return nil, err
+		}
+	}
+	if err := tx.Put(keyBrowser(u.ID, browser), nil, now.Add(browserLife)); err != nil {
+		return nil, err
+	}
+	if err := r.audit(tx, Event{Name: EventSignIn, UserID: u.ID, Session: s.ID, Addr: s.Addr, Methods: methodsOf(f.Proofs)}); err != nil {
+		return nil, err
+	}
+	sessionCookie, err := r.sealCookie(CookieSession, token)
+	if err != nil {
+		return nil, err
+	}
+	browserCookie, err := r.sealCookie(CookieBrowser, browser)
+	if err != nil {
+		return nil, err
+	}
+	return []Cookie{
+		{Name: CookieSession, Value: sessionCookie, MaxAge: r.lifetime},
+		{Name: CookieBrowser, Value: browserCookie, MaxAge: browserLife},
+	}, nil
+}
+
+// ended drops from the cache the session that a new one replaced. Call it after the commit.
+func (r *Realm) ended(v Visit, out Outcome) {
+	if old := r.openCookie(CookieSession, v.Session); old != "" && out.Step == StepDone {
+		r.cache.invalidateSession(hashToken(old))
+	}
+}
+
+func methodsOf(proofs []Proof) []string {
+	var out []string
+	for _, p := range proofs {
+		if !slices.Contains(out, p.Method) {
+			out = append(out, p.Method)
+		}
+	}
+	return out
+}

@@ -1,0 +1,36 @@
+// Package auth decides: who somebody is, what they have proven, and what that is enough for.
+//
+// A sign-in is a flow: a record named by a cookie, that collects proofs. Its steps never route to one another. Each stores what
+// it changed and returns to one dispatcher (Realm.next), which reads the flow, the user and the credentials and says what is
+// asked now:
+//
+//	name and password → further method → set up a second method → save the recovery codes → session
+//
+// A flow is never a session: the gate knows only sessions, and a session exists only from the moment in which the last step was
+// committed, with proofs of two kinds. An invitation and the first set-up are flows too; they begin with a token instead of a
+// password.
+//
+// # Where to look
+//
+//	method.go     what a way to prove something must do; the ways themselves are in internal/method
+//	portal.go     what the pages get: Visit in, Outcome and Progress out
+//	prove.go      the commit rule, through which every answer goes
+//	dispatch.go   what a flow asks next, and how it becomes a session
+//	flow.go       the record of a flow, and its cookie
+//	enroll.go     setting up a method; recovery.go: the codes for when it is lost
+//	invite.go     accepting a ticket (ticket.go): an invitation, the first set-up
+//	session.go    the path of every request: cookie → cache → session; cache.go is the cache
+//	decide.go     what a rule makes of a session; pure
+//	throttle.go   wrong answers by account, address.go by client address, slots.go work at once
+//	admin.go      what the commands do; change.go what several of them share
+//	state.go      what outlives a reload; keys.go signing keys; seal.go encryption at rest; records.go the keys of the store
+//	audit.go      what is kept of what happened
+//
+// # The commit rule
+//
+// Slow work (argon2id, signatures) happens before a transaction, never inside. First one transaction counts the try and takes the
+// challenge. Then the answer is verified. Then one transaction reads everything again: the user's rev and epoch and the
+// credential must be what the answer was verified against, else all is read and verified again, at most three times. The same
+// transaction stores the credential as it must now be (a burned code, a step, a counter), gives the flow its proof and a new
+// token, or writes the session and deletes the flow. So a code counts once, on every node, under any race and any crash.
+package auth

@@ -1,0 +1,213 @@
+package auth
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/caddy-mfa/caddy-mfa/storage"
+	"golang.org/x/text/unicode/norm"
+)
+
+// Progress says what the visitor's flow asks now. It writes nothing.
+func (r *Realm) Progress(ctx context.Context, v Visit) (p Progress, err error) {
+	err = r.store.View(ctx, func(tx storage.Tx) error {
+		f, u, creds, err := r.getFlow(tx, v)
+		if err != nil {
+			return err
+		}
+		p = r.next(r.now(), f, u, creds)
+		return nil
+	})
+	return p, err
+}
+
+// enrolling reads the flow and checks that it may set up the method now.
+func (r *Realm) enrolling(tx storage.Tx, v Visit, method string) (*flow, *User, []held, error) {
+	f, u, creds, err := r.getFlow(tx, v)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if p := r.next(r.now(), f, u, creds); p.Step != StepEnroll || !slices.Contains(p.Enrollable, method) {
+		return nil, nil, nil, ErrStep
+	}
+	return f, u, creds, nil
+}
+
+// BeginEnroll prepares the set-up of a method in the flow in progress, in place of any that was begun before.
+func (r *Realm) BeginEnroll(ctx context.Context, v Visit, method string) (Outcome, error) {
+	m, ok := r.method(method).(Enroller)
+	if !ok {
+		return Outcome{}, ErrStep
+	}
+	release, err := r.slotsFor(m).take(ctx)
+	if err != nil {
+		return Outcome{}, err
+	}
+	defer release()
+	var u *User
+	var creds []held
+	err = r.store.View(ctx, func(tx storage.Tx) error {
+		_, u, creds, err = r.enrolling(tx, v, method)
+		return err
+	})
+	if err != nil {
+		return Outcome{}, err
+	}
+	ch, err := m.BeginEnroll(r.now(), *u, usable(creds, method))
+	if err != nil {
+		return Outcome{}, fmt.Errorf("preparing the set-up of %s: %w", method, err)
+	}
+	ch.Method = method
+	var out Outcome
+	err = r.store.Update(ctx, func(tx storage.Tx) error {
+		f, u, creds, err := r.enrolling(tx, v, method)
+		if err != nil {
+			return err
+		}
+		f.secrets.Challenge = &ch
+		out = r.next(r.now(), f, u, creds).Outcome
+		return r.putFlow(tx, f)
+	})
+	return out, err
+}
+
+// FinishEnroll takes the answer that shows that the person holds the new credential. The credential counts as the second kind of
+// this very flow; it is a proof for no rule (see Proof.Enrolled).
+func (r *Realm) FinishEnroll(ctx context.Context, v Visit, method, label string, answer []byte) (Outcome, error) {
+	m, ok := r.method(method).(Enroller)
+	if !ok {
+		return Outcome{}, ErrStep
+	}
+	label, err := cleanLabel(label)
+	if err != nil {
+		return Outcome{}, err
+	}
+	release, err := r.slotsFor(m).take(ctx)
+	if err != nil {
+		return Outcome{}, err
+	}
+	defer release()
+	refund, err := r.addresses.take(r.now(), v.Addr)
+	if err != nil {
+		return Outcome{}, err
+	}
+	u, rev, ch, err := r.takeEnrolment(ctx, v, method)
+	if err != nil {
+		refund()
+		return Outcome{}, err
+	}
+	cred, err := m.FinishEnroll(r.now(), *u, *ch, answer)
+	if err != nil {
+		if !errors.Is(err, ErrRejected) {
+			refund()
+		}
+		return Outcome{}, err
+	}
+	refund()
+	cred.ID, cred.Method, cred.Created = newID(), method, r.now()
+	if label != "" {
+		cred.Label = label
+	}
+	var codes []string
+	if set := r.codes(); set != nil {
+		if codes, err = set.Generate(); err != nil {
+			return Outcome{}, fmt.Errorf("making recovery codes: %w", err)
+		}
+	}
+	var out Outcome
+	err = r.store.Update(ctx, func(tx storage.Tx) error {
+		f, u, creds, err := r.enrolling(tx, v, method)
+		if err != nil {
+			return err
+		}
+		held := f.secrets.Challenge
+		if u.Rev != rev || ch.Reusable && (held == nil || !bytes.Equal(held.Private, ch.Private)) {
+			return ErrStep // another request was quicker
+		}
+		if creds, err = r.addCred(tx, u, creds, cred); err != nil {
+			return err
+		}
+		f.Proofs = append(f.Proofs, Proof{Method: method, Kinds: Possession, Credential: cred.ID, At: r.now(), Enrolled: true})
+		f.secrets = flowSecrets{Codes: codes}
+		if err := r.audit(tx, Event{Name: EventEnrolled, UserID: u.ID, Method: method, Addr: v.Addr.String()}); err != nil {
+			return err
+		}
+		out, err = r.advance(tx, v, f, u, creds)
+		return err
+	})
+	if err == nil {
+		r.cache.invalidateUser(u.ID)
+		r.ended(v, out)
+		r.log.Info("method added", "user", u.Name, "method", method, "client", v.Addr)
+	}
+	return out, err
+}
+
+// takeEnrolment returns the begun set-up. One that is not Reusable is spent by taking it.
+func (r *Realm) takeEnrolment(ctx context.Context, v Visit, method string) (u *User, rev uint64, ch *Challenge, err error) {
+	err = r.store.Update(ctx, func(tx storage.Tx) error {
+		var f *flow
+		if f, u, _, err = r.enrolling(tx, v, method); err != nil {
+			return err
+		}
+		rev, ch = u.Rev, f.secrets.Challenge
+		if ch == nil || ch.Method != method || !ch.Expires.IsZero() && !r.now().Before(ch.Expires) {
+			return ErrStep
+		}
+		if ch.Reusable {
+			return nil
+		}
+		f.secrets.Challenge = nil
+		return r.putFlow(tx, f)
+	})
+	return u, rev, ch, err
+}
+
+// addCred stores a new credential and what the user's record says of it.
+func (r *Realm) addCred(tx storage.Tx, u *User, creds []held, c Credential) ([]held, error) {
+	if err := r.putCred(tx, u.ID, c); err != nil {
+		return nil, err
+	}
+	creds = append(creds, held{Credential: c})
+	u.Rev++
+	u.Enrolled = enrolled(creds)
+	// Set up again: what was counted against the old one is over.
+	if err := tx.Delete(subject{id: u.ID, pool: strangers}.key(c.Method)); err != nil {
+		return nil, err
+	}
+	return creds, putUser(tx, u)
+}
+
+// removeCreds deletes the credentials that gone picks. The caller stores the user.
+func (r *Realm) removeCreds(tx storage.Tx, u *User, creds []held, gone func(held) bool) ([]held, error) {
+	var rest []held
+	for _, c := range creds {
+		if !gone(c) {
+			rest = append(rest, c)
+			continue
+		}
+		if err := tx.Delete(keyCred(u.ID, c.ID)); err != nil {
+			return nil, err
+		}
+	}
+	u.Rev++
+	u.Enrolled = enrolled(rest)
+	return rest, nil
+}
+
+func cleanLabel(label string) (string, error) {
+	label = norm.NFC.String(strings.TrimSpace(label))
+	if len(label) > 64 || !utf8.ValidString(label) || strings.ContainsFunc(label, unprintable) {
+		return "", &Invalid{"label", "A name is one line of at most 64 bytes."}
+	}
+	return label, nil
+}
+
+// enrollWindow is how long a password alone may set up a first second method, once an admin has granted it.
+const enrollWindow = 72 * time.Hour

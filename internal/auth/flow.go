@@ -1,0 +1,131 @@
+package auth
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/caddy-mfa/caddy-mfa/storage"
+)
+
+// flow is a sign-in, invitation or set-up in progress: half signed in, never a session. Its token rotates at every proof.
+type flow struct {
+	Purpose Purpose   `json:"purpose"`
+	UserID  string    `json:"user,omitempty"`
+	Epoch   uint64    `json:"epoch,omitempty"` // the user's, as seen; another one voids the flow
+	Host    string    `json:"host"`
+	To      string    `json:"to,omitempty"`
+	Ticket  string    `json:"ticket,omitempty"` // key of the travelling token that an invitation or set-up uses up
+	Proofs  []Proof   `json:"proofs,omitempty"`
+	Left    *int      `json:"left,omitempty"` // recovery codes left, after one was used in this flow
+	End     time.Time `json:"end"`
+	Sealed  []byte    `json:"secret,omitempty"`
+
+	secrets flowSecrets
+	token   string
+}
+
+// flowSecrets is the part of a flow that is sealed at rest.
+type flowSecrets struct {
+	Challenge *Challenge `json:"challenge,omitempty"`
+	Codes     []string   `json:"codes,omitempty"` // recovery codes that were shown and not yet confirmed
+}
+
+// newFlow begins a flow with a token of its own.
+func (r *Realm) newFlow(v Visit, purpose Purpose, to string) *flow {
+	return &flow{Purpose: purpose, Host: v.Host, To: to, token: newToken()}
+}
+
+// getFlow returns the flow that the visitor's cookie names, with its user (nil before there is one) and the user's credentials.
+// It returns ErrNoFlow if there is none, or if the user changed in a way that voids it.
+func (r *Realm) getFlow(tx storage.Tx, v Visit) (*flow, *User, []held, error) {
+	token := r.openCookie(CookieFlow, v.Flow)
+	if token == "" {
+		return nil, nil, nil, ErrNoFlow
+	}
+	f := &flow{token: token}
+	key := keyFlow(token)
+	switch err := getJSON(tx, key, f); {
+	case errors.Is(err, storage.ErrNotFound):
+		return nil, nil, nil, ErrNoFlow
+	case err != nil:
+		return nil, nil, nil, err
+	case f.Host != v.Host:
+		return nil, nil, nil, ErrNoFlow
+	}
+	plain, err := r.sealer.Load().open(key, f.Sealed)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if plain != nil {
+		if err := json.Unmarshal(plain, &f.secrets); err != nil {
+			return nil, nil, nil, fmt.Errorf("decoding record %q: %w", key, err)
+		}
+	}
+	if f.UserID == "" {
+		return f, nil, nil, nil
+	}
+	u, err := getUser(tx, f.UserID)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if u == nil || u.Disabled || u.Epoch != f.Epoch {
+		return nil, nil, nil, ErrNoFlow
+	}
+	creds, err := r.getCreds(tx, u.ID)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	// A credential that is gone or disabled proves nothing any more.
+	for _, p := range f.Proofs {
+		if !slices.ContainsFunc(creds, func(c held) bool { return c.ID == p.Credential && !c.Disabled }) {
+			return nil, nil, nil, ErrNoFlow
+		}
+	}
+	return f, u, creds, nil
+}
+
+// putFlow stores a flow for another ten minutes.
+func (r *Realm) putFlow(tx storage.Tx, f *flow) error {
+	key := keyFlow(f.token)
+	f.End = r.now().Add(flowLife)
+	f.Sealed = nil
+	if f.secrets.Challenge != nil || f.secrets.Codes != nil {
+		b, err := json.Marshal(f.secrets)
+		if err != nil {
+			return fmt.Errorf("encoding record %q: %w", key, err)
+		}
+		f.Sealed = r.sealer.Load().seal(key, b)
+	}
+	return putJSON(tx, key, f, f.End)
+}
+
+// rotate gives a flow a new token; the old one dies (S52).
+func (r *Realm) rotate(tx storage.Tx, f *flow) error {
+	if err := tx.Delete(keyFlow(f.token)); err != nil {
+		return err
+	}
+	f.token = newToken()
+	return r.putFlow(tx, f)
+}
+
+// flowCookie carries a flow's token.
+func (r *Realm) flowCookie(f *flow) (Cookie, error) {
+	v, err := r.sealCookie(CookieFlow, f.token)
+	return Cookie{Name: CookieFlow, Value: v}, err
+}
+
+// PreFlow returns the nonce cookie that binds a browser before its flow begins. It reports false if the visitor has a cookie of
+// ours already. Nothing is stored.
+func (r *Realm) PreFlow(v Visit) (Cookie, bool) {
+	if r.HasPreFlow(v) {
+		return Cookie{}, false
+	}
+	value, err := r.sealCookie(CookieFlow, newToken())
+	return Cookie{Name: CookieFlow, Value: value}, err == nil
+}
+
+// HasPreFlow reports whether the visitor's browser sent a flow cookie that we made: nonce or flow.
+func (r *Realm) HasPreFlow(v Visit) bool { return r.openCookie(CookieFlow, v.Flow) != "" }

@@ -1,0 +1,90 @@
+package auth
+
+import (
+	"net/mail"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/text/secure/precis"
+	"golang.org/x/text/unicode/norm"
+)
+
+// MaxName and MaxEmail bound names and addresses, in bytes. 254 is the longest address that mail can carry (RFC 5321, 4.5.3.1).
+const (
+	MaxName  = 64
+	MaxEmail = 254
+)
+
+// FoldName returns the one spelling under which a name is stored and compared: PRECIS UsernameCaseMapped (RFC 8265, section 3.3).
+// An "@" is refused, so that a name never looks like an address. The error is an *Invalid.
+func FoldName(name string) (string, error) {
+	name = strings.TrimSpace(name)
+	switch {
+	case name == "":
+		return "", &Invalid{"name", "Enter a username."}
+	case len(name) > MaxName:
+		return "", &Invalid{"name", "The username is too long: 64 bytes at most."}
+	case strings.Contains(name, "@"):
+		return "", &Invalid{"name", "A username has no @ in it."}
+	}
+	folded, err := precis.UsernameCaseMapped.String(name)
+	if err != nil || folded == "" || len(folded) > MaxName {
+		return "", &Invalid{"name", "The username holds a character that is not allowed, such as a space."}
+	}
+	return folded, nil
+}
+
+// FoldEmail returns the one spelling under which an address is stored and compared. The error is an *Invalid.
+func FoldEmail(email string) (string, error) {
+	email = norm.NFC.String(strings.TrimSpace(email))
+	bad := &Invalid{"email", "This is not an email address."}
+	if len(email) > MaxEmail || !utf8.ValidString(email) || strings.ContainsFunc(email, unprintable) {
+		return "", bad
+	}
+	a, err := mail.ParseAddress(email)
+	if err != nil || a.Address != email {
+		return "", bad
+	}
+	return strings.ToLower(email), nil
+}
+
+var groupName = regexp.MustCompile(`^[a-z0-9._-]{1,64}$`)
+
+// CheckGroup refuses what is not a group's name. The error is an *Invalid.
+func CheckGroup(group string) error {
+	if !groupName.MatchString(group) {
+		return &Invalid{"group", "A group's name is made of a-z, 0-9, dot, underscore and hyphen, 64 at most."}
+	}
+	return nil
+}
+
+// cleanDisplayName refuses what could not stand in a header or on one line.
+func cleanDisplayName(name string) (string, error) {
+	name = norm.NFC.String(strings.TrimSpace(name))
+	if len(name) > 128 || !utf8.ValidString(name) || strings.ContainsFunc(name, unprintable) {
+		return "", &Invalid{"display_name", "A display name is one line of at most 128 bytes."}
+	}
+	return name, nil
+}
+
+func unprintable(r rune) bool {
+	return r < ' ' || r == 0x7f || r == 0x85 || r == 0x2028 || r == 0x2029 || r == utf8.RuneError
+}
+
+// mergeGroups returns groups with add and without remove, sorted.
+func mergeGroups(groups, add, remove []string) ([]string, error) {
+	for _, g := range slices.Concat(add, remove) {
+		if err := CheckGroup(g); err != nil {
+			return nil, err
+		}
+	}
+	out := slices.Concat(groups, add)
+	slices.Sort(out)
+	out = slices.DeleteFunc(slices.Compact(out), func(g string) bool { return slices.Contains(remove, g) })
+	if len(out) > 100 {
+		return nil, &Invalid{"group", "A user can be in 100 groups at most."}
+	}
+	return out, nil
+}

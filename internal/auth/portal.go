@@ -1,0 +1,104 @@
+package auth
+
+import (
+	"errors"
+	"net/netip"
+	"time"
+)
+
+// Names of the cookies. All are Secure, HttpOnly, SameSite=Lax, Path=/, and their values are sealed by HMAC: a forged one never
+// reaches the store.
+const (
+	CookieSession = "__Host-mfa"         // names the session
+	CookieFlow    = "__Host-mfa-flow"    // names the flow in progress; before it, a nonce that binds the browser
+	CookieBrowser = "__Host-mfa-browser" // names the browser, for throttling
+)
+
+// Visit is where a request of the portal came from, and what it carried.
+type Visit struct {
+	Host      string     // host without port, lower case
+	Addr      netip.Addr // client address, as Caddy trusts it
+	UserAgent string
+	Session   string // value of CookieSession as received, "" if absent; likewise the next two
+	Flow      string
+	Browser   string
+}
+
+// Cookie is a cookie that an Outcome sets. An empty value removes it. MaxAge 0 with a value: until the browser closes.
+type Cookie struct {
+	Name, Value string
+	MaxAge      time.Duration
+}
+
+// Step is what a flow asks next.
+type Step uint8
+
+// The steps. The dispatcher alone chooses among them.
+const (
+	StepStart    Step = iota // no flow: begin at the sign-in page
+	StepPassword             // an invitation was opened: choose name and password
+	StepVerify               // prove a further method
+	StepEnroll               // set up a second method
+	StepRecovery             // save the recovery codes
+	StepAskAdmin             // nothing is enrolled, and the authority to enrol has run out
+	StepDone                 // signed in
+)
+
+// Outcome is where an operation left the visitor.
+type Outcome struct {
+	Step    Step
+	Method  string // with StepVerify the method asked first; with StepEnroll the one being set up, "" while choosing
+	To      string // with StepDone the path to go to, "" for none asked
+	Cookies []Cookie
+	// RecoveryLeft is how many recovery codes are left after one was used; -1 otherwise.
+	RecoveryLeft int
+}
+
+// Progress is what a page of a flow shows. It never holds a secret beyond what that very page is for.
+type Progress struct {
+	Outcome                 // Step, Method, To; no cookies
+	Purpose      Purpose    // sign-in, invitation, set-up
+	User         User       // zero before a name is proven or given; for an invitation its fixed name
+	Others       []string   // further methods that would do in place of Method, in order of preference
+	Enrollable   []string   // methods that may be set up now
+	Challenge    *Challenge // with StepEnroll and Method: Public only
+	RecoveryList []string   // with StepRecovery: the pending codes, "" while none were made
+}
+
+// Purpose is what a flow or a travelling token is for.
+type Purpose string
+
+// The purposes.
+const (
+	PurposeSignIn Purpose = "sign_in"
+	PurposeInvite Purpose = "invite"
+	PurposeSetup  Purpose = "setup"
+)
+
+var (
+	// ErrNoFlow means that there is no flow: never begun, expired, finished, or moved on by another request.
+	ErrNoFlow = errors.New("auth: no flow in progress")
+	// ErrStep means that the flow does not ask for this now. The caller sends the visitor to the step that it does ask for.
+	ErrStep = errors.New("auth: not what the flow asks for")
+	// ErrToken means that a travelling token is unknown, used, replaced or expired.
+	ErrToken = errors.New("auth: token is not valid")
+	// ErrBusy means that all slots for expensive work are taken and the queue is full: 503 with Retry-After.
+	ErrBusy = errors.New("auth: too many sign-ins at once")
+	// ErrNoSession means that there is no session that counts.
+	ErrNoSession = errors.New("auth: no session")
+)
+
+// Throttled means that too many wrong answers were given. Nothing was verified.
+type Throttled struct {
+	RetryAfter time.Duration // 0 with Off
+	Off        bool          // the method is off for browsers that the account does not know
+}
+
+func (t *Throttled) Error() string { return "auth: throttled" }
+
+// Invalid is input that cannot be accepted, with a sentence for the person. Field is the form field it belongs to, "" for none.
+type Invalid struct {
+	Field, Text string
+}
+
+func (e *Invalid) Error() string { return e.Text }

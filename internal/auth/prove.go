@@ -1,0 +1,220 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/caddy-mfa/caddy-mfa/storage"
+)
+
+// rereads is how often an answer is verified again because the records changed meanwhile.
+const rereads = 3
+
+// errStale means that the records are not those that the answer was verified against.
+var errStale = errors.New("auth: records changed")
+
+// attempt is what an answer is verified against.
+type attempt struct {
+	flow  *flow // nil before the first proof
+	user  *User // nil for an unknown name
+	creds []held
+	ch    Challenge
+	who   subject
+}
+
+// SignIn takes name and password, the first proof of a sign-in, and begins a flow. Unknown names cost the same time and give the
+// same answer as wrong passwords (S88).
+func (r *Realm) SignIn(ctx context.Context, v Visit, name, password, to string) (Outcome, error) {
+	m := r.method(MethodPassword)
+	browser := r.openCookie(CookieBrowser, v.Browser)
+	return r.verify(ctx, v, m, []byte(password), func(tx storage.Tx) (a attempt, err error) {
+		if a.user, err = findUser(tx, name); err != nil {
+			return a, err
+		}
+		if a.who, err = r.subjectOf(tx, a.user, name, browser); err != nil || a.user == nil {
+			return a, err
+		}
+		if a.creds, err = r.getCreds(tx, a.user.ID); err != nil {
+			return a, err
+		}
+		a.flow = r.newFlow(v, PurposeSignIn, to)
+		a.flow.UserID, a.flow.Epoch = a.user.ID, a.user.Epoch
+		return a, nil
+	})
+}
+
+// Prove takes the answer to a further method of the flow in progress.
+func (r *Realm) Prove(ctx context.Context, v Visit, method string, answer []byte) (Outcome, error) {
+	m := r.method(method)
+	browser := r.openCookie(CookieBrowser, v.Browser)
+	if m == nil {
+		return Outcome{}, ErrStep
+	}
+	return r.verify(ctx, v, m, answer, func(tx storage.Tx) (a attempt, err error) {
+		if a.flow, a.user, a.creds, err = r.getFlow(tx, v); err != nil {
+			return a, err
+		}
+		p := r.next(r.now(), a.flow, a.user, a.creds)
+		if p.Step != StepVerify || p.Method != method && !slices.Contains(p.Others, method) {
+			return a, ErrStep
+		}
+		if ch := a.flow.secrets.Challenge; ch != nil && ch.Method == method {
+			a.ch = *ch
+		}
+		a.who, err = r.subjectOf(tx, a.user, "", browser)
+		return a, err
+	})
+}
+
+// verify carries the commit rule. The slot comes first, then the try is counted and the challenge taken, then the answer is
+// verified outside any transaction, then one transaction checks that nothing it relied on has changed, stores the credential as it
+// must now be, and gives the flow its proof. If something changed, everything is read and verified again, without counting again.
+func (r *Realm) verify(ctx context.Context, v Visit, m Method, answer []byte, read func(storage.Tx) (attempt, error)) (Outcome, error) {
+	none := Outcome{RecoveryLeft: -1}
+	release, err := r.slotsFor(m).take(ctx)
+	if err != nil {
+		return none, err
+	}
+	defer release()
+	refund, err := r.addresses.take(r.now(), v.Addr)
+	if err != nil {
+		return none, err
+	}
+	var a attempt
+	for i := range rereads {
+		if i == 0 {
+			a, err = r.take(ctx, m, read)
+		} else {
+			a, err = r.reread(ctx, a.ch, read)
+		}
+		if err != nil {
+			var throttled *Throttled
+			if !errors.As(err, &throttled) {
+				refund()
+			}
+			return none, err
+		}
+		var u User
+		if a.user != nil {
+			u = *a.user
+		}
+		got, err := m.Verify(r.now(), u, usable(a.creds, m.Name()), a.ch, answer)
+		if err == nil && (a.user == nil || u.Disabled) {
+			err = ErrRejected
+		}
+		if errors.Is(err, ErrRejected) {
+			return none, r.rejected(ctx, v, m, a, err)
+		}
+		if err != nil {
+			refund()
+			return none, err
+		}
+		out, err := r.commit(ctx, v, m, a, got, read)
+		if errors.Is(err, errStale) {
+			continue
+		}
+		if err == nil || !errors.Is(err, ErrRejected) {
+			refund()
+		}
+		if err == nil {
+			r.ended(v, out)
+			r.log.Info("proved", "user", u.Name, "method", m.Name(), "client", v.Addr, "signed_in", out.Step == StepDone)
+		}
+		return out, err
+	}
+	refund()
+	return none, storage.ErrConflict
+}
+
+// take reads what the answer is verified against, counts the try and takes the challenge: it is spent by any answer.
+func (r *Realm) take(ctx context.Context, m Method, read func(storage.Tx) (attempt, error)) (a attempt, err error) {
+	err = r.store.Update(ctx, func(tx storage.Tx) error {
+		if a, err = read(tx); err != nil {
+			return err
+		}
+		if err := charge(tx, r.now(), a.who, m.Name()); err != nil {
+			return err
+		}
+		if a.ch.Method == "" {
+			return nil
+		}
+		a.flow.secrets.Challenge = nil
+		return r.putFlow(tx, a.flow)
+	})
+	return a, err
+}
+
+// reread reads again for an answer that was counted, and whose challenge was taken, already.
+func (r *Realm) reread(ctx context.Context, ch Challenge, read func(storage.Tx) (attempt, error)) (a attempt, err error) {
+	err = r.store.View(ctx, func(tx storage.Tx) error {
+		a, err = read(tx)
+		return err
+	})
+	a.ch = ch
+	return a, err
+}
+
+// rejected notes a wrong answer.
+func (r *Realm) rejected(ctx context.Context, v Visit, m Method, a attempt, cause error) error {
+	if a.flow == nil || len(a.flow.Proofs) == 0 {
+		r.failed()
+		return cause
+	}
+	r.log.Warn("wrong answer", "user", a.user.Name, "method", m.Name(), "client", v.Addr)
+	err := r.store.Update(ctx, func(tx storage.Tx) error {
+		return r.audit(tx, Event{Name: EventWrongAnswer, UserID: a.user.ID, Method: m.Name(), Addr: v.Addr.String()})
+	})
+	if err != nil {
+		r.log.Error("writing the audit trail failed", "error", err)
+	}
+	return cause
+}
+
+// commit is the one transaction in which a right answer counts.
+func (r *Realm) commit(ctx context.Context, v Visit, m Method, a attempt, got Verified, read func(storage.Tx) (attempt, error)) (out Outcome, err error) {
+	err = r.store.Update(ctx, func(tx storage.Tx) error {
+		now := r.now()
+		b, err := read(tx)
+		if err != nil {
+			return err
+		}
+		if b.user == nil || b.user.ID != a.user.ID || b.user.Rev != a.user.Rev || b.user.Epoch != a.user.Epoch {
+			return errStale
+		}
+		i := slices.IndexFunc(b.creds, func(c held) bool { return c.ID == got.Credential.ID })
+		j := slices.IndexFunc(a.creds, func(c held) bool { return c.ID == got.Credential.ID })
+		if i < 0 || j < 0 || b.creds[i].raw != a.creds[j].raw {
+			return errStale
+		}
+		if !got.Credential.same(b.creds[i].Credential) {
+			if err := r.putCred(tx, b.user.ID, got.Credential); err != nil {
+				return err
+			}
+		}
+		b.creds[i].Credential = got.Credential
+		if err := tx.Delete(b.who.key(m.Name())); err != nil {
+			return err
+		}
+		f := b.flow
+		if f.Proofs == nil { // the first proof: a flow of this browser that was left is over
+			if old := r.openCookie(CookieFlow, v.Flow); old != "" {
+				if err := tx.Delete(keyFlow(old)); err != nil {
+					return err
+				}
+			}
+		}
+		f.Proofs = append(f.Proofs, Proof{Method: m.Name(), Kinds: got.Kinds, Credential: got.Credential.ID, At: now})
+		f.secrets.Challenge = nil
+		if set, ok := m.(CodeSet); ok {
+			left := set.Left(got.Credential)
+			f.Left = &left
+			if err := r.audit(tx, Event{Name: EventRecoveryUsed, UserID: b.user.ID, Addr: v.Addr.String(), Count: left}); err != nil {
+				return err
+			}
+		}
+		out, err = r.advance(tx, v, f, b.user, b.creds)
+		return err
+	})
+	return out, err
+}

@@ -1,0 +1,192 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/caddy-mfa/caddy-mfa/storage"
+)
+
+// seenEvery is how exact Session.Seen is, and how often at most it is written.
+const seenEvery = time.Minute
+
+// Session returns the session that a cookie names on host, and its user. ErrNoSession: none that counts; any other error is a
+// fault of the store, and the request must not pass. What it returns is shared and must not be changed.
+func (r *Realm) Session(ctx context.Context, host, cookie string) (*Session, *User, error) {
+	if cookie == "" {
+		return nil, nil, ErrNoSession
+	}
+	hash, ok := r.cache.cookie(cookie)
+	if !ok {
+		token := r.openCookie(CookieSession, cookie)
+		if token == "" {
+			return nil, nil, ErrNoSession
+		}
+		hash = hashToken(token)
+	}
+	e, gen := r.cache.get(hash)
+	if e == nil {
+		var err error
+		if e, err = r.loadSession(ctx, gen, hash); err != nil {
+			return nil, nil, err
+		}
+	}
+	if !ok {
+		r.cache.addCookie(cookie, hash) // only for a session that exists: the rest would push these out
+	}
+	now, s := r.now(), e.session.Load()
+	if s.Host != host || !live(now, e.user, s) {
+		return nil, nil, ErrNoSession
+	}
+	if now.Sub(s.Seen) >= min(seenEvery, r.idle/10) {
+		next := *s
+		next.Seen, next.IdleEnd = now, earlier(now.Add(r.idle), s.End)
+		r.cache.note(hash, e, s, &next)
+		s = &next
+	}
+	return s, e.user, nil
+}
+
+func (r *Realm) loadSession(ctx context.Context, gen uint64, hash string) (*entry, error) {
+	e := new(entry)
+	err := r.store.View(ctx, func(tx storage.Tx) error {
+		s := new(Session)
+		if err := getJSON(tx, keySession(hash), s); err != nil {
+			return err
+		}
+		u, err := getUser(tx, s.UserID)
+		if err != nil {
+			return err
+		}
+		if u == nil {
+			return storage.ErrNotFound
+		}
+		e.session.Store(s)
+		e.user = u
+		return nil
+	})
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil, ErrNoSession
+	}
+	if err != nil {
+		return nil, err
+	}
+	r.cache.add(gen, hash, e)
+	return e, nil
+}
+
+// flushSeen writes when sessions were last seen, as read-then-put: a session that was ended meanwhile stays absent.
+func (s *State) flushSeen(ctx context.Context) error {
+	seen := s.cache.takeSeen()
+	var errs []error
+	for batch := range slices.Chunk(slices.Collect(maps.Keys(seen)), 100) {
+		errs = append(errs, s.store.Update(ctx, func(tx storage.Tx) error {
+			for _, hash := range batch {
+				var cur Session
+				err := getJSON(tx, keySession(hash), &cur)
+				if errors.Is(err, storage.ErrNotFound) {
+					continue
+				}
+				if err != nil {
+					return err
+				}
+				if !seen[hash].Seen.After(cur.Seen) {
+					continue
+				}
+				cur.Seen, cur.IdleEnd = seen[hash].Seen, seen[hash].IdleEnd
+				if err := putJSON(tx, keySession(hash), cur, cur.End); err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
+	}
+	return errors.Join(errs...)
+}
+
+// SignOut ends the session and the flow that the visitor's cookies name. The outcome removes the cookies even where there was
+// nothing to end.
+func (r *Realm) SignOut(ctx context.Context, v Visit) (Outcome, error) {
+	out := Outcome{Step: StepStart, RecoveryLeft: -1, Cookies: []Cookie{{Name: CookieSession}, {Name: CookieFlow}}}
+	token, flow := r.openCookie(CookieSession, v.Session), r.openCookie(CookieFlow, v.Flow)
+	if token == "" && flow == "" {
+		return out, nil
+	}
+	var ended *Session
+	err := r.store.Update(ctx, func(tx storage.Tx) error {
+		ended = nil
+		if flow != "" {
+			if err := tx.Delete(keyFlow(flow)); err != nil {
+				return err
+			}
+		}
+		if token == "" {
+			return nil
+		}
+		var err error
+		if ended, err = deleteSession(tx, hashToken(token)); err != nil || ended == nil {
+			return err
+		}
+		return r.audit(tx, Event{Name: EventSignOut, UserID: ended.UserID, Session: ended.ID, Addr: v.Addr.String()})
+	})
+	if token != "" {
+		r.cache.invalidateSession(hashToken(token))
+	}
+	if err != nil {
+		return Outcome{RecoveryLeft: -1}, err
+	}
+	if ended != nil {
+		r.log.Info("signed out", "user", ended.UserID, "session", ended.ID, "client", v.Addr)
+	}
+	return out, nil
+}
+
+// deleteSession removes a session and its place in the user's list. It returns nil if there was none.
+func deleteSession(tx storage.Tx, hash string) (*Session, error) {
+	s := new(Session)
+	err := getJSON(tx, keySession(hash), s)
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := tx.Delete(keySession(hash)); err != nil {
+		return nil, err
+	}
+	return s, tx.Delete(keyUserSessions(s.UserID) + s.ID)
+}
+
+// deleteSessions removes all sessions of a user, as many as one transaction takes. The user's epoch must be bumped too: it is
+// what makes them dead.
+func (s *State) deleteSessions(tx storage.Tx, user string) (int, error) {
+	var hashes, keys []string
+	for e, err := range tx.Scan(keyUserSessions(user), "") {
+		if err != nil {
+			return 0, err
+		}
+		hashes, keys = append(hashes, string(e.Value)), append(keys, e.Key)
+		if len(keys) == 1000 {
+			break
+		}
+	}
+	for i := range keys {
+		if err := tx.Delete(keySession(hashes[i])); err != nil {
+			return 0, err
+		}
+		if err := tx.Delete(keys[i]); err != nil {
+			return 0, err
+		}
+	}
+	return len(keys), nil
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}

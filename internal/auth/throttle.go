@@ -1,0 +1,121 @@
+package auth
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/caddy-mfa/caddy-mfa/storage"
+)
+
+const (
+	throttleFree  = 5   // wrong answers before the first delay
+	throttleOff   = 100 // wrong answers in a row, after which a pool is shut (NIST SP 800-63B-4, section 3.2.2)
+	throttleFirst = 30 * time.Second
+	throttleMax   = time.Hour
+	nameBuckets   = 1 << 16 // counters that all unknown names share
+	bucketWindow  = 24 * time.Hour
+	browserLife   = 90 * 24 * time.Hour // how long a browser stays known
+	strangers     = "strangers"         // the pool of all browsers that the account does not know
+)
+
+// counter is the record of wrong answers in a row. Only a right answer clears a user's; those of unknown names expire.
+type counter struct {
+	Count int       `json:"count"`
+	Until time.Time `json:"until,omitzero"`
+}
+
+// subject is whose answers are counted: a user, or the bucket that an unknown name falls into.
+type subject struct {
+	id    string // user id or bucket
+	known bool   // the browser is known to the user
+	pool  string
+}
+
+func (s subject) key(method string) string { return "throttle/" + s.id + "/" + method + "/" + s.pool }
+
+// subjectOf picks the counters for a visitor who claims to be u, or, with u nil, whoever has the typed name.
+func (s *State) subjectOf(tx storage.Tx, u *User, typed, browser string) (subject, error) {
+	if u == nil {
+		folded, err := FoldName(typed)
+		if err != nil {
+			folded = strings.ToLower(typed)
+		}
+		mac := hmac.New(sha256.New, s.bucketKey)
+		mac.Write([]byte(folded))
+		n := binary.BigEndian.Uint32(mac.Sum(nil)) % nameBuckets
+		return subject{id: fmt.Sprintf("bucket-%d", n), pool: strangers}, nil
+	}
+	if browser != "" {
+		known, err := exists(tx, keyBrowser(u.ID, browser))
+		if err != nil {
+			return subject{}, err
+		}
+		if known {
+			return subject{id: u.ID, known: true, pool: hashToken(browser)}, nil
+		}
+	}
+	return subject{id: u.ID, pool: strangers}, nil
+}
+
+// charge counts an answer as wrong before it is verified, or returns *Throttled. The read and the write are one transaction, so
+// that parallel guesses cannot get more than the limit (S13).
+func charge(tx storage.Tx, now time.Time, sub subject, method string) error {
+	var c counter
+	key := sub.key(method)
+	if err := getJSON(tx, key, &c); err != nil && !errors.Is(err, storage.ErrNotFound) {
+		return err
+	}
+	if c.Count >= throttleOff {
+		return &Throttled{Off: true}
+	}
+	if now.Before(c.Until) {
+		return &Throttled{RetryAfter: c.Until.Sub(now)}
+	}
+	c.Count++
+	if c.Count >= throttleFree {
+		c.Until = now.Add(delay(c.Count))
+	}
+	var expires time.Time
+	switch {
+	case strings.HasPrefix(sub.id, "bucket-"):
+		expires = now.Add(bucketWindow)
+	case sub.known:
+		expires = now.Add(browserLife)
+	}
+	return putJSON(tx, key, c, expires)
+}
+
+// delay is the pause after n wrong answers in a row.
+func delay(n int) time.Duration {
+	d := throttleFirst
+	for range n - throttleFree {
+		if d *= 2; d >= throttleMax {
+			return throttleMax
+		}
+	}
+	return d
+}
+
+// reopen clears the strangers' counters that are shut: the person has signed in from a browser that the account knows.
+func reopen(tx storage.Tx, user string) error {
+	for _, method := range []string{MethodPassword, MethodTOTP, MethodEmail, MethodRecovery} {
+		var c counter
+		key := subject{id: user, pool: strangers}.key(method)
+		err := getJSON(tx, key, &c)
+		if errors.Is(err, storage.ErrNotFound) || err == nil && c.Count < throttleOff {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := tx.Delete(key); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,119 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/caddy-mfa/caddy-mfa/storage"
+)
+
+const (
+	inviteLife = 72 * time.Hour
+	setupLife  = time.Hour
+
+	// AdminGroup is the group that the first user is put into.
+	AdminGroup = "admins"
+)
+
+// ticket is the record of a token that travels by link.
+type ticket struct {
+	Purpose Purpose   `json:"purpose"`
+	UserID  string    `json:"user,omitempty"`
+	Epoch   uint64    `json:"epoch"`
+	Expires time.Time `json:"expires"`
+}
+
+// issue makes a token for a user; a live one of the same purpose dies. The caller stores the user.
+func (s *State) issue(tx storage.Tx, u *User, p Purpose, token string, expires time.Time) error {
+	if old := u.Tokens[p]; old != "" {
+		if err := tx.Delete(old); err != nil {
+			return err
+		}
+	}
+	if u.Tokens == nil {
+		u.Tokens = map[Purpose]string{}
+	}
+	key := keyToken(token)
+	u.Tokens[p] = key
+	return putJSON(tx, key, ticket{p, u.ID, u.Epoch, expires}, expires)
+}
+
+// redeemable reads the ticket under key and the user it is for, who does not exist yet for a set-up. It returns ErrToken if the
+// ticket does not count.
+func (s *State) redeemable(tx storage.Tx, key string) (t ticket, u *User, err error) {
+	err = getJSON(tx, key, &t)
+	if errors.Is(err, storage.ErrNotFound) {
+		return t, nil, ErrToken
+	}
+	if err != nil {
+		return t, nil, err
+	}
+	switch t.Purpose {
+	case PurposeSetup:
+		done, err := exists(tx, keySetup)
+		if err != nil {
+			return t, nil, err
+		}
+		cur, err := tx.Get(keySetupToken)
+		if err != nil && !errors.Is(err, storage.ErrNotFound) {
+			return t, nil, err
+		}
+		if done || string(cur.Value) != key {
+			return t, nil, ErrToken
+		}
+		return t, nil, nil
+	case PurposeInvite:
+		u, err := getUser(tx, t.UserID)
+		if err != nil {
+			return t, nil, err
+		}
+		if u == nil || u.Disabled || u.Epoch != t.Epoch || u.Tokens[t.Purpose] != key {
+			return t, nil, ErrToken
+		}
+		return t, u, nil
+	}
+	return t, nil, ErrToken
+}
+
+// SetupToken returns the token of the set-up link while nobody was ever added, else "". Every State makes one of its own, which
+// replaces those of earlier runs; it lives an hour.
+func (r *Realm) SetupToken(ctx context.Context) (token string, expires time.Time, err error) {
+	s := r.State
+	s.setup.Lock()
+	defer s.setup.Unlock()
+	token, expires = s.setup.token, s.setup.expires
+	made := token == ""
+	if made {
+		token, expires = newTravelToken(), s.now().Add(setupLife)
+	}
+	done := false
+	err = s.store.Update(ctx, func(tx storage.Tx) error {
+		var err error
+		if done, err = exists(tx, keySetup); err != nil || done || !made {
+			return err
+		}
+		old, err := tx.Get(keySetupToken)
+		if err == nil {
+			err = tx.Delete(string(old.Value))
+		}
+		if err != nil && !errors.Is(err, storage.ErrNotFound) {
+			return err
+		}
+		key := keyToken(token)
+		if err := tx.Put(keySetupToken, []byte(key), expires); err != nil {
+			return err
+		}
+		return putJSON(tx, key, ticket{Purpose: PurposeSetup, Expires: expires}, expires)
+	})
+	if err != nil {
+		return "", time.Time{}, fmt.Errorf("making the set-up link: %w", err)
+	}
+	if done {
+		s.setup.token = ""
+		return "", time.Time{}, nil
+	}
+	s.setup.token, s.setup.expires = token, expires
+	return token, expires, nil
+}

@@ -1,0 +1,107 @@
+package auth
+
+import (
+	"bytes"
+	"slices"
+	"time"
+)
+
+// User is a person with an account.
+type User struct {
+	ID             string    `json:"id"`
+	Name           string    `json:"name"` // what the person signs in with, as FoldName returns it
+	DisplayName    string    `json:"display_name,omitempty"`
+	Email          string    `json:"email,omitempty"`
+	EmailConfirmed bool      `json:"email_confirmed,omitempty"`
+	Groups         []string  `json:"groups,omitempty"` // sorted, [a-z0-9._-]+
+	Handle         []byte    `json:"handle"`           // WebAuthn user handle, 64 random bytes
+	Disabled       bool      `json:"disabled,omitempty"`
+	Created        time.Time `json:"created"`
+
+	// Rev is bumped whenever a credential is added, removed or disabled; Epoch by whatever ends all sessions: disable,
+	// end-all, password change, reset. A flow or a session that saw another value is void.
+	Rev   uint64 `json:"rev"`
+	Epoch uint64 `json:"epoch"`
+
+	// EnrollUntil bounds the time in which a password alone may enrol a first second method.
+	EnrollUntil time.Time `json:"enroll_until,omitzero"`
+	// Enrolled names the methods of the user's credentials, disabled ones too; sorted. It changes only together with Rev.
+	Enrolled []string `json:"enrolled,omitempty"`
+	// Tokens holds the key of the live travelling token of each purpose: a newer one kills the older.
+	Tokens map[Purpose]string `json:"tokens,omitempty"`
+}
+
+// Display is the name to show: the display name, or else the sign-in name.
+func (u *User) Display() string {
+	if u.DisplayName != "" {
+		return u.DisplayName
+	}
+	return u.Name
+}
+
+// HasSecond reports whether a method other than the password and recovery codes was ever enrolled and not removed.
+func (u *User) HasSecond() bool {
+	return slices.ContainsFunc(u.Enrolled, func(m string) bool { return m != MethodPassword && m != MethodRecovery })
+}
+
+// Credential is one enrolled instance of a method: this phone's app, that security key.
+type Credential struct {
+	ID       string    `json:"id"`
+	Method   string    `json:"method"`
+	Label    string    `json:"label,omitempty"` // what the person calls it
+	Data     []byte    `json:"data,omitempty"`  // the method's own state, readable: a counter, the last step
+	Secret   []byte    `json:"-"`               // the method's own secret; sealed at rest (AES-256-GCM, the record's key as additional data)
+	Created  time.Time `json:"created"`
+	Used     time.Time `json:"used,omitzero"`
+	Disabled bool      `json:"disabled,omitempty"`
+}
+
+// Proof is a method passed at a moment.
+type Proof struct {
+	Method     string    `json:"method"`
+	Kinds      Kind      `json:"kinds"`
+	Credential string    `json:"credential,omitempty"`
+	At         time.Time `json:"at"`
+	// Enrolled marks a credential that was set up at that moment. It makes the second kind of a first session, but satisfies no
+	// rule that asks for a method or for freshness: enrolling is not a proof.
+	Enrolled bool `json:"enrolled,omitempty"`
+}
+
+// Session is a finished sign-in with its proofs. It lives on the server; the cookie only names it.
+type Session struct {
+	ID     string  `json:"id"`               // random and stable: what lists, streams and audit use
+	Token  string  `json:"token"`            // hex SHA-256 of the token in the cookie; rotates at step-up; the token itself is never stored
+	UserID string  `json:"user"`             //
+	Epoch  uint64  `json:"epoch"`            // must equal the user's, else the session is dead
+	Host   string  `json:"host"`             // the only host it counts on, without port: a cookie jar knows none
+	Parent string  `json:"parent,omitempty"` // with a central portal: the portal's session; it must live too
+	Proofs []Proof `json:"proofs"`           // assurance is computed from these, never stored
+
+	Created time.Time `json:"created"`
+	Seen    time.Time `json:"seen"`
+	IdleEnd time.Time `json:"idle_end"`
+	End     time.Time `json:"end"` // never moves out
+
+	Addr    string `json:"addr"`    // client address at sign-in
+	Browser string `json:"browser"` // as parsed from User-Agent at sign-in, for people to recognise
+	OS      string `json:"os"`
+}
+
+// Kinds combines what the proofs show.
+func Kinds(proofs []Proof) Kind {
+	var k Kind
+	for _, p := range proofs {
+		k |= p.Kinds
+	}
+	return k
+}
+
+// MultiFactor reports whether k holds at least two kinds.
+func (k Kind) MultiFactor() bool { return k&(k-1) != 0 }
+
+// same reports whether nothing that is stored differs.
+func (c Credential) same(o Credential) bool {
+	return c.ID == o.ID && c.Method == o.Method && c.Label == o.Label && c.Disabled == o.Disabled &&
+		c.Created.Equal(o.Created) && c.Used.Equal(o.Used) &&
+		bytes.Equal(c.Data, o.Data) && bytes.Equal(c.Secret, o.Secret)
+}
