@@ -16,7 +16,10 @@ import (
 
 // event is one line of `go test -json`; see `go doc test2json`.
 type event struct {
-	Action, Package, ImportPath, Test, Output string
+	Action  string `json:"Action"`
+	Package string `json:"Package"`
+	Test    string `json:"Test"`
+	Output  string `json:"Output"`
 }
 
 // totals counts tests, subtests included, and whatever kept a package from passing.
@@ -37,7 +40,7 @@ func main() {
 }
 
 // ok reports whether the run proves anything.
-func (t totals) ok() bool {
+func (t *totals) ok() bool {
 	return t.passed > 0 && t.failed == 0 && t.skipped == 0 && t.broken == 0
 }
 

@@ -1,0 +1,290 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+
+	"github.com/caddy-mfa/caddy-mfa/e2e/rig"
+)
+
+// action is a step in a tab that returns nothing.
+type action = chromedp.Action[chromedp.Void]
+
+// command makes an action of a protocol command.
+func command[P, R any](c cdp.Command[P, R], params P) action {
+	return func(ctx context.Context, t *chromedp.Target) (chromedp.Void, error) {
+		_, err := cdp.Call(ctx, t, c, params)
+		return chromedp.Void{}, err
+	}
+}
+
+// tab is a browser profile of its own with one page. Whatever the browser complains of, and every request that leaves the site,
+// fails the test.
+type tab struct {
+	t    *testing.T
+	ctx  context.Context
+	base string
+
+	mu       sync.Mutex
+	requests []string
+	bytes    float64        // received, headers included
+	problems []string       // what the browser complained of
+	expected *regexp.Regexp // complaints that the journey provokes
+}
+
+// open opens a tab of a new profile for the server's site.
+func open(t *testing.T, s *rig.Server) *tab {
+	t.Helper()
+	ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
+	t.Cleanup(cancel)
+	b := &tab{t: t, ctx: ctx, base: s.URL}
+	if err := chromedp.Listen(ctx, b.listen); err != nil {
+		t.Fatal(err)
+	}
+	b.do(
+		command(network.Enable, network.EnableParams{}),
+		command(log.Enable, cdp.Empty{}),
+		command(runtime.Enable, cdp.Empty{}),
+		window(false),
+	)
+	t.Cleanup(func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		for _, url := range b.requests {
+			if !strings.HasPrefix(url, s.URL+"/") && !strings.HasPrefix(url, "data:") && !strings.HasPrefix(url, "blob:"+s.URL+"/") {
+				t.Errorf("a request to somewhere else: %s", url)
+			}
+		}
+		for _, p := range b.problems {
+			if b.expected == nil || !b.expected.MatchString(p) {
+				t.Errorf("the browser complained: %s", p)
+			}
+		}
+	})
+	return b
+}
+
+func (b *tab) listen(ev any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch ev := ev.(type) {
+	case *network.EventRequestWillBeSent:
+		b.requests = append(b.requests, ev.Request.URL)
+	case *network.EventLoadingFinished:
+		b.bytes += ev.EncodedDataLength
+	case *runtime.EventExceptionThrown:
+		b.problems = append(b.problems, "exception: "+ev.ExceptionDetails.Text)
+	case *runtime.EventConsoleAPICalled:
+		if ev.Type == runtime.ConsoleAPICalledTypeError || ev.Type == runtime.ConsoleAPICalledTypeWarning {
+			for _, arg := range ev.Args {
+				b.problems = append(b.problems, fmt.Sprintf("console: %s %s", arg.Value, arg.Description))
+			}
+		}
+	case *log.EventEntryAdded:
+		// A page of the portal that refuses an answer has a status that Chromium logs as an error.
+		refused := ev.Entry.Source == log.EntrySourceNetwork && strings.HasPrefix(ev.Entry.URL, b.base+"/.mfa/") && !strings.Contains(ev.Entry.URL, "/static/")
+		if !refused && (ev.Entry.Level == log.EntryLevelError || ev.Entry.Level == log.EntryLevelWarning) {
+			b.problems = append(b.problems, ev.Entry.Text+" "+ev.Entry.URL)
+		}
+	}
+}
+
+// patience is how long a page may take to do something.
+const patience = 30 * time.Second
+
+// do runs actions and fails the test with what the page shows.
+func (b *tab) do(steps ...action) {
+	b.t.Helper()
+	run(b, chromedp.Steps(steps...))
+}
+
+// run runs an action that returns something.
+func run[T any](b *tab, a chromedp.Action[T]) T {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	v, err := chromedp.Run(ctx, a)
+	if err != nil {
+		b.t.Fatalf("%v\n%s", err, b.state())
+	}
+	return v
+}
+
+// state is where the tab is and what the page says.
+func (b *tab) state() string {
+	ctx, cancel := context.WithTimeout(b.ctx, 5*time.Second)
+	defer cancel()
+	said, err := chromedp.Run(ctx, chromedp.Evaluate[string](`location.href + ": " + (document.body ? document.body.innerText : "")`))
+	if err != nil {
+		return err.Error()
+	}
+	return said
+}
+
+// load runs actions that lead to another page, waits for it, and returns its status.
+func (b *tab) load(steps ...action) int64 {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	resp, err := chromedp.RunResponse(ctx, steps...)
+	if err != nil {
+		b.t.Fatalf("%v\n%s", err, b.state())
+	}
+	if resp == nil { // only the fragment changed
+		return 0
+	}
+	return resp.Status
+}
+
+// visit opens a path or URL.
+func (b *tab) visit(path string) int64 {
+	b.t.Helper()
+	if strings.HasPrefix(path, "/") {
+		path = b.base + path
+	}
+	return b.load(chromedp.Navigate(path))
+}
+
+// press presses the button that says words, which leads to another page.
+func (b *tab) press(words string) int64 {
+	b.t.Helper()
+	return b.load(chromedp.Click(button(words), chromedp.NodeVisible))
+}
+
+// follow follows the link that says words.
+func (b *tab) follow(words string) int64 {
+	b.t.Helper()
+	return b.load(chromedp.Click(fmt.Sprintf(`//a[normalize-space()=%q]`, words), chromedp.NodeVisible))
+}
+
+// fill types into the field with that label, in place of what was there.
+func (b *tab) fill(label, text string) {
+	b.t.Helper()
+	b.do(
+		chromedp.SetValue(field(label), ""),
+		chromedp.SendKeys(field(label), text),
+	)
+}
+
+// sees fails the test unless the page's heading is words.
+func (b *tab) sees(words string) {
+	b.t.Helper()
+	b.do(chromedp.WaitVisible(fmt.Sprintf(`//h1[normalize-space()=%q]`, words)))
+}
+
+// reads fails the test unless the page says words somewhere.
+func (b *tab) reads(words string) {
+	b.t.Helper()
+	if text := b.text("body"); !strings.Contains(text, words) {
+		b.t.Errorf("the page does not say %q: %s", words, b.state())
+	}
+}
+
+// text is what the first element of a CSS selector shows.
+func (b *tab) text(selector string) string {
+	b.t.Helper()
+	return strings.TrimSpace(run(b, chromedp.Text(chromedp.CSS(selector))))
+}
+
+// eval runs a script in the page and waits for its promise.
+func eval[T any](b *tab, script string) T {
+	b.t.Helper()
+	return run(b, chromedp.Evaluate[T](script, chromedp.EvalAwaitPromise))
+}
+
+// location is the address of the page, fragment included.
+func (b *tab) location() string {
+	b.t.Helper()
+	return eval[string](b, "location.href")
+}
+
+// qr reads the secret off the picture that the page shows.
+func (b *tab) qr() *rig.Authenticator {
+	b.t.Helper()
+	picture := run(b, chromedp.Screenshot(chromedp.CSS(`img[alt="QR code"]`)))
+	a, key, err := rig.ReadQR(picture)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if key.Type() != "totp" || key.Issuer() == "" || key.AccountName() == "" {
+		b.t.Errorf("the QR code says %s: want a totp key with issuer and account", key.Type())
+	}
+	return a
+}
+
+func button(words string) string { return fmt.Sprintf(`//button[normalize-space()=%q]`, words) }
+
+func field(label string) string {
+	return fmt.Sprintf(`//*[@id=//label[normalize-space()=%q]/@for]`, label)
+}
+
+// window makes the page as wide as on a small phone, or on a desktop.
+func window(phone bool) action {
+	p := emulation.SetDeviceMetricsOverrideParams{Width: 1100, Height: 800, DeviceScaleFactor: 1}
+	if phone {
+		p = emulation.SetDeviceMetricsOverrideParams{Width: 360, Height: 740, DeviceScaleFactor: 2, Mobile: true}
+	}
+	return command(emulation.SetDeviceMetricsOverride, p)
+}
+
+// scheme makes the page light or dark.
+func scheme(dark bool) action {
+	value := "light"
+	if dark {
+		value = "dark"
+	}
+	return command(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: value}},
+	})
+}
+
+// sound is what every page must be; each complaint is a line.
+const sound = `(() => {
+	const bad = [];
+	if (!document.documentElement.lang) bad.push("no language");
+	if (!document.title) bad.push("no title");
+	if (document.querySelectorAll("h1").length !== 1) bad.push("not one h1");
+	if (!document.querySelector("main")) bad.push("no main landmark");
+	for (const f of document.querySelectorAll("input:not([type=hidden]), textarea, select")) {
+		if (!f.labels.length) bad.push("field without label: " + f.name);
+		if (parseFloat(getComputedStyle(f).fontSize) < 16 && f.type !== "checkbox") bad.push("field that makes phones zoom: " + f.name);
+	}
+	for (const i of document.images) if (!i.alt || !i.naturalWidth) bad.push("image without words or pixels: " + i.src.slice(0, 40));
+	const ids = [...document.querySelectorAll("[id]")].map(e => e.id);
+	for (const id of new Set(ids)) if (ids.filter(i => i === id).length > 1) bad.push("id used twice: " + id);
+	if (document.documentElement.scrollWidth > innerWidth) bad.push("wider than the window: " + document.documentElement.scrollWidth);
+	return bad;
+})()`
+
+// shoot leaves three pictures of the page in out, and checks what every page must be.
+func (b *tab) shoot(name string) {
+	b.t.Helper()
+	for _, look := range []struct {
+		name        string
+		phone, dark bool
+	}{{"light", false, false}, {"dark", false, true}, {"phone", true, false}} {
+		b.do(window(look.phone), scheme(look.dark))
+		for _, line := range eval[[]string](b, sound) {
+			b.t.Errorf("page %s, %s: %s", name, look.name, line)
+		}
+		picture := run(b, chromedp.FullScreenshot(100))
+		if err := os.WriteFile(filepath.Join(out, name+"-"+look.name+".png"), picture, 0o644); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+	b.do(window(false), scheme(false))
+}
