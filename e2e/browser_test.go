@@ -49,7 +49,7 @@ type tab struct {
 // open opens a tab of a new profile for the server's site.
 func open(t *testing.T, s *rig.Server) *tab {
 	t.Helper()
-	ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
+	ctx, cancel := chromedp.NewContext(chromium, chromedp.WithNewBrowserContext())
 	t.Cleanup(cancel)
 	b := &tab{t: t, ctx: ctx, base: s.URL}
 	if err := chromedp.Listen(ctx, b.listen); err != nil {

@@ -17,8 +17,8 @@ import (
 const out = "out"
 
 var (
-	binary  string          // the real one
-	browser context.Context // one process for all journeys; each takes a profile of its own
+	binary   string          // the real one
+	chromium context.Context // one process for all journeys; each takes a profile of its own
 )
 
 func TestMain(m *testing.M) {
@@ -90,7 +90,7 @@ func startBrowser(dir string) (stop func(), err error) {
 		cancel()
 		return nil, fmt.Errorf("starting Chromium: %w", err)
 	}
-	browser = ctx
+	chromium = ctx
 	return func() { closeBrowser(); cancel() }, nil
 }
 

@@ -36,12 +36,12 @@ func (p *Person) SignIn(ctx context.Context, v *Visitor, path string) (*Page, er
 
 // SignUp opens an invitation or set-up link and does everything until the portal asks no more.
 func (p *Person) SignUp(ctx context.Context, v *Visitor, link string) (*Page, error) {
-	address, token, _ := strings.Cut(link, "#")
+	address, token := CutLink(link)
 	page, err := v.Get(ctx, address)
 	if err != nil {
 		return nil, err
 	}
-	if page, err = Fill(ctx, page, "Continue", map[string]string{"Token": token}); err != nil {
+	if page, err = Fill(ctx, page, "Continue", map[string]string{"Invitation code": token}); err != nil {
 		return nil, err
 	}
 	return p.Finish(ctx, page)
@@ -99,7 +99,11 @@ func (p *Person) Step(ctx context.Context, page *Page) (*Page, error) {
 	case strings.HasSuffix(path, "/.mfa/recovery-codes"):
 		return p.save(ctx, page)
 	case strings.HasSuffix(path, "/.mfa/recovery-used"):
-		return Fill(ctx, page, "Continue", nil)
+		next, err := page.Link("Continue")
+		if err != nil {
+			return nil, err
+		}
+		return page.visitor.Get(ctx, next)
 	}
 	return nil, nil //nolint:nilnil // nothing to answer, as documented
 }
@@ -123,10 +127,7 @@ func (p *Person) accept(ctx context.Context, page *Page) (*Page, error) {
 	if err != nil {
 		return nil, err
 	}
-	if f.labels["Username"] != "" {
-		f.Values.Set(f.labels["Username"], p.Name)
-	}
-	if err := f.Set("Password", p.Password); err != nil {
+	if err := errors.Join(f.Set("Username", p.Name), f.Set("Password", p.Password)); err != nil {
 		return nil, err
 	}
 	return f.Submit(ctx)
@@ -154,4 +155,11 @@ func (p *Person) enrol(ctx context.Context, page *Page) (*Page, error) {
 func (p *Person) save(ctx context.Context, page *Page) (*Page, error) {
 	p.Recovery = recoveryCode.FindAllString(page.Text(), -1)
 	return Fill(ctx, page, "I've saved my codes", nil)
+}
+
+// CutLink parts an invitation or set-up link into the address of the page and the token.
+func CutLink(link string) (address, token string) {
+	address, token, _ = strings.Cut(link, "#")
+	token = strings.TrimPrefix(token, "token=")
+	return address, token
 }
