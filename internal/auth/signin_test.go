@@ -1,0 +1,417 @@
+package auth_test
+
+import (
+	"errors"
+	"net/netip"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/caddy-mfa/caddy-mfa/internal/auth"
+)
+
+func TestJourney(t *testing.T) {
+	r := newRig(t)
+	ctx := t.Context()
+	token, _, err := r.SetupToken(ctx)
+	if err != nil || token == "" {
+		t.Fatalf("no set-up token: %v", err)
+	}
+	b := newBrowser()
+	r.must(b, auth.StepPassword)(r.OpenInvitation(ctx, b.v, token, "/deep?x=1"))
+	r.must(b, auth.StepEnroll)(r.AcceptInvitation(ctx, b.v, "Alice", password))
+	_, codes := r.enroll(b)
+	if len(codes) != 10 {
+		t.Fatalf("%d recovery codes", len(codes))
+	}
+	s, u, err := r.Session(ctx, host, b.v.Session)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if u.Name != "alice" || len(u.Groups) != 1 || u.Groups[0] != auth.AdminGroup {
+		t.Errorf("user is %+v", u)
+	}
+	if s.Browser != "Firefox" || s.OS != "Linux" || s.Addr != "192.0.2.1" {
+		t.Errorf("session shows %q %q %q", s.Browser, s.OS, s.Addr)
+	}
+	if d := auth.Decide(r.clock.Now(), auth.Requirement{Mode: auth.ModeSignedIn}, u, s); d != auth.Allow {
+		t.Errorf("decision is %v", d)
+	}
+	if keys := r.keys("flow/"); len(keys) != 0 {
+		t.Errorf("flows are left: %v", keys)
+	}
+	if again, _, err := r.SetupToken(ctx); err != nil || again != "" {
+		t.Errorf("set-up is offered again: %q %v", again, err)
+	}
+	if _, err := r.OpenInvitation(ctx, newBrowser().v, token, ""); !errors.Is(err, auth.ErrToken) {
+		t.Errorf("set-up token works again: %v", err)
+	}
+}
+
+func TestSecondStep(t *testing.T) {
+	r := newRig(t)
+	p := r.person("alice")
+	ctx := t.Context()
+	b := newBrowser()
+	out := r.must(b, auth.StepVerify)(r.SignIn(ctx, b.v, "  ALICE ", password, "/deep?x=1"))
+	if out.Method != auth.MethodTOTP {
+		t.Errorf("method is %q", out.Method)
+	}
+	if r.signedIn(b) {
+		t.Error("signed in with a password alone")
+	}
+	if _, err := r.Prove(ctx, b.v, auth.MethodTOTP, []byte("000000")); !errors.Is(err, auth.ErrRejected) {
+		t.Errorf("wrong code: %v", err)
+	}
+	code := p.now()
+	out = r.must(b, auth.StepDone)(r.Prove(ctx, b.v, auth.MethodTOTP, []byte(code)))
+	if out.To != "/deep?x=1" || !r.signedIn(b) {
+		t.Errorf("outcome %+v", out)
+	}
+	other := newBrowser()
+	r.must(other, auth.StepVerify)(r.SignIn(ctx, other.v, "alice", password, ""))
+	if _, err := r.Prove(ctx, other.v, auth.MethodTOTP, []byte(code)); !errors.Is(err, auth.ErrRejected) { // S17
+		t.Errorf("used code: %v", err)
+	}
+	if _, err := r.Prove(ctx, other.v, auth.MethodPassword, []byte(password)); !errors.Is(err, auth.ErrStep) {
+		t.Errorf("the same kind twice: %v", err)
+	}
+	if _, err := r.BeginEnroll(ctx, other.v, auth.MethodTOTP); !errors.Is(err, auth.ErrStep) {
+		t.Errorf("a password alone enrols beside an app: %v", err)
+	}
+	out = r.must(other, auth.StepDone)(r.Prove(ctx, other.v, auth.MethodRecovery, []byte(p.codes[3])))
+	if out.RecoveryLeft != 9 {
+		t.Errorf("%d codes left", out.RecoveryLeft)
+	}
+	third := newBrowser()
+	r.must(third, auth.StepVerify)(r.SignIn(ctx, third.v, "alice", password, ""))
+	if _, err := r.Prove(ctx, third.v, auth.MethodRecovery, []byte(p.codes[3])); !errors.Is(err, auth.ErrRejected) { // S33
+		t.Errorf("used recovery code: %v", err)
+	}
+}
+
+func TestWrongNameAndPassword(t *testing.T) { // S88
+	r := newRig(t)
+	r.person("alice")
+	for _, name := range []string{"alice", "bob", "bob@example.com", "", "two words", strings.Repeat("x", 5000), "\xff", "a\x00b"} {
+		b := newBrowser()
+		b.v.Addr = netip.MustParseAddr("198.51.100.7")
+		out, err := r.SignIn(t.Context(), b.v, name, "not the password", "")
+		if !errors.Is(err, auth.ErrRejected) || len(out.Cookies) != 0 {
+			t.Errorf("%.20q: %v", name, err)
+		}
+	}
+	if keys := r.keys("flow/"); len(keys) != 0 {
+		t.Errorf("flows were stored: %v", keys)
+	}
+}
+
+func TestDisabledUserIsRejected(t *testing.T) { // S56
+	r := newRig(t)
+	p := r.person("alice")
+	half := newBrowser()
+	r.must(half, auth.StepVerify)(r.SignIn(t.Context(), half.v, "alice", password, ""))
+	if !r.signedIn(p.home) {
+		t.Fatal("not signed in")
+	}
+	if err := r.SetDisabled(t.Context(), "alice", true); err != nil {
+		t.Fatal(err)
+	}
+	if r.signedIn(p.home) {
+		t.Error("session lives on")
+	}
+	if _, err := r.Prove(t.Context(), half.v, auth.MethodTOTP, []byte(p.now())); !errors.Is(err, auth.ErrNoFlow) {
+		t.Errorf("flow lives on: %v", err)
+	}
+	b := newBrowser()
+	if _, err := r.SignIn(t.Context(), b.v, "alice", password, ""); !errors.Is(err, auth.ErrRejected) {
+		t.Errorf("sign-in: %v", err)
+	}
+	if err := r.SetDisabled(t.Context(), "alice", false); err != nil {
+		t.Fatal(err)
+	}
+	if r.signedIn(p.home) {
+		t.Error("session revived")
+	}
+	r.signIn(p, b)
+}
+
+func TestFlowIsNoSession(t *testing.T) { // S53
+	r := newRig(t)
+	r.person("alice")
+	b := newBrowser()
+	r.must(b, auth.StepVerify)(r.SignIn(t.Context(), b.v, "alice", password, ""))
+	if _, _, err := r.Session(t.Context(), host, b.v.Flow); !errors.Is(err, auth.ErrNoSession) {
+		t.Errorf("a flow's cookie is taken for a session: %v", err)
+	}
+}
+
+func TestFlowTokenRotates(t *testing.T) { // S52
+	r := newRig(t)
+	p := r.person("alice")
+	b := newBrowser()
+	r.must(b, auth.StepVerify)(r.SignIn(t.Context(), b.v, "alice", password, ""))
+	old := b.v
+	r.must(b, auth.StepDone)(r.Prove(t.Context(), b.v, auth.MethodTOTP, []byte(p.now())))
+	r.clock.add(time.Minute)
+	if _, err := r.Prove(t.Context(), old, auth.MethodTOTP, []byte(p.now())); !errors.Is(err, auth.ErrNoFlow) {
+		t.Errorf("finished flow goes on: %v", err)
+	}
+	elsewhere := old
+	elsewhere.Host = "other.example.com"
+	if _, err := r.Progress(t.Context(), elsewhere); !errors.Is(err, auth.ErrNoFlow) {
+		t.Errorf("flow of another host: %v", err)
+	}
+}
+
+func TestFlowExpires(t *testing.T) {
+	r := newRig(t)
+	p := r.person("alice")
+	b := newBrowser()
+	r.must(b, auth.StepVerify)(r.SignIn(t.Context(), b.v, "alice", password, ""))
+	r.clock.add(10*time.Minute + time.Second)
+	if _, err := r.Prove(t.Context(), b.v, auth.MethodTOTP, []byte(p.now())); !errors.Is(err, auth.ErrNoFlow) {
+		t.Errorf("expired flow goes on: %v", err)
+	}
+}
+
+func TestEnrolmentNeedsAuthority(t *testing.T) {
+	r := newRig(t)
+	ctx := t.Context()
+	if _, _, _, err := r.AddUser(ctx, auth.NewUser{Name: "alice", Password: password}); err != nil {
+		t.Fatal(err)
+	}
+	b := newBrowser()
+	r.must(b, auth.StepEnroll)(r.SignIn(ctx, b.v, "alice", password, ""))
+	r.clock.add(72*time.Hour + time.Second)
+	b = newBrowser()
+	r.must(b, auth.StepAskAdmin)(r.SignIn(ctx, b.v, "alice", password, ""))
+	if _, err := r.BeginEnroll(ctx, b.v, auth.MethodTOTP); !errors.Is(err, auth.ErrStep) {
+		t.Errorf("enrolment began: %v", err)
+	}
+	if _, _, err := r.Invite(ctx, "alice"); err != nil {
+		t.Fatal(err)
+	}
+	b = newBrowser()
+	r.must(b, auth.StepEnroll)(r.SignIn(ctx, b.v, "alice", password, ""))
+}
+
+func TestEnrolmentSurvivesWrongCode(t *testing.T) { // S20
+	r := newRig(t)
+	ctx := t.Context()
+	if _, _, _, err := r.AddUser(ctx, auth.NewUser{Name: "alice", Password: password}); err != nil {
+		t.Fatal(err)
+	}
+	b := newBrowser()
+	r.must(b, auth.StepEnroll)(r.SignIn(ctx, b.v, "alice", password, ""))
+	r.must(b, auth.StepEnroll)(r.BeginEnroll(ctx, b.v, auth.MethodTOTP))
+	before, _ := r.Progress(ctx, b.v)
+	if _, err := r.FinishEnroll(ctx, b.v, auth.MethodTOTP, "", []byte("000000")); !errors.Is(err, auth.ErrRejected) {
+		t.Errorf("wrong code: %v", err)
+	}
+	after, err := r.Progress(ctx, b.v)
+	if err != nil || string(before.Challenge.Public) != string(after.Challenge.Public) {
+		t.Errorf("the secret changed: %v", err)
+	}
+	if keys := r.keys("cred/"); len(keys) != 1 {
+		t.Errorf("credentials: %v", keys)
+	}
+}
+
+func TestInterruptedEnrolmentGoesOn(t *testing.T) {
+	r := newRig(t)
+	ctx := t.Context()
+	if _, _, _, err := r.AddUser(ctx, auth.NewUser{Name: "alice", Password: password}); err != nil {
+		t.Fatal(err)
+	}
+	b := newBrowser()
+	r.must(b, auth.StepEnroll)(r.SignIn(ctx, b.v, "alice", password, ""))
+	r.must(b, auth.StepEnroll)(r.BeginEnroll(ctx, b.v, auth.MethodTOTP))
+	pr, _ := r.Progress(ctx, b.v)
+	a := app{r, between(string(pr.Challenge.Public), `"secret":"`, `"`)}
+	r.must(b, auth.StepRecovery)(r.FinishEnroll(ctx, b.v, auth.MethodTOTP, "my phone", []byte(a.now())))
+	if r.signedIn(b) {
+		t.Error("signed in before the codes are saved")
+	}
+	r.clock.add(time.Hour)
+	b = newBrowser()
+	r.must(b, auth.StepVerify)(r.SignIn(ctx, b.v, "alice", password, ""))
+	r.must(b, auth.StepRecovery)(r.Prove(ctx, b.v, auth.MethodTOTP, []byte(a.now())))
+	r.must(b, auth.StepRecovery)(r.MakeRecoveryCodes(ctx, b.v))
+	r.must(b, auth.StepDone)(r.ConfirmRecoveryCodes(ctx, b.v))
+	acc, err := r.User(ctx, "alice")
+	if err != nil || acc.RecoveryLeft != 10 {
+		t.Errorf("account %+v: %v", acc, err)
+	}
+}
+
+func between(s, from, to string) string {
+	_, s, _ = strings.Cut(s, from)
+	s, _, _ = strings.Cut(s, to)
+	return s
+}
+
+func TestInvitation(t *testing.T) {
+	r := newRig(t)
+	ctx := t.Context()
+	_, first, _, err := r.AddUser(ctx, auth.NewUser{Name: "bob"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, _, err := r.Invite(ctx, "bob")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBrowser()
+	if _, err := r.OpenInvitation(ctx, b.v, first, ""); !errors.Is(err, auth.ErrToken) {
+		t.Errorf("the older invitation: %v", err)
+	}
+	if _, err := r.OpenInvitation(ctx, b.v, "nonsense", ""); !errors.Is(err, auth.ErrToken) {
+		t.Errorf("nonsense: %v", err)
+	}
+	r.must(b, auth.StepPassword)(r.OpenInvitation(ctx, b.v, second, ""))
+	var invalid *auth.Invalid
+	if _, err := r.AcceptInvitation(ctx, b.v, "mallory", password); !errors.As(err, &invalid) {
+		t.Errorf("another name: %v", err)
+	}
+	if _, err := r.AcceptInvitation(ctx, b.v, "", "short"); !errors.As(err, &invalid) {
+		t.Errorf("short password: %v", err)
+	}
+	r.must(b, auth.StepEnroll)(r.AcceptInvitation(ctx, b.v, "", password))
+	r.enroll(b)
+	if _, err := r.OpenInvitation(ctx, newBrowser().v, second, ""); !errors.Is(err, auth.ErrToken) {
+		t.Errorf("used invitation: %v", err)
+	}
+}
+
+func TestInvitationOfSomebodyWithMethodsAsksForThem(t *testing.T) {
+	r := newRig(t)
+	p := r.person("alice")
+	ctx := t.Context()
+	token, _, err := r.Invite(ctx, "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBrowser()
+	r.must(b, auth.StepPassword)(r.OpenInvitation(ctx, b.v, token, ""))
+	out := r.must(b, auth.StepVerify)(r.AcceptInvitation(ctx, b.v, "", "quite another sentence"))
+	if out.Method != auth.MethodTOTP {
+		t.Errorf("asked for %q", out.Method)
+	}
+	if r.signedIn(p.home) {
+		t.Error("a new password leaves old sessions")
+	}
+	r.must(b, auth.StepDone)(r.Prove(ctx, b.v, auth.MethodTOTP, []byte(p.now())))
+}
+
+func TestInvitationExpires(t *testing.T) {
+	r := newRig(t)
+	_, token, _, err := r.AddUser(t.Context(), auth.NewUser{Name: "bob"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.clock.add(72*time.Hour + time.Second)
+	if _, err := r.OpenInvitation(t.Context(), newBrowser().v, token, ""); !errors.Is(err, auth.ErrToken) {
+		t.Errorf("expired invitation: %v", err)
+	}
+}
+
+// race runs fn n times at once and counts the calls that return nil.
+func race(n int, fn func(i int) error) (won int32, errs []error) {
+	var wg sync.WaitGroup
+	errs = make([]error, n)
+	start := make(chan struct{})
+	for i := range n {
+		wg.Go(func() {
+			<-start
+			if errs[i] = fn(i); errs[i] == nil {
+				atomic.AddInt32(&won, 1)
+			}
+		})
+	}
+	close(start)
+	wg.Wait()
+	return won, errs
+}
+
+func TestParallelGuesses(t *testing.T) { // S13
+	r := newRig(t)
+	r.person("alice")
+	_, errs := race(200, func(i int) error {
+		b := newBrowser()
+		b.v.Addr = netip.AddrFrom4([4]byte{198, 51, 100, byte(i)})
+		_, err := r.SignIn(t.Context(), b.v, "alice", "a wrong guess", "")
+		return err
+	})
+	verified := 0
+	for _, err := range errs {
+		switch {
+		case errors.Is(err, auth.ErrRejected):
+			verified++
+		case throttled(err), errors.Is(err, auth.ErrBusy):
+		default:
+			t.Errorf("unexpected: %v", err)
+		}
+	}
+	if verified == 0 || verified > 5 {
+		t.Errorf("%d guesses were verified", verified)
+	}
+}
+
+func TestOneCodeRaced(t *testing.T) { // S17, S33
+	for _, m := range []string{auth.MethodTOTP, auth.MethodRecovery} {
+		t.Run(m, func(t *testing.T) {
+			r := newRig(t)
+			p := r.person("alice")
+			const n = 50
+			browsers := make([]*browser, n)
+			for i := range browsers {
+				browsers[i] = newBrowser()
+				browsers[i].v.Addr = netip.AddrFrom4([4]byte{198, 51, 100, byte(i)})
+				r.must(browsers[i], auth.StepVerify)(r.SignIn(t.Context(), browsers[i].v, "alice", password, ""))
+			}
+			answer := p.now()
+			if m == auth.MethodRecovery {
+				answer = p.codes[0]
+			}
+			won, errs := race(n, func(i int) error {
+				out, err := r.Prove(t.Context(), browsers[i].v, m, []byte(answer))
+				if err == nil && out.Step != auth.StepDone {
+					return errors.New("not done")
+				}
+				return err
+			})
+			if won != 1 {
+				t.Errorf("%d of %d succeeded: %v", won, n, errs)
+			}
+			sessions, err := r.Sessions(t.Context(), "alice")
+			if err != nil || len(sessions) != 2 {
+				t.Errorf("%d sessions: %v", len(sessions), err)
+			}
+		})
+	}
+}
+
+func TestSetupRaced(t *testing.T) { // S9
+	r := newRig(t)
+	token, _, err := r.SetupToken(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := []string{"alice", "bob"}
+	browsers := make([]*browser, 8)
+	for i := range browsers {
+		browsers[i] = newBrowser()
+		r.must(browsers[i], auth.StepPassword)(r.OpenInvitation(t.Context(), browsers[i].v, token, ""))
+	}
+	won, _ := race(len(browsers), func(i int) error {
+		_, err := r.AcceptInvitation(t.Context(), browsers[i].v, names[i%2]+string(rune('a'+i)), password)
+		return err
+	})
+	users, err := r.Users(t.Context())
+	if won != 1 || len(users) != 1 || err != nil {
+		t.Errorf("%d succeeded, %d users: %v", won, len(users), err)
+	}
+}
