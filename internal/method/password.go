@@ -35,8 +35,9 @@ func (*Password) Challenge(time.Time, auth.User, []auth.Credential) (auth.Challe
 }
 
 // Verify checks a password. An answer of more than MaxPasswordBytes is rejected unread: no password can be that long. A right
-// password whose record was made with other parameters is hashed again.
-func (p *Password) Verify(now time.Time, _ auth.User, creds []auth.Credential, _ auth.Challenge, answer []byte) (auth.Verified, error) {
+// password whose record was made with other parameters is hashed again; else the credential stays as it is, even Used, so that
+// signing in twice at once is no conflict between two writes.
+func (p *Password) Verify(_ time.Time, _ auth.User, creds []auth.Credential, _ auth.Challenge, answer []byte) (auth.Verified, error) {
 	if len(answer) > MaxPasswordBytes {
 		return auth.Verified{}, auth.ErrRejected
 	}
@@ -63,7 +64,6 @@ func (p *Password) Verify(now time.Time, _ auth.User, creds []auth.Credential, _
 		return auth.Verified{}, auth.ErrRejected
 	}
 	c := right.cred
-	c.Used = now
 	if p.argon.outdated(right.record) {
 		r, err := p.argon.seal(secret)
 		if err != nil {

@@ -53,7 +53,7 @@ func (p *Password) refuse(password string, about []string) string {
 	switch {
 	case common(s), common(trim(s)), common(string(unit)):
 		return "This is one of the most common passwords. Choose another one."
-	case len(unit) < MinPassword:
+	case len(unit) < MinPassword && len(unit) < utf8.RuneCountInString(s): // folding may shorten what does not repeat
 		return "This is only one short piece repeated. Choose another one."
 	case sequence(unit), sequence([]rune(trim(s))):
 		return "This is only a plain sequence. Choose another one."

@@ -43,6 +43,8 @@ func TestPasswordPolicy(t *testing.T) { // S1, S2, S4, S5
 		{"space before and after", " k7Wq9z ", isFine},
 		{"Chinese", "竹林深處人不知明月", isFine},
 
+		{"letters that folding joins", "ㄱㅏㄴㅓㄷㅗㄹㅜ", isFine},
+
 		{"NUL", "k7#Wq9zP\x00", isControl},
 		{"tab", "k7#W\tq9zP", isControl},
 		{"line break", "k7#Wq9zP\r\n", isControl},
