@@ -23,7 +23,8 @@
 //	decide.go     what a rule makes of a session; pure
 //	throttle.go   wrong answers by account, address.go by client address, slots.go work at once
 //	admin.go      what the commands do; change.go what several of them share
-//	state.go      what outlives a reload; keys.go signing keys; seal.go encryption at rest; records.go the keys of the store
+//	state.go      what outlives a reload; keys.go signing keys; records.go the keys of the store
+//	seal.go       encryption at rest; reseal.go a change of the secret
 //	audit.go      what is kept of what happened
 //
 // # The commit rule

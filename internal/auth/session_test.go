@@ -251,9 +251,20 @@ func TestSecretChanges(t *testing.T) { // S82
 	if !r.signedIn(p.home) {
 		t.Error("signed out by a second secret")
 	}
-	if err := r.state.UseSecrets(t.Context(), [][]byte{next}); !errors.Is(err, auth.ErrSecret) {
+	if err := r.state.UseSecrets(t.Context(), [][]byte{[]byte(strings.Repeat("x", 32))}); !errors.Is(err, auth.ErrSecret) {
 		t.Errorf("a secret that opens nothing is taken: %v", err)
 	}
+	r.reopen(next) // the old one is given up
+	if !r.signedIn(p.home) {
+		t.Error("signed out by giving up the old secret")
+	}
+	r.signIn(p, p.home)
+	third := []byte(strings.Repeat("t", 32))
+	if err := r.state.UseSecrets(t.Context(), [][]byte{third, next}); err != nil {
+		t.Fatal(err)
+	}
+	r.reopen(third)
+	r.signIn(p, p.home)
 	if err := r.state.UseSecrets(t.Context(), [][]byte{[]byte("short")}); err == nil {
 		t.Error("a short secret is taken")
 	}

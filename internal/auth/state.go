@@ -85,8 +85,7 @@ func NewState(ctx context.Context, o Options) (*State, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.sealer.Store(sealer)
-	if err := s.initialize(ctx); err != nil {
+	if err := s.initialize(ctx, sealer); err != nil {
 		return nil, err
 	}
 	if err := s.refreshKeys(ctx); err != nil {
@@ -99,7 +98,7 @@ func NewState(ctx context.Context, o Options) (*State, error) {
 }
 
 // initialize reads the schema record, or writes it into an empty store.
-func (s *State) initialize(ctx context.Context) error {
+func (s *State) initialize(ctx context.Context, sealer *sealer) error {
 	fresh := make([]byte, 32)
 	rand.Read(fresh)
 	var rec schema
@@ -109,7 +108,7 @@ func (s *State) initialize(ctx context.Context) error {
 		if !errors.Is(err, storage.ErrNotFound) {
 			return err
 		}
-		rec = schema{Version: schemaVersion, Created: s.now(), Sealed: s.sealer.Load().seal(keySchema, fresh)}
+		rec = schema{Version: schemaVersion, Created: s.now(), Sealed: sealer.seal(keySchema, fresh)}
 		return putJSON(tx, keySchema, rec, time.Time{})
 	})
 	if err != nil {
@@ -118,29 +117,22 @@ func (s *State) initialize(ctx context.Context) error {
 	if rec.Version != schemaVersion {
 		return fmt.Errorf("the store has version %d, this program knows %d", rec.Version, schemaVersion)
 	}
-	s.bucketKey, err = s.sealer.Load().open(keySchema, rec.Sealed)
-	return err
+	return s.adopt(ctx, sealer, rec)
 }
 
-// UseSecrets changes the secrets of a running State. It changes nothing and returns ErrSecret if they do not open the store.
+// UseSecrets changes the secrets of a running State, and seals everything anew if the first is a new one. It changes nothing and
+// returns ErrSecret if they do not open the store.
 func (s *State) UseSecrets(ctx context.Context, secrets [][]byte) error {
 	next, err := newSealer(secrets)
 	if err != nil {
 		return err
 	}
-	err = s.store.View(ctx, func(tx storage.Tx) error {
-		var rec schema
-		if err := getJSON(tx, keySchema, &rec); err != nil {
-			return fmt.Errorf("reading the schema: %w", err)
-		}
-		_, err := next.open(keySchema, rec.Sealed)
-		return err
-	})
+	var rec schema
+	err = s.store.View(ctx, func(tx storage.Tx) error { return getJSON(tx, keySchema, &rec) })
 	if err != nil {
-		return err
+		return fmt.Errorf("reading the schema: %w", err)
 	}
-	s.sealer.Store(next)
-	return nil
+	return s.adopt(ctx, next, rec)
 }
 
 // run does what must be done now and then, until the State is closed.

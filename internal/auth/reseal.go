@@ -1,0 +1,96 @@
+package auth
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/caddy-mfa/caddy-mfa/storage"
+)
+
+// reseal seals everything with the first secret, so that an older one can be given up. The schema record comes last: what a crash
+// interrupts is done again at the next start. Flows are left alone, as they live for minutes.
+func (s *State) reseal(ctx context.Context, to *sealer) error {
+	for _, prefix := range []string{"cred/", "key/", keySchema} {
+		for after, more := "", true; more; {
+			err := s.store.Update(ctx, func(tx storage.Tx) error {
+				var keys []string
+				for e, err := range tx.Scan(prefix, after) {
+					if err != nil {
+						return err
+					}
+					if keys = append(keys, e.Key); len(keys) == 100 {
+						break
+					}
+				}
+				for _, key := range keys {
+					if err := resealRecord(tx, key, to); err != nil {
+						return err
+					}
+				}
+				if more = len(keys) == 100; more {
+					after = keys[len(keys)-1]
+				}
+				return nil
+			})
+			if err != nil {
+				return fmt.Errorf("sealing with the new secret: %w", err)
+			}
+		}
+	}
+	s.log.Info("everything is sealed with the first secret now")
+	return nil
+}
+
+// resealRecord changes the field "secret" of a record and nothing else.
+func resealRecord(tx storage.Tx, key string, to *sealer) error {
+	e, err := tx.Get(key) // so that it conflicts with whoever changes the record
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(e.Value, &fields); err != nil {
+		return fmt.Errorf("decoding record %q: %w", key, err)
+	}
+	var sealed []byte
+	if fields["secret"] == nil {
+		return nil
+	}
+	if err := json.Unmarshal(fields["secret"], &sealed); err != nil {
+		return fmt.Errorf("decoding record %q: %w", key, err)
+	}
+	plain, err := to.open(key, sealed)
+	if err != nil {
+		return err
+	}
+	if fields["secret"], err = json.Marshal(to.seal(key, plain)); err != nil {
+		return fmt.Errorf("encoding record %q: %w", key, err)
+	}
+	return putJSON(tx, key, fields, e.Expires)
+}
+
+// first reports whether the first secret opens the record.
+func (s *sealer) first(key string, sealed []byte) bool {
+	_, err := (&sealer{s.aeads[:1]}).open(key, sealed)
+	return err == nil
+}
+
+// adopt makes next the sealer of a store whose schema record is rec.
+func (s *State) adopt(ctx context.Context, next *sealer, rec schema) error {
+	key, err := next.open(keySchema, rec.Sealed)
+	if err != nil {
+		return err
+	}
+	if s.bucketKey == nil {
+		s.bucketKey = key
+	}
+	s.sealer.Store(next)
+	if next.first(keySchema, rec.Sealed) {
+		return nil
+	}
+	return s.reseal(ctx, next)
+}
