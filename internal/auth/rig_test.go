@@ -47,14 +47,14 @@ func (c *clock) add(d time.Duration) {
 // rig is a realm over a real store.
 type rig struct {
 	*auth.Realm
-	t     *testing.T
+	t     testing.TB
 	clock *clock
 	state *auth.State
 	store storage.Store
 	dir   string
 }
 
-func newRig(t *testing.T) *rig {
+func newRig(t testing.TB) *rig {
 	t.Helper()
 	r := &rig{t: t, clock: &clock{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}, dir: t.TempDir()}
 	r.open(secret)
