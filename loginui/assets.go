@@ -1,0 +1,81 @@
+package loginui
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+)
+
+//go:embed assets
+var assetFiles embed.FS
+
+// staticPath is where the static files are, below the prefix.
+const staticPath = "/static/"
+
+var mediaTypes = map[string]string{"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
+
+// staticFile is a file that never changes under its name, which holds a hash of what is in it.
+type staticFile struct {
+	name   string
+	media  string
+	body   []byte
+	zipped []byte
+}
+
+// assets maps both names of every static file, plain and hashed, to it.
+var assets = sync.OnceValue(func() map[string]*staticFile {
+	all := map[string]*staticFile{}
+	files, _ := assetFiles.ReadDir("assets")
+	for _, f := range files {
+		body, _ := assetFiles.ReadFile("assets/" + f.Name())
+		sum := sha256.Sum256(body)
+		stem, ext, _ := strings.Cut(f.Name(), ".")
+		s := &staticFile{name: stem + "." + hex.EncodeToString(sum[:6]) + "." + ext, media: mediaTypes[ext], body: body, zipped: zip(body)}
+		all[f.Name()], all[s.name] = s, s
+	}
+	return all
+})
+
+// asset is the static file with a plain name. A name that no file has is a bug, which the page tests would show.
+func asset(name string) *staticFile {
+	s, ok := assets()[name]
+	if !ok {
+		panic(fmt.Sprintf("loginui: no asset %q", name))
+	}
+	return s
+}
+
+func zip(body []byte) []byte {
+	var b bytes.Buffer
+	z, _ := gzip.NewWriterLevel(&b, gzip.BestCompression)
+	z.Write(body) // a Buffer takes everything
+	z.Close()
+	return b.Bytes()
+}
+
+// static serves a static file by its hashed name.
+func (x *exchange) static(name string) error {
+	s, ok := assets()[name]
+	if !ok || s.name != name {
+		return x.message(http.StatusNotFound, x.plain("notfound"))
+	}
+	if x.r.Method != http.MethodGet && x.r.Method != http.MethodHead {
+		return x.wrongMethod("GET, HEAD")
+	}
+	h := x.w.Header()
+	h.Set("Cache-Control", "public, max-age=31536000, immutable")
+	h.Set("Vary", "Accept-Encoding")
+	body := s.body
+	if headerToken(x.r.Header["Accept-Encoding"], "gzip") {
+		h.Set("Content-Encoding", "gzip")
+		body = s.zipped
+	}
+	x.write(http.StatusOK, s.media, body)
+	return nil
+}

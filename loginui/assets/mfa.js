@@ -1,0 +1,82 @@
+// Conveniences. Every page works without this file.
+"use strict";
+(() => {
+  const all = (selector) => document.querySelectorAll(selector);
+
+  // The token of an invitation travels in the fragment, so that no server logs it. It leaves the address bar at once.
+  const invitation = document.getElementById("invitation");
+  const open = () => {
+    const token = location.hash.slice(1);
+    if (!token) return;
+    history.replaceState(null, "", location.pathname + location.search);
+    invitation.elements.token.value = token;
+    invitation.requestSubmit ? invitation.requestSubmit() : invitation.submit();
+  };
+
+  // Any other fragment is part of a deep link: browsers keep it over redirects, and forms and links must not lose it.
+  const carry = () => {
+    if (!location.hash) return;
+    for (const f of document.forms) f.setAttribute("action", f.getAttribute("action").split("#")[0] + location.hash);
+    for (const a of all('a[href^="/"]')) if (!a.hash || a.dataset.carried) {
+      a.hash = location.hash;
+      a.dataset.carried = "1";
+    }
+  };
+
+  // One submission a page. Buttons stay enabled: a disabled one would not be sent.
+  let sent = null;
+  const free = () => {
+    if (sent) sent.removeAttribute("aria-busy");
+    sent = null;
+  };
+  addEventListener("submit", (e) => {
+    if (e.submitter && e.submitter.name === "download") return;
+    if (sent) return e.preventDefault();
+    sent = e.target;
+    sent.setAttribute("aria-busy", "true");
+    for (const b of all("[data-peek][aria-pressed=true]")) b.click(); // password managers look for a password field
+  });
+  addEventListener("pageshow", (e) => e.persisted && free());
+
+  for (const b of all("[data-peek]")) {
+    const field = document.getElementById(b.dataset.peek), show = b.textContent;
+    b.addEventListener("click", () => {
+      const shown = field.type === "password";
+      field.type = shown ? "text" : "password";
+      b.setAttribute("aria-pressed", shown);
+      b.textContent = shown ? b.dataset.hide : show;
+    });
+  }
+
+  const copy = async (text) => {
+    try {
+      return await navigator.clipboard.writeText(text);
+    } catch {
+      const area = document.createElement("textarea");
+      area.value = text;
+      document.body.append(area);
+      area.select();
+      document.execCommand("copy");
+      area.remove();
+    }
+  };
+  for (const b of all("[data-copy],[data-copy-list]")) {
+    const label = b.textContent;
+    let timer;
+    b.setAttribute("aria-live", "polite");
+    b.addEventListener("click", async () => {
+      const list = b.dataset.copyList && document.getElementById(b.dataset.copyList);
+      await copy(list ? Array.from(list.children, (li) => li.textContent.trim()).join("\n") + "\n" : b.dataset.copy);
+      b.textContent = b.dataset.done;
+      clearTimeout(timer);
+      timer = setTimeout(() => (b.textContent = label), 2000);
+    });
+  }
+
+  const local = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+  for (const t of all("time")) t.textContent = local.format(new Date(t.dateTime));
+
+  const start = invitation ? open : carry;
+  addEventListener("hashchange", start);
+  start();
+})();

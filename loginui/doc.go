@@ -1,0 +1,13 @@
+// Package loginui is the portal: the pages on which people sign in, set up their methods and see their account.
+//
+// It shows and asks; it decides nothing. Every decision is a call of auth.Realm, and what comes of it is one of three things:
+// an Outcome, which next turns into the address of the page to go to (steps never route to one another); an error that the
+// person can do something about, shown on the page that was sent (refuse); or any other error (settle).
+//
+// A request passes ServeHTTP (headers, route, method, cross-origin check, form) and reaches one handler. Routes are one table,
+// in routes.go. A method of proving is one file and one page: verify_totp.go with pages/verify_totp.html, for example, and two
+// rows of the table; the pages that offer methods offer those that have a row.
+//
+// Pages are html/template files that work without script; their words stand in text.go. mfa.js adds conveniences, and carries
+// the #fragment of a deep link, which no server sees, from page to page.
+package loginui

@@ -1,0 +1,201 @@
+package loginui
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/caddy-mfa/caddy-mfa/internal/auth"
+)
+
+// Waits that a 503 asks for.
+const (
+	busyWait  = 2 * time.Second
+	faultWait = 10 * time.Second
+)
+
+// exchange is one request being answered.
+type exchange struct {
+	*Portal
+	w    http.ResponseWriter
+	r    *http.Request
+	in   Request
+	form form // of a POST
+}
+
+// next is the address of the page for what o asks. It is the one place that maps steps to pages.
+func (p *Portal) next(o auth.Outcome) string {
+	switch o.Step {
+	case auth.StepPassword:
+		return p.prefix + "/invite"
+	case auth.StepVerify:
+		return p.prefix + "/verify/" + o.Method
+	case auth.StepEnroll:
+		if o.Method != "" {
+			return p.prefix + "/enroll/" + o.Method
+		}
+		return p.prefix + "/enroll"
+	case auth.StepRecovery:
+		return p.prefix + "/recovery-codes"
+	case auth.StepAskAdmin:
+		return p.prefix + "/ask-admin"
+	case auth.StepDone:
+		to := p.returnTarget(o.To)
+		if to == "" {
+			to = "/"
+		}
+		if o.RecoveryLeft >= 0 {
+			return string(appendQuery([]byte(p.prefix+"/recovery-used?to="), to))
+		}
+		return to
+	}
+	return p.prefix + "/login"
+}
+
+// advance goes where an operation left the visitor. A visitor who came without any cookie may have a browser that refuses
+// them: the next page looks.
+func (x *exchange) advance(o auth.Outcome) error {
+	x.setCookies(o.Cookies)
+	to := x.next(o)
+	if x.in.Visit.Flow == "" && o.Step != auth.StepDone {
+		to += "?check=cookies"
+	}
+	return x.redirect(to)
+}
+
+// refuse answers a form with the page it was sent from and says what was wrong with it. Errors that a form can do nothing
+// about go on to settle.
+func (x *exchange) refuse(pg page, err error) error {
+	var (
+		invalid *auth.Invalid
+		slow    *auth.Throttled
+		hint    *auth.Hint
+	)
+	switch {
+	case errors.As(err, &invalid):
+		pg.status = http.StatusUnprocessableEntity
+		pg.fault(invalid.Field, invalid.Text)
+	case errors.As(err, &slow):
+		pg.status = http.StatusTooManyRequests
+		pg.fault("", x.throttled(slow))
+	case errors.Is(err, auth.ErrRejected):
+		if pg.status = pg.wrongStatus; pg.status == 0 {
+			pg.status = http.StatusUnauthorized
+			x.w.Header().Set("WWW-Authenticate", `MFA login="`+x.prefix+`/login"`)
+		}
+		text := pg.T(pg.wrong)
+		if errors.As(err, &hint) {
+			text = hint.Text
+		}
+		pg.fault(pg.wrongField, text)
+	case errors.Is(err, auth.ErrBusy):
+		pg.status = http.StatusServiceUnavailable
+		x.retryAfter(busyWait)
+		pg.fault("", pg.T("busy.text"))
+	default:
+		return err
+	}
+	return x.render(pg)
+}
+
+// settle answers with what err means when no form was at fault: another page, or one that says what happened.
+func (x *exchange) settle(err error) error {
+	var (
+		bad  *badRequest
+		slow *auth.Throttled
+		page *renderError
+	)
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &page):
+		return err
+	case errors.As(err, &bad):
+		return x.message(bad.status, x.plain(bad.page))
+	case errors.Is(err, auth.ErrNoFlow):
+		if x.in.Visit.Flow == "" && x.r.URL.Query().Get("check") == "cookies" {
+			return x.message(http.StatusBadRequest, x.plain("cookies"))
+		}
+		return x.redirect(x.again())
+	case errors.Is(err, auth.ErrStep):
+		now, err := x.realm.Progress(x.r.Context(), x.in.Visit)
+		if errors.Is(err, auth.ErrNoFlow) {
+			return x.redirect(x.again())
+		}
+		if err != nil {
+			return x.fault(err)
+		}
+		return x.redirect(x.next(now.Outcome))
+	case errors.As(err, &slow):
+		m := x.plain("throttled")
+		m.Text = x.throttled(slow)
+		return x.message(http.StatusTooManyRequests, m)
+	case errors.Is(err, auth.ErrBusy):
+		x.retryAfter(busyWait)
+		return x.message(http.StatusServiceUnavailable, x.plain("busy"))
+	}
+	return x.fault(err)
+}
+
+// again is the sign-in page for somebody whose flow is over, keeping the target that the form carried.
+func (x *exchange) again() string {
+	to := x.prefix + "/login?again=1"
+	if target := x.returnTarget(x.form["to"]); target != "" {
+		to = string(appendQuery([]byte(to+"&to="), target))
+	}
+	return to
+}
+
+// fault answers for an error of ours: logged once, with an id that the page shows too, and never in detail on the page.
+func (x *exchange) fault(err error) error {
+	var b [4]byte
+	rand.Read(b[:])
+	id := hex.EncodeToString(b[:])
+	if x.r.Context().Err() == nil { // else the client left, and that is what err says
+		x.logger.LogAttrs(x.r.Context(), slog.LevelError, "portal: request failed",
+			slog.String("id", id), slog.String("method", x.r.Method), slog.String("path", x.r.URL.Path), slog.Any("error", err))
+	}
+	x.retryAfter(faultWait)
+	m := x.plain("fault")
+	m.Text = x.t("fault.text", id)
+	return x.message(http.StatusServiceUnavailable, m)
+}
+
+// throttled says how long to wait, and sets Retry-After.
+func (x *exchange) throttled(slow *auth.Throttled) string {
+	if slow.Off {
+		return x.t("throttled.off")
+	}
+	x.retryAfter(slow.RetryAfter)
+	return x.t("throttled.wait", x.wait(slow.RetryAfter))
+}
+
+// retryAfter rounds up to whole seconds (RFC 9110, section 10.2.3).
+func (x *exchange) retryAfter(d time.Duration) {
+	x.w.Header().Set("Retry-After", strconv.Itoa(max(1, int(math.Ceil(d.Seconds())))))
+}
+
+func (x *exchange) redirect(to string) error {
+	x.w.Header().Set("Location", to)
+	x.w.Header().Set("Content-Length", "0")
+	x.w.WriteHeader(http.StatusSeeOther)
+	return nil
+}
+
+func (x *exchange) setCookies(cookies []auth.Cookie) {
+	for _, c := range cookies {
+		age := int(math.Ceil(c.MaxAge.Seconds()))
+		if c.Value == "" {
+			age = -1
+		}
+		http.SetCookie(x.w, &http.Cookie{
+			Name: c.Name, Value: c.Value, Path: "/", MaxAge: age,
+			Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		})
+	}
+}

@@ -1,0 +1,92 @@
+package loginui
+
+import (
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+)
+
+// Limits of what a form may hold.
+const (
+	maxBody   = 64 << 10 // bytes
+	maxFields = 32
+)
+
+// maxLength bounds the fields, in bytes; otherLength those that are not named. A return target is judged by returnTarget,
+// which ignores a long one.
+var maxLength = map[string]int{"to": maxBody, "name": 256, "password": 1024, "token": 512}
+
+const otherLength = 256
+
+// form holds the fields of a POST, each at most once.
+type form map[string]string
+
+// badRequest is a request that no page of ours sends, with the status and the page that it gets.
+type badRequest struct {
+	status int
+	page   string // prefix of the message's text ids
+}
+
+func (b *badRequest) Error() string { return "loginui: bad request: " + b.page }
+
+// readForm reads a POST that must be URL-encoded as forms are (WHATWG URL, section 5.1). The error is a *badRequest, or one of
+// reading the body.
+func readForm(w http.ResponseWriter, r *http.Request) (form, error) {
+	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || media != "application/x-www-form-urlencoded" || params["charset"] != "" && !strings.EqualFold(params["charset"], "utf-8") {
+		return nil, &badRequest{http.StatusUnsupportedMediaType, "media"}
+	}
+	if r.ContentLength > maxBody {
+		w.Header().Set("Connection", "close") // nobody reads the rest
+		return nil, &badRequest{http.StatusRequestEntityTooLarge, "large"}
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+		return nil, &badRequest{http.StatusRequestEntityTooLarge, "large"}
+	} else if err != nil {
+		return nil, &badRequest{http.StatusBadRequest, "malformed"} // the client broke off, or never wrote HTTP
+	}
+	return parseForm(string(body))
+}
+
+// parseForm is strict where url.ParseQuery is lenient: whatever could be read in two ways is refused.
+func parseForm(body string) (form, error) {
+	malformed := &badRequest{http.StatusBadRequest, "malformed"}
+	f := form{}
+	for pair := range strings.SplitSeq(body, "&") {
+		if pair == "" {
+			continue
+		}
+		k, v, _ := strings.Cut(pair, "=")
+		key, err := url.QueryUnescape(k)
+		if err != nil {
+			return nil, malformed
+		}
+		value, err := url.QueryUnescape(v)
+		if err != nil || !plainText(key) || !plainText(value) {
+			return nil, malformed
+		}
+		if _, repeated := f[key]; repeated || len(f) == maxFields {
+			return nil, malformed
+		}
+		limit, ok := maxLength[key]
+		if !ok {
+			limit = otherLength
+		}
+		if len(value) > limit {
+			return nil, &badRequest{http.StatusUnprocessableEntity, "long"}
+		}
+		f[key] = value
+	}
+	return f, nil
+}
+
+// plainText reports whether s is UTF-8 without NUL.
+func plainText(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }
+
+// trimmed is a field without the spaces that copying brings along.
+func (f form) trimmed(key string) string { return strings.TrimSpace(f[key]) }

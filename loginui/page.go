@@ -1,0 +1,160 @@
+package loginui
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"html/template"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/caddy-mfa/caddy-mfa/internal/auth"
+)
+
+//go:embed pages/*.html
+var pageFiles embed.FS
+
+// templates holds one tree a page: the layout with that page's "content".
+var templates = sync.OnceValues(func() (map[string]*template.Template, error) {
+	layout, err := template.ParseFS(pageFiles, "pages/layout.html")
+	if err != nil {
+		return nil, err
+	}
+	files, err := pageFiles.ReadDir("pages")
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]*template.Template{}
+	for _, f := range files {
+		name, _ := strings.CutSuffix(f.Name(), ".html")
+		if name == "layout" {
+			continue
+		}
+		t, err := template.Must(layout.Clone()).ParseFS(pageFiles, "pages/"+f.Name())
+		if err != nil {
+			return nil, err
+		}
+		all[name] = t
+	}
+	return all, nil
+})
+
+// withPage returns those of methods that there is a page for: what nobody can open must not be offered.
+func withPage(prefix string, methods ...string) []string {
+	all, _ := templates()
+	return slices.DeleteFunc(methods, func(m string) bool { return all[prefix+m] == nil })
+}
+
+// page is what a template shows.
+type page struct {
+	*exchange
+
+	file   string // template, without .html
+	status int
+	policy string // Content-Security-Policy, "" for the common one
+
+	Title  string            // of the document, and of most pages' heading
+	Alert  string            // an error that belongs to no single field
+	Notice string            // something good to know
+	Errors map[string]string // by field
+	To     string            // return target, carried by the forms
+	Who    string            // whose flow it is, once known
+	Body   any               // what only this page shows
+
+	fields      []string // those that the page shows, so that their errors have a place
+	wrong       string   // text id for a wrong answer, the field it belongs to, and its status (0: 401)
+	wrongField  string
+	wrongStatus int
+	empty       string // text id for a field left empty
+}
+
+// newPage starts a page whose texts begin with id.
+func (x *exchange) newPage(file, id string) page {
+	return page{exchange: x, file: file, status: http.StatusOK, Title: x.t(id + ".title"), wrong: id + ".wrong", Errors: map[string]string{}}
+}
+
+// flowPage starts a page of a flow.
+func (x *exchange) flowPage(file, id string, now auth.Progress) page {
+	pg := x.newPage(file, id)
+	pg.To = x.returnTarget(now.To)
+	pg.Who = now.User.Display()
+	return pg
+}
+
+// fault puts an error where the person will look for it.
+func (pg *page) fault(field, text string) {
+	if slices.Contains(pg.fields, field) {
+		pg.Errors[field] = text
+	} else {
+		pg.Alert = text
+	}
+}
+
+// renderError is a template that failed: a bug, after which nothing was written.
+type renderError struct {
+	file string
+	err  error
+}
+
+func (e *renderError) Error() string { return fmt.Sprintf("rendering page %s: %v", e.file, e.err) }
+
+func (e *renderError) Unwrap() error { return e.err }
+
+// render writes a page whole, or nothing.
+func (x *exchange) render(pg page) error {
+	all, err := templates()
+	if err != nil {
+		return &renderError{pg.file, err}
+	}
+	var b bytes.Buffer
+	if err := all[pg.file].ExecuteTemplate(&b, "layout", pg); err != nil {
+		return &renderError{pg.file, err}
+	}
+	h := x.w.Header()
+	if pg.policy != "" {
+		h.Set("Content-Security-Policy", pg.policy)
+	}
+	x.write(pg.status, "text/html; charset=utf-8", b.Bytes())
+	return nil
+}
+
+// write sends a whole body. That the client may be gone is nobody's error.
+func (x *exchange) write(status int, media string, body []byte) {
+	h := x.w.Header()
+	h.Set("Content-Type", media)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	x.w.WriteHeader(status)
+	if x.r.Method != http.MethodHead {
+		x.w.Write(body)
+	}
+}
+
+// What follows is for the templates.
+
+// T is the text for id, with args in place of its %s.
+func (pg page) T(id string, args ...any) string { return pg.t(id, args...) }
+
+// URL is the address of a path of the portal.
+func (pg page) URL(path string) string { return pg.prefix + path }
+
+// Asset is the address of a static file.
+func (pg page) Asset(name string) string { return pg.prefix + staticPath + asset(name).name }
+
+// Product is the name that the admin gave.
+func (pg page) Product() string { return pg.realm.Name() }
+
+// Host is where the visitor is.
+func (pg page) Host() string { return pg.in.Visit.Host }
+
+// StartOver is the sign-in page with the target kept.
+func (pg page) StartOver() string { return pg.LoginURL(pg.To) }
+
+// Stamp is a moment for people, in UTC; the script turns it into local time.
+func (pg page) Stamp(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04 UTC") }
+
+// Machine is a moment for <time datetime>.
+func (pg page) Machine(t time.Time) string { return t.UTC().Format(time.RFC3339) }

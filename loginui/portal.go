@@ -1,0 +1,129 @@
+package loginui
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/caddy-mfa/caddy-mfa/internal/auth"
+)
+
+// DefaultPrefix is the path below which the portal lives, on every gated host.
+const DefaultPrefix = "/.mfa"
+
+// Options are what a Portal may be told. The zero value is ready to use.
+type Options struct {
+	Prefix string           // absolute path without trailing slash; "" means DefaultPrefix
+	Logger *slog.Logger     // for faults, once each; nil means slog.Default
+	Now    func() time.Time // nil means time.Now
+}
+
+// Portal answers everything below its prefix. It is safe for concurrent use.
+type Portal struct {
+	realm  *auth.Realm
+	prefix string
+	logger *slog.Logger
+	now    func() time.Time
+	csrf   *http.CrossOriginProtection
+	login  string // what LoginURL puts before the target
+}
+
+// Request is what the gate knows of a request for the portal.
+type Request struct {
+	Visit auth.Visit
+	// Session and User are nil unless the visitor is signed in with a session that counts now on this host: the portal sends
+	// such a visitor back to the app, so a session that the gate would refuse must not appear here.
+	Session *auth.Session
+	User    *auth.User
+	Secure  bool // the visitor came by HTTPS
+}
+
+// New returns a portal onto r. The error says what is wrong with the options.
+func New(r *auth.Realm, o Options) (*Portal, error) {
+	p := &Portal{realm: r, prefix: o.Prefix, logger: o.Logger, now: o.Now, csrf: http.NewCrossOriginProtection()}
+	if p.prefix == "" {
+		p.prefix = DefaultPrefix
+	}
+	if !cleanPrefix(p.prefix) {
+		return nil, fmt.Errorf("path of the portal %q: want an absolute path of letters, digits and . _ ~ - / without a trailing slash", o.Prefix)
+	}
+	if p.logger == nil {
+		p.logger = slog.Default()
+	}
+	if p.now == nil {
+		p.now = time.Now
+	}
+	p.login = p.prefix + "/login?to="
+	return p, nil
+}
+
+// cleanPrefix reports whether prefix needs no escaping anywhere and has one reading.
+func cleanPrefix(prefix string) bool {
+	for i := range len(prefix) {
+		if c := prefix[i]; c != '/' && !unreserved(c) {
+			return false
+		}
+	}
+	segments := strings.Split(prefix, "/")
+	if segments[0] != "" || len(segments) < 2 {
+		return false
+	}
+	for _, s := range segments[1:] {
+		if s == "" || s == "." || s == ".." {
+			return false
+		}
+	}
+	return true
+}
+
+// ServeHTTP answers a request whose path, as the client sent it, is the prefix or below it. It answers wrong input and faults
+// by itself, with a page, and logs the latter. A non-nil error means that a page could not be rendered and nothing was written.
+func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request, in Request) error {
+	x := &exchange{Portal: p, w: w, r: r, in: in}
+	setHeaders(w.Header(), in.Visit.Host, in.Secure)
+	path := strings.TrimPrefix(r.URL.Path, p.prefix)
+	if name, ok := strings.CutPrefix(path, staticPath); ok {
+		return x.static(name)
+	}
+	rt, ok := routes[path]
+	if !ok {
+		return x.message(http.StatusNotFound, x.plain("notfound"))
+	}
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+		return x.settle(rt.get(x))
+	case http.MethodPost:
+		if rt.post == nil {
+			return x.wrongMethod("GET, HEAD")
+		}
+		if !x.ours() {
+			return x.message(http.StatusForbidden, x.plain("forged"))
+		}
+		var err error
+		if x.form, err = readForm(w, r); err != nil {
+			return x.settle(err)
+		}
+		return x.settle(rt.post(x))
+	}
+	if rt.post == nil {
+		return x.wrongMethod("GET, HEAD")
+	}
+	return x.wrongMethod("GET, HEAD, POST")
+}
+
+// ours reports whether a POST comes from a page of this host: by Sec-Fetch-Site or Origin and, where a browser sends neither,
+// by a cookie of ours, which SameSite=Lax keeps from requests that begin elsewhere (ASVS 5.0.0, V3.5.1).
+func (x *exchange) ours() bool {
+	if x.csrf.Check(x.r) != nil {
+		return false
+	}
+	h := x.r.Header
+	return h.Get("Sec-Fetch-Site") != "" || h.Get("Origin") != "" || x.in.Session != nil || x.realm.HasPreFlow(x.in.Visit)
+}
+
+func (x *exchange) wrongMethod(allow string) error {
+	x.w.Header().Set("Allow", allow)
+	return x.message(http.StatusMethodNotAllowed, x.plain("method"))
+}

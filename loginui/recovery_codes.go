@@ -1,0 +1,84 @@
+package loginui
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/caddy-mfa/caddy-mfa/internal/auth"
+)
+
+// codesPage shows the pending codes of a flow, or a button that makes them.
+func (x *exchange) codesPage() (page, auth.Progress, error) {
+	now, err := x.realm.Progress(x.r.Context(), x.in.Visit)
+	if err != nil {
+		return page{}, now, err
+	}
+	if now.Step != auth.StepRecovery {
+		return page{}, now, auth.ErrStep
+	}
+	pg := x.flowPage("recovery_codes", "codes", now)
+	pg.Body = now.RecoveryList
+	return pg, now, nil
+}
+
+func getRecoveryCodes(x *exchange) error {
+	pg, _, err := x.codesPage()
+	if err != nil {
+		return err
+	}
+	return x.render(pg)
+}
+
+// postRecoveryCodes makes a pending set, hands it out as a file, or makes it live, by the button that was pressed.
+func postRecoveryCodes(x *exchange) error {
+	pg, now, err := x.codesPage()
+	if err != nil {
+		return err
+	}
+	_, download := x.form["download"]
+	_, confirm := x.form["confirm"]
+	var out auth.Outcome
+	switch {
+	case download && len(now.RecoveryList) > 0:
+		x.download(now)
+		return nil
+	case confirm:
+		out, err = x.realm.ConfirmRecoveryCodes(x.r.Context(), x.in.Visit)
+	default:
+		out, err = x.realm.MakeRecoveryCodes(x.r.Context(), x.in.Visit)
+	}
+	if err != nil {
+		return x.refuse(pg, err)
+	}
+	return x.advance(out)
+}
+
+// download answers with the codes as a text file. It works without script.
+func (x *exchange) download(now auth.Progress) {
+	var b strings.Builder
+	line := func(s string) { b.WriteString(s + "\n") }
+	line(x.t("codes.file.head", x.realm.Name()))
+	line("")
+	line(x.t("codes.file.site", x.in.Visit.Host))
+	line(x.t("codes.file.user", now.User.Name))
+	line(x.t("codes.file.made", x.now().UTC().Format("2006-01-02")))
+	line("")
+	for i, code := range now.RecoveryList {
+		line(fmt.Sprintf("%2d  %s", i+1, code))
+	}
+	line("")
+	line(x.t("codes.file.once"))
+	x.w.Header().Set("Content-Disposition", `attachment; filename="recovery-codes-`+fileName(x.in.Visit.Host)+`.txt"`)
+	x.write(http.StatusOK, "text/plain; charset=utf-8", []byte(b.String()))
+}
+
+// fileName is s with everything replaced that a file system or a header could take amiss.
+func fileName(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < 0x80 && (unreserved(byte(r)) && r != '~') {
+			return r
+		}
+		return '_'
+	}, s)
+}

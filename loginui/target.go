@@ -1,0 +1,77 @@
+package loginui
+
+import (
+	"net/url"
+	"strings"
+)
+
+// maxTarget bounds the return target, in bytes.
+const maxTarget = 2048
+
+// returnTarget is s if that is where a signed-in visitor may be sent: a path of this host, with query and fragment, that every
+// reader reads the same way. Everything else gives "" (ASVS 5.0.0, V3.7.2). Of the portal's own pages only Security counts: a
+// link must not bring anybody to a page that ends or begins something.
+func (p *Portal) returnTarget(s string) string {
+	if len(s) == 0 || len(s) > maxTarget || s[0] != '/' {
+		return ""
+	}
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] >= 0x7f || s[i] == '\\' {
+			return ""
+		}
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "" || u.Opaque != "" || u.Host != "" || u.User != nil {
+		return ""
+	}
+	path := u.Path // decoded
+	if !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") {
+		return ""
+	}
+	for i := range len(path) {
+		if path[i] < ' ' || path[i] == 0x7f || path[i] == '\\' {
+			return ""
+		}
+	}
+	for segment := range strings.SplitSeq(path, "/") {
+		name, _, _ := strings.Cut(segment, ";") // some readers drop parameters first
+		if name == "." || name == ".." {
+			return ""
+		}
+	}
+	if below, ok := strings.CutPrefix(path, p.prefix); ok && (below == "" || below[0] == '/') && below != "/security" {
+		return ""
+	}
+	return s
+}
+
+// LoginURL is the address of the sign-in page that leads back to the path to, of this host. It costs one allocation.
+// A target that is too long is left out.
+func (p *Portal) LoginURL(to string) string {
+	if to == "" || len(to) > maxTarget {
+		return p.login[:len(p.login)-len("?to=")]
+	}
+	var stack [256]byte
+	return string(appendQuery(append(stack[:0], p.login...), to))
+}
+
+// appendQuery appends what url.QueryEscape returns.
+func appendQuery(b []byte, s string) []byte {
+	const hex = "0123456789ABCDEF"
+	for i := range len(s) {
+		switch c := s[i]; {
+		case unreserved(c):
+			b = append(b, c)
+		case c == ' ':
+			b = append(b, '+')
+		default:
+			b = append(b, '%', hex[c>>4], hex[c&15])
+		}
+	}
+	return b
+}
+
+// unreserved are the characters that need no escaping anywhere in a URL (RFC 3986, section 2.3).
+func unreserved(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '.' || c == '_' || c == '~'
+}

@@ -1,0 +1,54 @@
+package loginui
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestTexts: every id that pages and code name has a text, and every text is named somewhere.
+func TestTexts(t *testing.T) {
+	used := map[string]bool{}
+	literal := regexp.MustCompile(`\.T "([a-z.]+)"`)
+	files, err := pageFiles.ReadDir("pages")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		b, err := pageFiles.ReadFile("pages/" + f.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range literal.FindAllStringSubmatch(string(b), -1) {
+			if used[m[1]] = true; english[m[1]] == "" {
+				t.Errorf("%s: no text %q", f.Name(), m[1])
+			}
+		}
+		if words := regexp.MustCompile(`(?s)\{\{.*?\}\}|<[^>]*>`).ReplaceAllString(string(b), ""); regexp.MustCompile(`[A-Za-z]`).MatchString(words) {
+			t.Errorf("%s: words of its own: %q", f.Name(), strings.Fields(words))
+		}
+	}
+	for id, text := range english {
+		if text != strings.TrimSpace(text) || text == "" {
+			t.Errorf("%s: %q", id, text)
+		}
+	}
+}
+
+func TestWait(t *testing.T) {
+	x := &exchange{}
+	for d, want := range map[time.Duration]string{
+		0:                      "1 second",
+		time.Millisecond:       "1 second",
+		90 * time.Second:       "90 seconds",
+		91 * time.Second:       "2 minutes",
+		time.Hour:              "60 minutes",
+		90*time.Minute + 1:     "2 hours",
+		100 * time.Microsecond: "1 second",
+	} {
+		if got := x.wait(d); got != want {
+			t.Errorf("%v: %q", d, got)
+		}
+	}
+}

@@ -1,0 +1,46 @@
+package loginui
+
+import (
+	"github.com/caddy-mfa/caddy-mfa/internal/auth"
+)
+
+func getVerifyRecovery(x *exchange) error {
+	pg, _, err := x.verifyPage(auth.MethodRecovery)
+	if err != nil {
+		return err
+	}
+	return x.render(pg)
+}
+
+func postVerifyRecovery(x *exchange) error {
+	pg, _, err := x.verifyPage(auth.MethodRecovery)
+	if err != nil {
+		return err
+	}
+	return x.prove(pg, auth.MethodRecovery, x.form.trimmed("code"))
+}
+
+// codesLeft is what the page after a used recovery code shows.
+type codesLeft struct {
+	To  string
+	Few bool
+}
+
+// getRecoveryUsed tells how many codes are left (S35), once somebody has signed in with one, and leads on.
+func getRecoveryUsed(x *exchange) error {
+	to := x.returnTarget(x.r.URL.Query().Get("to"))
+	if x.in.Session == nil || x.in.User == nil {
+		return x.redirect(x.LoginURL(to))
+	}
+	if to == "" {
+		to = "/"
+	}
+	account, err := x.realm.Account(x.r.Context(), x.in.User.ID)
+	if err != nil {
+		return err
+	}
+	pg := x.newPage("recovery_used", "used")
+	pg.Title = x.count("used.title", account.RecoveryLeft)
+	pg.Body = codesLeft{To: to, Few: account.RecoveryLeft <= 3}
+	return x.render(pg)
+}
