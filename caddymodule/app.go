@@ -1,0 +1,167 @@
+// Package caddymodule is the Caddy side of caddy-mfa: the app `mfa`, which keeps the people and their sessions, and the handler
+// `mfa`, the gate that stands in front of a web app.
+//
+// An App is one Caddy config's settings. The store behind it outlives reloads: pool.go keeps it for as long as any config uses it.
+// A Gate cleans each request (identity.go, cookies.go, path.go), finds the rule that it falls under (rules.go), asks the App's
+// Realm for the session, and lets the request through, sends the visitor to the portal, or refuses. The decision itself is
+// auth.Decide; the pages are loginui's.
+package caddymodule
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/caddy-mfa/caddy-mfa/internal/auth"
+	"github.com/caddy-mfa/caddy-mfa/loginui"
+)
+
+const storageBadger = "badger"
+
+func init() {
+	caddy.RegisterModule(new(App))
+}
+
+// App keeps the people who may sign in, their second factors and their sessions, for all `mfa` handlers of a configuration.
+// It works without any option.
+type App struct {
+	// The name of the product or organization, shown on the pages and in authenticator apps.
+	// One line of up to 64 characters, without a colon. Default: `caddy-mfa`.
+	Name string `json:"name,omitempty"`
+
+	// The address under which people reach the sign-in pages, such as `https://dash.example.com`. Links are made with it.
+	// Default: the address of the first site with an `mfa` handler.
+	URL string `json:"url,omitempty"`
+
+	// The path below which the sign-in pages are, on every site with an `mfa` handler. Default: `/.mfa`.
+	Path string `json:"path,omitempty"`
+
+	// Where people and sessions are kept. Default: a Badger database in the directory `mfa` of Caddy's data directory.
+	Storage *Storage `json:"storage,omitempty"`
+
+	// What encrypts the secrets in the store: a placeholder such as `{file./run/secrets/mfa}` or `{env.MFA_SECRET}` for at least
+	// 32 bytes. A literal is refused, because Caddy's admin API shows the configuration. With several, the first encrypts and all
+	// decrypt. Default: a secret that is made at the first start and kept beside the store, in the file `<dir>.secret`.
+	Secret []string `json:"secret,omitempty"`
+
+	// How long a session lasts.
+	Session *SessionTimes `json:"session,omitempty"`
+
+	// The methods that may prove who a person is beside the password, in order of preference: `totp` (authenticator app) and
+	// `recovery` (recovery codes). Default: all of them.
+	Methods []string `json:"methods,omitempty"`
+
+	settings settings
+	ctx      caddy.Context // zero outside a running Caddy
+	log      *zap.Logger
+	address  func() string // of the portal, without a path; "" if nobody knows
+
+	lease lease
+	mu    sync.Mutex // held while opening
+	live  atomic.Pointer[live]
+}
+
+// Storage is where people and sessions are kept.
+type Storage struct {
+	// The engine. Only `badger` is known, a database in a directory of this machine, for one running Caddy. Default: `badger`.
+	Type string `json:"type,omitempty"`
+
+	// The directory of the database. It is made with mode 0700; beside it lie the files `<dir>.secret` and `<dir>.marker`.
+	// Default: `mfa` in Caddy's data directory.
+	Dir string `json:"dir,omitempty"`
+}
+
+// SessionTimes bounds a session.
+type SessionTimes struct {
+	// A session ends when it was not used for so long: from one minute up to the lifetime. Default: `1h`, or the lifetime if that
+	// is shorter.
+	Idle caddy.Duration `json:"idle,omitempty"`
+
+	// A session ends so long after signing in, used or not: from 5 minutes to 30 days. Default: `24h`.
+	Lifetime caddy.Duration `json:"lifetime,omitempty"`
+}
+
+// live is what an App is once its store is open.
+type live struct {
+	realm  *auth.Realm
+	portal *loginui.Portal
+}
+
+// CaddyModule returns the Caddy module information.
+func (*App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "mfa", New: func() caddy.Module { return new(App) }}
+}
+
+// Provision checks the settings. It opens nothing: `caddy validate` provisions too, while a server may hold the store.
+func (a *App) Provision(ctx caddy.Context) error {
+	a.ctx, a.log = ctx, ctx.Logger()
+	if err := a.prepare(caddy.NewReplacer()); err != nil {
+		return err
+	}
+	a.address = sync.OnceValue(a.findAddress)
+	return registerMetrics(ctx.GetMetricsRegistry())
+}
+
+// Start opens the store, unless a request has done so already: apps start in no particular order.
+func (a *App) Start() error {
+	l, err := a.open(a.ctx)
+	if err != nil {
+		return err
+	}
+	return a.announceSetup(a.ctx, l.realm)
+}
+
+// Stop does nothing: requests may still be on their way. Cleanup follows.
+func (a *App) Stop() error { return nil }
+
+// Cleanup gives the store back. It also runs where Provision failed, and then there is nothing to give back.
+func (a *App) Cleanup() error { return a.lease.end() }
+
+// Realm returns this config's view of the people. It opens the store if that has not been done; errors say why it cannot be.
+func (a *App) Realm(ctx context.Context) (*auth.Realm, error) {
+	l, err := a.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return l.realm, nil
+}
+
+// open is the one way to the store, for Start and for the first request.
+func (a *App) open(ctx context.Context) (*live, error) {
+	if l := a.live.Load(); l != nil {
+		return l, nil
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if l := a.live.Load(); l != nil {
+		return l, nil
+	}
+	// A visitor who leaves must not undo an opening that others wait for.
+	state, err := a.lease.take(context.WithoutCancel(ctx), &a.settings)
+	if err != nil {
+		return nil, err
+	}
+	l := &live{realm: a.realm(state)}
+	l.portal, err = loginui.New(l.realm, loginui.Options{Prefix: a.settings.prefix, Logger: processLog()})
+	if err != nil {
+		return nil, fmt.Errorf("preparing the pages: %w", err)
+	}
+	a.live.Store(l)
+	return l, nil
+}
+
+func (a *App) realm(state *auth.State) *auth.Realm {
+	return state.Realm(auth.Config{
+		Name: a.settings.name, Idle: a.settings.idle, Lifetime: a.settings.lifetime, Methods: a.settings.methods,
+	})
+}
+
+var (
+	_ caddy.App          = (*App)(nil)
+	_ caddy.Provisioner  = (*App)(nil)
+	_ caddy.CleanerUpper = (*App)(nil)
+)

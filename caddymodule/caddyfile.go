@@ -1,0 +1,291 @@
+package caddymodule
+
+import (
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+func init() {
+	httpcaddyfile.RegisterGlobalOption("mfa", parseApp)
+	httpcaddyfile.RegisterDirective("mfa", parseGate)
+	httpcaddyfile.RegisterDirectiveOrder("mfa", httpcaddyfile.Before, "basic_auth")
+}
+
+// parseApp reads the global option:
+//
+//	mfa {
+//		name    <name>
+//		url     <address>
+//		path    <prefix>
+//		storage badger [<dir>]
+//		secret  <placeholder>...
+//		session {
+//			idle     <duration>
+//			lifetime <duration>
+//		}
+//		methods totp|recovery...
+//	}
+//
+// Everything is optional, and so is the block.
+func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
+	if existing != nil {
+		d.Next()
+		return nil, d.Err("there are two mfa blocks; put all options into one")
+	}
+	app := new(App)
+	if err := app.UnmarshalCaddyfile(d); err != nil {
+		return nil, err
+	}
+	return httpcaddyfile.App{Name: "mfa", Value: caddyconfig.JSON(app, nil)}, nil
+}
+
+// UnmarshalCaddyfile reads the global option; parseApp has its syntax.
+func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next()
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	seen := options{}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		option := d.Val()
+		if err := seen.once(d); err != nil {
+			return err
+		}
+		var err error
+		switch option {
+		case "name":
+			err = oneArg(d, &a.Name, checkName)
+		case "url":
+			err = oneArg(d, &a.URL, checkURL)
+		case "path":
+			err = oneArg(d, &a.Path, checkPath)
+		case "storage":
+			a.Storage, err = parseStorage(d)
+		case "secret":
+			a.Secret, err = someArgs(d, checkSecrets)
+		case "session":
+			a.Session, err = parseSession(d)
+		case "methods":
+			a.Methods, err = someArgs(d, checkMethods)
+		default:
+			return d.Errf("there is no option %q here", option)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func parseStorage(d *caddyfile.Dispenser) (*Storage, error) {
+	args := d.RemainingArgs()
+	if len(args) == 0 || len(args) > 2 {
+		return nil, d.ArgErr()
+	}
+	s := &Storage{Type: args[0]}
+	if err := checkStorage(s); err != nil {
+		return nil, d.WrapErr(err)
+	}
+	if len(args) == 2 {
+		s.Dir = args[1]
+	}
+	return s, noBlock(d)
+}
+
+func parseSession(d *caddyfile.Dispenser) (*SessionTimes, error) {
+	if d.NextArg() {
+		return nil, d.ArgErr()
+	}
+	t, seen := new(SessionTimes), options{}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if err := seen.once(d); err != nil {
+			return nil, err
+		}
+		var to *caddy.Duration
+		switch option := d.Val(); option {
+		case "idle":
+			to = &t.Idle
+		case "lifetime":
+			to = &t.Lifetime
+		default:
+			return nil, d.Errf("there is no option %q here", option)
+		}
+		var text string
+		if err := oneArg(d, &text, nil); err != nil {
+			return nil, err
+		}
+		value, err := caddy.ParseDuration(text)
+		if err != nil || value <= 0 {
+			return nil, d.Errf("%q is not a duration such as 30m, 12h or 7d", text)
+		}
+		*to = caddy.Duration(value)
+	}
+	if _, _, err := t.times(); err != nil {
+		return nil, d.WrapErr(err)
+	}
+	return t, nil
+}
+
+// parseGate reads the directive of a site:
+//
+//	mfa {
+//		public <path|@matcher>...
+//		allow  <user|group:name>...
+//	}
+//
+// It takes no matcher: outside of it, clients could say who they are in the headers that the app trusts.
+func parseGate(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+	h.Next()
+	if h.NextArg() {
+		return nil, h.Errf("mfa guards a whole site and takes no matcher; say with `public` inside its block what needs no sign-in")
+	}
+	g := new(Gate)
+	seen := options{}
+	var open publicPaths
+	for h.NextBlock(0) {
+		switch option := h.Val(); option {
+		case "public":
+			rule, err := parsePublic(h, &open)
+			if err != nil {
+				return nil, err
+			}
+			g.Rules = append(g.Rules, rule)
+		case "allow":
+			if err := seen.once(h.Dispenser); err != nil {
+				return nil, err
+			}
+			var err error
+			g.Allow, err = someArgs(h.Dispenser, func(names []string) error {
+				_, err := parsePrincipals(names)
+				return err
+			})
+			if err != nil {
+				return nil, err
+			}
+		default:
+			return nil, h.Errf("there is no option %q here; this version knows public and allow", option)
+		}
+	}
+	return h.NewRoute(nil, g), nil
+}
+
+// parsePublic makes one rule of a line. Its paths share a matcher.
+func parsePublic(h httpcaddyfile.Helper, open *publicPaths) (*Rule, error) {
+	rule := &Rule{Public: true}
+	var paths caddyhttp.MatchPath
+	all, count := false, 0
+	for ; h.CountRemainingArgs() > 0; count++ {
+		set, ok, err := h.MatcherToken()
+		if err != nil {
+			return nil, h.WrapErr(err)
+		}
+		token := h.Val()
+		switch {
+		case !ok:
+			return nil, h.Errf("%q is neither a path that begins with / nor a matcher such as @health", token)
+		case open.covers(token):
+			return nil, h.Errf("%q is public already, by an earlier one", token)
+		case set == nil:
+			all = true
+		case strings.HasPrefix(token, "/"):
+			paths = append(paths, token)
+		default:
+			rule.MatcherSetsRaw = append(rule.MatcherSetsRaw, set)
+		}
+		open.add(token)
+	}
+	if count == 0 {
+		return nil, h.ArgErr()
+	}
+	if err := noBlock(h.Dispenser); err != nil {
+		return nil, err
+	}
+	if all {
+		rule.MatcherSetsRaw = nil
+		return rule, nil
+	}
+	if len(paths) > 0 {
+		set := caddy.ModuleMap{"path": h.JSON(paths)}
+		rule.MatcherSetsRaw = append(caddyhttp.RawMatcherSets{set}, rule.MatcherSetsRaw...)
+	}
+	return rule, nil
+}
+
+// publicPaths are the tokens that were public so far.
+type publicPaths []string
+
+func (p *publicPaths) add(token string) { *p = append(*p, token) }
+
+// covers reports whether nothing could reach a rule for token any more. Paths compare as Caddy's matcher does: in any case, and
+// "*" at the end stands for anything.
+func (p *publicPaths) covers(token string) bool {
+	for _, earlier := range *p {
+		prefix, any := strings.CutSuffix(strings.ToLower(earlier), "*")
+		switch {
+		case earlier == "*", earlier == token:
+			return true
+		case strings.HasPrefix(token, "/") && strings.HasPrefix(earlier, "/") && !strings.Contains(prefix, "*"):
+			path := strings.ToLower(token)
+			if path == prefix && !any || any && strings.HasPrefix(path, prefix) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// options refuses repeats.
+type options map[string]bool
+
+func (o options) once(d *caddyfile.Dispenser) error {
+	if o[d.Val()] {
+		return d.Errf("the option %q is given twice", d.Val())
+	}
+	o[d.Val()] = true
+	return nil
+}
+
+// oneArg reads exactly one argument. What holds a placeholder is checked when it is replaced.
+func oneArg(d *caddyfile.Dispenser, to *string, check func(string) error) error {
+	if !d.AllArgs(to) {
+		return d.ArgErr()
+	}
+	if *to == "" {
+		return d.Errf("the value is empty")
+	}
+	if check != nil && !strings.Contains(*to, "{") {
+		if err := check(*to); err != nil {
+			return d.WrapErr(err)
+		}
+	}
+	return noBlock(d)
+}
+
+// someArgs reads at least one argument.
+func someArgs(d *caddyfile.Dispenser, check func([]string) error) ([]string, error) {
+	args := d.RemainingArgs()
+	if len(args) == 0 {
+		return nil, d.ArgErr()
+	}
+	if err := check(args); err != nil {
+		return nil, d.WrapErr(err)
+	}
+	return args, noBlock(d)
+}
+
+// noBlock refuses a block where none is read; the dispenser would take it for further options.
+func noBlock(d *caddyfile.Dispenser) error {
+	if nesting := d.Nesting(); d.NextBlock(nesting) {
+		return d.Err("there is no block here")
+	}
+	return nil
+}
+
+var (
+	_ caddyfile.Unmarshaler = (*App)(nil)
+)

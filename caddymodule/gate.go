@@ -1,0 +1,224 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-mfa/caddy-mfa/internal/auth"
+	"github.com/caddy-mfa/caddy-mfa/loginui"
+)
+
+func init() {
+	caddy.RegisterModule(new(Gate))
+}
+
+// Gate lets only people through who signed in with two factors, and serves the pages where they do that.
+//
+// The handlers behind it, such as `reverse_proxy`, get the headers `Remote-User`, `Remote-Name`, `Remote-Email` and
+// `Remote-Groups` (comma-separated); what a client sends under these names, in any spelling, is removed. The placeholders
+// `{http.auth.user.id}` (the sign-in name, also as `name`), `{http.auth.user.display_name}`, `{http.auth.user.email}` and
+// `{http.auth.user.groups}` hold the same, and access logs show the first.
+type Gate struct {
+	// Who may pass: user names, and groups as `group:name`. Default: everybody who has signed in.
+	Allow []string `json:"allow,omitempty"`
+
+	// What some requests need instead. The first rule that matches counts.
+	Rules []*Rule `json:"rules,omitempty"`
+
+	app  *App
+	site auth.Requirement
+	now  func() time.Time
+
+	faults faultLog
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Gate) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.mfa", New: func() caddy.Module { return new(Gate) }}
+}
+
+// Provision loads the rules, and the app `mfa` with its defaults if the configuration has none.
+func (g *Gate) Provision(ctx caddy.Context) error {
+	app, err := ctx.App("mfa")
+	if err != nil {
+		return err
+	}
+	g.app = app.(*App)
+	g.now = time.Now
+	g.faults.log = ctx.Logger()
+	g.site = auth.Requirement{Mode: auth.ModeSignedIn}
+	if g.site.Allow, err = parsePrincipals(g.Allow); err != nil {
+		return fmt.Errorf("allow: %w", err)
+	}
+	for i, rule := range g.Rules {
+		if err := rule.provision(ctx, g.site); err != nil {
+			return fmt.Errorf("rule %d: %w", i+1, err)
+		}
+	}
+	return nil
+}
+
+// passage is what the gate keeps of a request that it lets through, in one allocation. It lies in the request's variables, so
+// that a second gate further in finds the cookies that the first removed.
+type passage struct {
+	response
+	identity
+	cookies cookies
+}
+
+// passageVar is the name of the variable. A client cannot set variables; an admin who sets this one gets a type that is not ours.
+const passageVar = "mfa.passage"
+
+// String keeps {http.vars.mfa.passage} from showing what is inside.
+func (p *passage) String() string { return "" }
+
+// visit is one request at the gate.
+type visit struct {
+	gate    *Gate
+	w       http.ResponseWriter
+	r       *http.Request
+	vars    map[string]any
+	sent    *url.URL
+	host    string
+	secure  bool
+	cookies cookies
+}
+
+// ServeHTTP takes a request through the steps that the package's documentation lists. Each step is done with the request or hands
+// it to the next.
+func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	vars, _ := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
+	v := visit{gate: g, w: w, r: r, vars: vars, sent: sentURL(r), host: hostOf(r), secure: secure(r, vars)}
+	cleanHeaders(r)
+	v.cookies = takeCookies(r.Header)
+	if outer, ok := vars[passageVar].(*passage); ok {
+		v.cookies = outer.cookies
+	}
+
+	if len(g.Rules) > 0 && (ambiguous(r.URL.Path) || ambiguous(v.sent.Path)) {
+		countAmbiguous.Inc()
+		return v.refuse(http.StatusBadRequest, errAmbiguous)
+	}
+	if below(v.sent, g.app.settings.prefix) {
+		countPortal.Inc()
+		return v.portal()
+	}
+	need, err := g.requirement(r)
+	if err != nil {
+		return err
+	}
+	if need.Mode == auth.ModePublic {
+		countPublic.Inc()
+		return v.pass(next, nil)
+	}
+	if !v.secure && !localhost(v.host) {
+		return v.needHTTPS()
+	}
+	session, user, err := v.session()
+	if err != nil {
+		return v.unavailable(err)
+	}
+	switch auth.Decide(g.now(), *need, user, session) {
+	case auth.Allow:
+		countAllow.Inc()
+		return v.pass(next, user)
+	case auth.SignIn:
+		countSignIn.Inc()
+		return v.signIn("sign_in_required")
+	case auth.StepUp:
+		countStepUp.Inc()
+		return v.signIn("step_up_required")
+	case auth.Enroll:
+		countEnroll.Inc()
+		return v.signIn("step_up_required")
+	default:
+		countDeny.Inc()
+		return v.refuse(http.StatusForbidden, errNotAllowed)
+	}
+}
+
+// requirement is that of the first rule that matches, or else the site's own.
+func (g *Gate) requirement(r *http.Request) (*auth.Requirement, error) {
+	for _, rule := range g.Rules {
+		ok, err := rule.matches(r)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			return &rule.requirement, nil
+		}
+	}
+	return &g.site, nil
+}
+
+// session returns nil and nil where nobody is signed in. An error is a fault.
+func (v *visit) session() (*auth.Session, *auth.User, error) {
+	if v.cookies.session == "" {
+		return nil, nil, nil
+	}
+	l, err := v.gate.app.open(v.r.Context())
+	if err != nil {
+		return nil, nil, err
+	}
+	session, user, err := l.realm.Session(v.r.Context(), v.host, v.cookies.session)
+	if errors.Is(err, auth.ErrNoSession) {
+		return nil, nil, nil
+	}
+	return session, user, err
+}
+
+// pass hands the request to the app, which learns who the user is; nil means a public request.
+func (v *visit) pass(next caddyhttp.Handler, user *auth.User) error {
+	p := &passage{cookies: v.cookies}
+	p.ResponseWriter = v.w
+	if v.vars != nil {
+		v.vars[passageVar] = p
+	}
+	if user != nil {
+		p.user = user
+		p.setHeaders(v.r.Header)
+		if repl, ok := v.r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+			repl.Map(p.placeholder)
+		}
+	}
+	return next.ServeHTTP(&p.response, v.r)
+}
+
+// portal serves the pages.
+func (v *visit) portal() error {
+	if !v.secure && !localhost(v.host) {
+		return v.needHTTPS()
+	}
+	l, err := v.gate.app.open(v.r.Context())
+	if err != nil {
+		return v.unavailable(err)
+	}
+	in := loginui.Request{Secure: v.secure, Visit: auth.Visit{
+		Host: v.host, Addr: clientAddr(v.vars), UserAgent: v.r.UserAgent(),
+		Session: v.cookies.session, Flow: v.cookies.flow, Browser: v.cookies.browser,
+	}}
+	session, user, err := v.session()
+	if err != nil {
+		return v.unavailable(err)
+	}
+	if auth.Decide(v.gate.now(), auth.Requirement{Mode: auth.ModeSignedIn}, user, session) == auth.Allow {
+		in.Session, in.User = session, user
+	}
+	r := v.r
+	if v.sent != r.URL { // what a rewrite made of it is not for the portal
+		r = r.WithContext(r.Context())
+		r.URL = v.sent
+	}
+	return l.portal.ServeHTTP(v.w, r, in)
+}
+
+var (
+	_ caddy.Provisioner           = (*Gate)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Gate)(nil)
+)

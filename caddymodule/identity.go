@@ -1,0 +1,178 @@
+package caddymodule
+
+import (
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/caddy-mfa/caddy-mfa/internal/auth"
+)
+
+// The headers that tell the app who the person is. The first is always set for a signed-in request; the others are absent where
+// there is nothing to say. Values are UTF-8, as Caddy's own placeholders are.
+const (
+	headerUser   = "Remote-User"
+	headerName   = "Remote-Name"
+	headerEmail  = "Remote-Email"
+	headerGroups = "Remote-Groups" // comma-separated
+)
+
+// reserved reports whether a client must not send a header of this name: identity headers, and those from which some frameworks
+// take another path or host than the one that was decided about. Servers behind CGI, WSGI and PHP fold "-", "_" and "." into one,
+// so every byte that is no letter or digit counts as the separator (CVE-2025-64484, Caddy's GHSA-f59h-q822-g45g).
+func reserved(name string) bool {
+	switch len(name) {
+	case len("forwarded"):
+		return spelled(name, "forwarded")
+	case len("remote-user"):
+		return spelled(name, "remote-user") || spelled(name, "remote-name")
+	case len("remote-email"):
+		return spelled(name, "remote-email")
+	case len("remote-groups"):
+		return spelled(name, "remote-groups") || spelled(name, "x-rewrite-url")
+	case len("x-original-url"):
+		return spelled(name, "x-original-url")
+	}
+	return false
+}
+
+// spelled compares without regard to case, and takes any separator for a hyphen. want is lower case and as long as name.
+func spelled(name, want string) bool {
+	for i := range len(want) {
+		c := name[i]
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		alnum := 'a' <= c && c <= 'z' || '0' <= c && c <= '9'
+		if want[i] == '-' && alnum || want[i] != '-' && c != want[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// cleanHeaders removes what a client must not be able to say to the app: reserved headers and trailers, and tokens of Connection
+// that name them, because Caddy's proxy would delete ours on their word. It allocates nothing where there is nothing to remove.
+func cleanHeaders(r *http.Request) {
+	deleteReserved(r.Header)
+	dropTokens(r.Header, "Connection")
+	dropTokens(r.Header, "Trailer")
+	if r.Trailer != nil {
+		deleteReserved(r.Trailer)
+		// net/http fills in trailers when the body ends, over HTTP/1 unannounced ones too.
+		if r.Body != nil {
+			r.Body = &trailerBody{r.Body, r.Trailer}
+		}
+	}
+}
+
+func deleteReserved(h http.Header) {
+	for name := range h {
+		if reserved(name) {
+			delete(h, name)
+		}
+	}
+}
+
+// dropTokens removes reserved names from a header that lists names.
+func dropTokens(h http.Header, header string) {
+	if !slices.ContainsFunc(h[header], hasReservedToken) {
+		return
+	}
+	var kept []string
+	for token := range strings.SplitSeq(strings.Join(h[header], ","), ",") {
+		if token = strings.TrimSpace(token); !reserved(token) {
+			kept = append(kept, token)
+		}
+	}
+	if len(kept) == 0 {
+		delete(h, header)
+		return
+	}
+	h[header] = []string{strings.Join(kept, ", ")}
+}
+
+func hasReservedToken(value string) bool {
+	for token := range strings.SplitSeq(value, ",") {
+		if reserved(strings.TrimSpace(token)) {
+			return true
+		}
+	}
+	return false
+}
+
+// trailerBody removes reserved trailers the moment the body ends, before the proxy copies them.
+type trailerBody struct {
+	io.ReadCloser
+	trailer http.Header
+}
+
+func (b *trailerBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF {
+		deleteReserved(b.trailer)
+	}
+	return n, err
+}
+
+// identity is what the app learns about the person. values backs the slices in the header map: they are this request's own,
+// because handlers behind us may change them in place.
+type identity struct {
+	user   *auth.User
+	values [4]string
+}
+
+// setHeaders tells the app who the person is. What has no value stays deleted.
+func (id *identity) setHeaders(h http.Header) {
+	id.values = [4]string{oneLine(id.user.Name), oneLine(id.user.DisplayName), oneLine(id.user.Email), joinGroups(id.user.Groups)}
+	for i, name := range [...]string{headerUser, headerName, headerEmail, headerGroups} {
+		if id.values[i] != "" {
+			h[name] = id.values[i : i+1 : i+1]
+		}
+	}
+}
+
+// placeholder answers {http.auth.user.*}. It is asked when a placeholder is used, so a request that uses none pays nothing.
+func (id *identity) placeholder(key string) (any, bool) {
+	field, ok := strings.CutPrefix(key, "http.auth.user.")
+	if !ok {
+		return nil, false
+	}
+	switch field {
+	case "id", "name":
+		return id.values[0], true
+	case "display_name":
+		return oneLine(id.user.Display()), true
+	case "email":
+		return id.values[2], true
+	case "groups":
+		return id.values[3], true
+	}
+	return nil, false
+}
+
+func joinGroups(groups []string) string {
+	switch len(groups) {
+	case 0:
+		return ""
+	case 1:
+		return oneLine(groups[0])
+	}
+	return oneLine(strings.Join(groups, ","))
+}
+
+// oneLine removes control characters, which could end a header or a line of a log.
+func oneLine(s string) string {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] == 0x7f {
+			return strings.Map(func(r rune) rune {
+				if r < ' ' || r == 0x7f {
+					return -1
+				}
+				return r
+			}, s)
+		}
+	}
+	return s
+}

@@ -1,0 +1,100 @@
+package caddymodule
+
+import (
+	"net/url"
+	"testing"
+)
+
+func parse(t *testing.T, target string) *url.URL {
+	t.Helper()
+	u, err := url.ParseRequestURI(target)
+	if err != nil {
+		t.Fatalf("%q: %v", target, err)
+	}
+	return u
+}
+
+func TestAmbiguousPaths(t *testing.T) { // S70
+	for _, c := range []struct {
+		target string
+		want   bool
+	}{
+		{"/", false},
+		{"/a/b.c/.well-known/..hidden/x...", false},
+		{"/a;b=1/c", false},
+		{"/caf%C3%A9/%20", false},
+		{"/a%2fb", false},
+		{"/a//b", false},
+		{"/.mfa/login", false},
+		{"/a?to=..%2f%00%25\\", false},
+		{"/a/..", true},
+		{"/a/../b", true},
+		{"/a/./b", true},
+		{"/%2e%2e/b", true},
+		{"/a/.%2E/b", true},
+		{"/a%2f..%2fb", true},
+		{"/a/..%2fb", true},
+		{"/a/..;/b", true},
+		{"/a/..;x=1/b", true},
+		{"/a/.;/b", true},
+		{"/a/%2e%2e%3b/b", true},
+		{"/a\\b", true},
+		{"/a%5cb", true},
+		{"/a%5C..%5Cb", true},
+		{"/a%252fb", true},
+		{"/100%25", true},
+		{"/a%00b", true},
+	} {
+		t.Run(c.target, func(t *testing.T) {
+			if got := ambiguous(parse(t, c.target).Path); got != c.want {
+				t.Errorf("got %v", got)
+			}
+		})
+	}
+	if !ambiguous("/a\x00b") {
+		t.Error("a raw NUL passes")
+	}
+}
+
+func TestPortalPrefix(t *testing.T) {
+	for _, c := range []struct {
+		target string
+		want   bool
+	}{
+		{"/.mfa", true},
+		{"/.mfa/", true},
+		{"/.mfa/login?to=/", true},
+		{"/.mfa/a%2fb", true},
+		{"/.mfax", false},
+		{"/.MFA/login", false},
+		{"/%2emfa/login", false},
+		{"/.mfa%2flogin", false},
+		{"//.mfa/login", false},
+		{"/a/.mfa/login", false},
+	} {
+		t.Run(c.target, func(t *testing.T) {
+			if got := below(parse(t, c.target), "/.mfa"); got != c.want {
+				t.Errorf("got %v", got)
+			}
+		})
+	}
+}
+
+// A path that is taken for unequivocal is what it was sent as, to every reader.
+func FuzzPath(f *testing.F) {
+	f.Add("/a/%2e%2e;/b")
+	f.Add("/assets/..%5c")
+	f.Fuzz(func(t *testing.T, target string) {
+		u, err := url.ParseRequestURI(target)
+		if err != nil || u.Path == "" || u.Path[0] != '/' || ambiguous(u.Path) {
+			return
+		}
+		again, err := url.PathUnescape(u.Path)
+		if err != nil || again != u.Path {
+			t.Errorf("%q decodes twice: %q, %v", target, again, err)
+		}
+		if clean := u.JoinPath(); oneReading(u) && clean.Path != u.Path {
+			t.Errorf("%q is cleaned to %q", target, clean.Path)
+		}
+	})
+}

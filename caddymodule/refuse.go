@@ -1,0 +1,115 @@
+package caddymodule
+
+import (
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/caddy-mfa/caddy-mfa/loginui"
+)
+
+// refusal is why a request goes no further: an error for handle_errors, a page for people, and a code for programs.
+type refusal struct {
+	code, title, text, todo string
+}
+
+func (e *refusal) Error() string { return "mfa: " + e.text }
+
+var (
+	errAmbiguous = &refusal{
+		"ambiguous_path", "This address cannot be used",
+		"The address can be read in more than one way.", "Check it, or go to the start page of this site.",
+	}
+	errNotAllowed = &refusal{
+		"forbidden", "You may not see this page",
+		"You are signed in, but this page is for other people.", "If you need it, ask the admin of this site.",
+	}
+	errInsecure = &refusal{
+		"https_required", "This site needs HTTPS",
+		"Browsers keep the sign-in of this site over an encrypted connection only.",
+		"Visitors: begin the address with https://. Admins: let Caddy serve the site over HTTPS, or, behind a proxy that does, name " +
+			"that proxy in Caddy's trusted_proxies and let it send X-Forwarded-Proto: https.",
+	}
+	errUnavailable = &refusal{
+		"unavailable", "Sign-in is not available right now",
+		"The server cannot tell who you are at the moment.", "Try again in a few seconds.",
+	}
+)
+
+// retryAfter is how many seconds a client should wait for a store that failed.
+const retryAfter = "5"
+
+// refuse ends a request: through the site's own error routes if there are any, or else with a page or JSON.
+func (v *visit) refuse(status int, why *refusal) error {
+	h := v.w.Header()
+	h.Set("Cache-Control", "no-store")
+	if hasErrorRoutes(v.r) {
+		return caddyhttp.Error(status, why)
+	}
+	l := v.gate.app.live.Load()
+	if l == nil { // the store never opened: there are no pages either
+		return caddyhttp.Error(status, why)
+	}
+	l.portal.Message(v.w, v.r, status, loginui.Message{
+		Code: why.code, Title: why.title, Text: why.text, Todo: why.todo, Secure: v.secure,
+	})
+	return nil
+}
+
+func (v *visit) needHTTPS() error {
+	countInsecure.Inc()
+	return v.refuse(http.StatusForbidden, errInsecure)
+}
+
+// unavailable answers where the store failed: never through (S76).
+func (v *visit) unavailable(err error) error {
+	countFault.Inc()
+	if v.r.Context().Err() == nil { // else the client left, and that is what err says
+		v.gate.faults.report(v.gate.now(), err)
+	}
+	v.w.Header().Set("Retry-After", retryAfter)
+	return v.refuse(http.StatusServiceUnavailable, errUnavailable)
+}
+
+// signIn sends a person to the portal, and tells a program where it is.
+func (v *visit) signIn(code string) error {
+	l, err := v.gate.app.open(v.r.Context())
+	if err != nil {
+		return v.unavailable(err)
+	}
+	h := v.w.Header()
+	h["Cache-Control"] = []string{"no-store"}
+	if loginui.Navigation(v.r) {
+		h["Location"] = []string{l.portal.LoginURL(v.sent.RequestURI())}
+		h["Content-Length"] = []string{"0"}
+		v.w.WriteHeader(http.StatusSeeOther)
+		return nil
+	}
+	login := l.portal.LoginURL("")
+	h["Www-Authenticate"] = []string{`MFA login="` + login + `"`}
+	h["Content-Type"] = []string{"application/json"}
+	v.w.WriteHeader(http.StatusUnauthorized)
+	// The path of the portal needs no escaping.
+	_, err = v.w.Write([]byte(`{"error":"` + code + `","login":"` + login + "\"}\n"))
+	return err
+}
+
+// faultLog logs that the store fails, at most once in ten seconds: requests come faster than anybody reads.
+type faultLog struct {
+	log  *zap.Logger
+	last atomic.Int64
+	more atomic.Int64 // not logged since
+}
+
+func (f *faultLog) report(now time.Time, err error) {
+	const every = 10
+	last := f.last.Load()
+	if now.Unix()-last < every || !f.last.CompareAndSwap(last, now.Unix()) {
+		f.more.Add(1)
+		return
+	}
+	f.log.Error("requests are refused because the store fails", zap.Error(err), zap.Int64("since_last_report", f.more.Swap(0)))
+}

@@ -1,0 +1,60 @@
+package caddymodule
+
+import (
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// hostOf returns the host of a request without port, in lower case: what a session's cookie is bound to.
+func hostOf(r *http.Request) string {
+	host := r.Host
+	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {
+		host = host[:i]
+	}
+	return strings.ToLower(strings.Trim(host, "[]"))
+}
+
+// localhost reports whether browsers treat the host as this very machine, where they keep Secure cookies over plain HTTP too.
+func localhost(host string) bool {
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.IsLoopback()
+}
+
+// secure reports whether the visitor's browser speaks HTTPS. A proxy in front of Caddy may say so, if the server trusts it
+// (trusted_proxies); any other client's X-Forwarded-Proto says nothing.
+func secure(r *http.Request, vars map[string]any) bool {
+	if trusted, _ := vars[caddyhttp.TrustedProxyVarKey].(bool); trusted {
+		if proto := r.Header["X-Forwarded-Proto"]; len(proto) > 0 {
+			return len(proto) == 1 && strings.EqualFold(proto[0], "https")
+		}
+	}
+	return r.TLS != nil
+}
+
+// clientAddr is the address as Caddy's trusted_proxies settle it; the zero Addr if there is none, on a Unix socket for example.
+func clientAddr(vars map[string]any) netip.Addr {
+	s, _ := vars[caddyhttp.ClientIPVarKey].(string)
+	addr, _ := netip.ParseAddr(s)
+	return addr.Unmap()
+}
+
+// sentURL is what the client asked for, before any rewrite.
+func sentURL(r *http.Request) *url.URL {
+	if orig, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && orig.URL != nil {
+		return orig.URL
+	}
+	return r.URL
+}
+
+// hasErrorRoutes reports whether the site's admin shows errors in a way of their own (handle_errors).
+func hasErrorRoutes(r *http.Request) bool {
+	s, _ := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	return s != nil && s.Errors != nil && len(s.Errors.Routes) > 0
+}

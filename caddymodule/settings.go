@@ -1,0 +1,222 @@
+package caddymodule
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-mfa/caddy-mfa/internal/auth"
+	"github.com/caddy-mfa/caddy-mfa/internal/method"
+)
+
+const (
+	defaultName     = "caddy-mfa"
+	defaultPath     = "/.mfa"
+	defaultIdle     = time.Hour
+	defaultLifetime = 24 * time.Hour
+
+	minIdle     = time.Minute
+	minLifetime = 5 * time.Minute
+)
+
+// settings is an App with its defaults in place and its placeholders replaced.
+type settings struct {
+	name           string
+	base           string // scheme and host of the option url, "" if there is none
+	prefix         string // of the portal
+	dir            string // of the store, absolute
+	secrets        [][]byte
+	idle, lifetime time.Duration
+	methods        []auth.Method
+}
+
+// prepare replaces placeholders, sets defaults and checks everything. It needs no running Caddy and touches no store.
+func (a *App) prepare(repl *caddy.Replacer) error {
+	s := settings{name: defaultName, prefix: defaultPath, dir: filepath.Join(caddy.AppDataDir(), "mfa")}
+	for _, option := range []struct {
+		name, value string
+		check       func(string) error
+		to          *string
+	}{
+		{"name", a.Name, checkName, &s.name},
+		{"url", a.URL, checkURL, &s.base},
+		{"path", a.Path, checkPath, &s.prefix},
+		{"storage", a.Storage.dir(), nil, &s.dir},
+	} {
+		if option.value == "" {
+			continue
+		}
+		value, err := repl.ReplaceOrErr(option.value, true, true)
+		if err == nil && option.check != nil {
+			err = option.check(value)
+		}
+		if err != nil {
+			return fmt.Errorf("option %s: %w", option.name, err)
+		}
+		*option.to = value
+	}
+	s.base = strings.TrimSuffix(s.base, "/")
+	if err := checkStorage(a.Storage); err != nil {
+		return fmt.Errorf("option storage: %w", err)
+	}
+	var err error
+	if s.dir, err = filepath.Abs(s.dir); err != nil {
+		return fmt.Errorf("option storage: %w", err)
+	}
+	if s.secrets, err = readSecrets(repl, a.Secret); err != nil {
+		return fmt.Errorf("option secret: %w", err)
+	}
+	if s.idle, s.lifetime, err = a.Session.times(); err != nil {
+		return fmt.Errorf("option session: %w", err)
+	}
+	if s.methods, err = newMethods(s.name, a.Methods); err != nil {
+		return fmt.Errorf("option methods: %w", err)
+	}
+	a.settings = s
+	return nil
+}
+
+func checkName(name string) error {
+	if name == "" || utf8.RuneCountInString(name) > 64 || strings.Contains(name, ":") || strings.ContainsFunc(name, unicode.IsControl) {
+		return errors.New("the name is one line of 1 to 64 characters, without a colon (authenticator apps split there)")
+	}
+	return nil
+}
+
+func checkURL(address string) error {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
+		return fmt.Errorf("%q is not a site's address such as https://dash.example.com", address)
+	}
+	if u.Scheme != "https" && (u.Scheme != "http" || !localhost(u.Hostname())) {
+		return fmt.Errorf("%q must begin with https:// (browsers keep the session's cookie over HTTPS only, and on localhost)", address)
+	}
+	return nil
+}
+
+var pathPrefix = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)+$`)
+
+func checkPath(prefix string) error {
+	if len(prefix) > 128 || !pathPrefix.MatchString(prefix) || ambiguous(prefix) {
+		return fmt.Errorf("%q is not a path such as /.mfa: it begins with /, does not end with /, and is made of letters, digits, and . _ ~ -", prefix)
+	}
+	return nil
+}
+
+func checkStorage(s *Storage) error {
+	if s != nil && s.Type != "" && s.Type != storageBadger {
+		return fmt.Errorf("there is no storage %q; this version knows %q", s.Type, storageBadger)
+	}
+	return nil
+}
+
+func (s *Storage) dir() string {
+	if s == nil {
+		return ""
+	}
+	return s.Dir
+}
+
+// times returns both limits, with their defaults.
+func (t *SessionTimes) times() (idle, lifetime time.Duration, err error) {
+	lifetime, idle = defaultLifetime, defaultIdle
+	if t != nil && t.Lifetime != 0 {
+		lifetime = time.Duration(t.Lifetime)
+	}
+	if lifetime < minLifetime || lifetime > auth.MaxLifetime {
+		return 0, 0, fmt.Errorf("lifetime %s is out of range: 5m to 30d", lifetime)
+	}
+	if idle = min(idle, lifetime); t != nil && t.Idle != 0 {
+		idle = time.Duration(t.Idle)
+	}
+	if idle < minIdle || idle > lifetime {
+		return 0, 0, fmt.Errorf("idle %s is out of range: 1m to the lifetime, which is %s", idle, lifetime)
+	}
+	return idle, lifetime, nil
+}
+
+// placeholder is what a secret must be written as: Caddy shows its whole configuration below /config/.
+var placeholder = regexp.MustCompile(`^\{(file|env)\.[^{}]+\}$`)
+
+func checkSecrets(options []string) error {
+	for _, option := range options {
+		if !placeholder.MatchString(option) {
+			return errors.New("a secret must not stand in the configuration, which Caddy's admin API shows; write {file./path/to/secret} or {env.NAME}")
+		}
+	}
+	return nil
+}
+
+func readSecrets(repl *caddy.Replacer, options []string) ([][]byte, error) {
+	if err := checkSecrets(options); err != nil {
+		return nil, err
+	}
+	var secrets [][]byte
+	for _, option := range options {
+		value, err := repl.ReplaceOrErr(option, true, true)
+		if err != nil {
+			return nil, fmt.Errorf("%s is missing, unreadable or empty", option)
+		}
+		secret := bytes.TrimSpace([]byte(value))
+		if len(secret) < auth.MinSecret {
+			return nil, fmt.Errorf("%s holds %d bytes, a secret needs at least %d; make one with: openssl rand -base64 32", option, len(secret), auth.MinSecret)
+		}
+		secrets = append(secrets, secret)
+	}
+	return secrets, nil
+}
+
+// seconds are the second methods of this version, in order of preference.
+var seconds = []string{auth.MethodTOTP, auth.MethodRecovery}
+
+func checkMethods(methods []string) error {
+	second := len(methods) == 0
+	for i, m := range methods {
+		switch {
+		case slices.Contains(methods[:i], m):
+			return fmt.Errorf("%s is named twice", m)
+		case m == auth.MethodWebAuthn:
+			return errors.New("webauthn is not in this version")
+		case m == auth.MethodEmail:
+			return errors.New("email needs smtp, which is not in this version")
+		case m == auth.MethodPassword:
+			return errors.New("the password is always asked, it is not named here")
+		case !slices.Contains(seconds, m):
+			return fmt.Errorf("there is no method %q; this version knows %s", m, strings.Join(seconds, ", "))
+		}
+		second = second || m != auth.MethodRecovery
+	}
+	if !second {
+		return errors.New("recovery codes alone are no second factor; add totp")
+	}
+	return nil
+}
+
+func newMethods(product string, names []string) ([]auth.Method, error) {
+	if err := checkMethods(names); err != nil {
+		return nil, err
+	}
+	if len(names) == 0 {
+		names = seconds
+	}
+	methods := []auth.Method{method.NewPassword(product)}
+	for _, name := range names {
+		switch name {
+		case auth.MethodTOTP:
+			methods = append(methods, method.NewTOTP(product))
+		case auth.MethodRecovery:
+			methods = append(methods, method.NewRecovery())
+		}
+	}
+	return methods, nil
+}
