@@ -1,0 +1,45 @@
+package badgerstore
+
+import (
+	"errors"
+	"os"
+	"syscall"
+)
+
+// readOnly is the flag of a file system that takes no writes, ST_RDONLY of statfs(2).
+const readOnly = 1
+
+// diskFree returns how many bytes may still be written below dir.
+func diskFree(dir string) (uint64, error) {
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(dir, &fs); err != nil {
+		return 0, err
+	}
+	if fs.Flags&readOnly != 0 {
+		return 0, syscall.EROFS
+	}
+	return fs.Bavail * uint64(fs.Bsize), nil
+}
+
+// allocate gives the first size bytes of a file their blocks. Badger's files are sparse and mapped into memory: where a
+// block is missing and the disk full, the kernel can answer a write only with a signal that kills the process.
+func allocate(path string, size int64) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	const keepSize = 1 // FALLOC_FL_KEEP_SIZE
+	for {
+		err = syscall.Fallocate(int(f.Fd()), keepSize, 0, size)
+		switch {
+		case errors.Is(err, syscall.EINTR):
+			continue
+		case errors.Is(err, syscall.EOPNOTSUPP), errors.Is(err, syscall.ENOSYS):
+			return nil // then room alone must do
+		case err != nil:
+			return &os.PathError{Op: "fallocate", Path: path, Err: err}
+		}
+		return nil
+	}
+}
