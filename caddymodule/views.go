@@ -1,0 +1,132 @@
+package caddymodule
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/caddy-mfa/caddy-mfa/internal/auth"
+)
+
+// The states of an account, as lists show them.
+const (
+	stateDisabled   = "disabled"
+	stateInvited    = "invited"    // no password yet
+	stateIncomplete = "incomplete" // a password, but no second method
+	stateActive     = "active"
+)
+
+// What admins are shown, in the admin API and by --json. Field by field it is picked from the records, so that nothing secret can
+// come along: no token, no hash, no method's state.
+type (
+	userView struct {
+		Name           string    `json:"name"`
+		DisplayName    string    `json:"display_name,omitempty"`
+		Email          string    `json:"email,omitempty"`
+		EmailConfirmed bool      `json:"email_confirmed"`
+		Groups         []string  `json:"groups"`
+		State          string    `json:"state"`
+		Methods        []string  `json:"methods"`
+		Created        time.Time `json:"created"`
+		EnrollUntil    time.Time `json:"enroll_until,omitzero"` // until then a password alone may set up the first second method; absent once there is one
+	}
+	invitationView struct {
+		userView
+		Link        string    `json:"link,omitempty"` // works once; whoever has it takes the account over
+		LinkExpires time.Time `json:"link_expires,omitzero"`
+	}
+	accountView struct {
+		userView
+		Credentials       []credentialView `json:"credentials"`
+		RecoveryCodesLeft int              `json:"recovery_codes_left"`
+		Sessions          int              `json:"sessions"`
+	}
+	credentialView struct {
+		ID       string    `json:"id"`
+		Method   string    `json:"method"`
+		Label    string    `json:"label,omitempty"`
+		Created  time.Time `json:"created"`
+		Used     time.Time `json:"used,omitzero"` // absent: never, or a password, whose use is not noted
+		Disabled bool      `json:"disabled"`
+	}
+	sessionView struct {
+		ID      string    `json:"id"`
+		Host    string    `json:"host"`
+		Methods []string  `json:"methods"`
+		Created time.Time `json:"created"`
+		Seen    time.Time `json:"seen"`
+		IdleEnd time.Time `json:"idle_end"`
+		End     time.Time `json:"end"`
+		Addr    string    `json:"addr"`
+		Browser string    `json:"browser,omitempty"`
+		OS      string    `json:"os,omitempty"`
+	}
+	deletedView struct {
+		Name    string `json:"name"`
+		Deleted bool   `json:"deleted"`
+	}
+	revokedView struct {
+		Name    string `json:"name"`
+		Revoked int    `json:"revoked"` // how many sessions were ended
+	}
+)
+
+func viewUser(u *auth.User) userView {
+	v := userView{
+		Name: u.Name, DisplayName: u.DisplayName, Email: u.Email, EmailConfirmed: u.EmailConfirmed,
+		Groups: slices.Clone(u.Groups), Methods: slices.Clone(u.Enrolled), State: accountState(u),
+		Created: wholeSeconds(u.Created),
+	}
+	if !u.HasSecond() {
+		v.EnrollUntil = wholeSeconds(u.EnrollUntil)
+	}
+	if v.Groups == nil { // [] and not null: scripts iterate over it
+		v.Groups = []string{}
+	}
+	if v.Methods == nil {
+		v.Methods = []string{}
+	}
+	return v
+}
+
+func accountState(u *auth.User) string {
+	switch {
+	case u.Disabled:
+		return stateDisabled
+	case !slices.Contains(u.Enrolled, auth.MethodPassword):
+		return stateInvited
+	case !u.HasSecond():
+		return stateIncomplete
+	}
+	return stateActive
+}
+
+func viewAccount(a *auth.Account) accountView {
+	v := accountView{
+		userView: viewUser(&a.User), Credentials: []credentialView{},
+		RecoveryCodesLeft: a.RecoveryLeft, Sessions: a.Sessions,
+	}
+	for _, c := range a.Credentials {
+		v.Credentials = append(v.Credentials, credentialView{
+			ID: c.ID, Method: c.Method, Label: c.Label, Disabled: c.Disabled,
+			Created: wholeSeconds(c.Created), Used: wholeSeconds(c.Used),
+		})
+	}
+	slices.SortFunc(v.Credentials, func(a, b credentialView) int {
+		return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.Method, b.Method))
+	})
+	return v
+}
+
+func viewSession(s *auth.Session) sessionView {
+	v := sessionView{
+		ID: s.ID, Host: s.Host, Addr: s.Addr, Browser: s.Browser, OS: s.OS, Methods: []string{},
+		Created: wholeSeconds(s.Created), Seen: wholeSeconds(s.Seen), IdleEnd: wholeSeconds(s.IdleEnd), End: wholeSeconds(s.End),
+	}
+	for _, p := range s.Proofs {
+		if !slices.Contains(v.Methods, p.Method) {
+			v.Methods = append(v.Methods, p.Method)
+		}
+	}
+	return v
+}
