@@ -1,0 +1,322 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+
+	"github.com/caddy-mfa/caddy-mfa/internal/auth"
+)
+
+func userCommand() *cobra.Command {
+	cmd := long(&cobra.Command{Use: "user <command>", Short: "Manages people"}, `
+Manages the people who may sign in. A NAME is taken in any spelling that means
+the same account.`, "user list")
+	cmd.AddCommand(userAddCommand(), userListCommand(), userShowCommand(), userInviteCommand(), userGroupCommand(),
+		changeCommand("disable", "Keeps a user from signing in, and ends all sessions", `
+Keeps a user from signing in, and ends all sessions, from the very next request
+on. What the user has set up stays for "enable".`, func(u userView) string {
+			return u.Name + " is disabled: every session has ended, and nobody can sign in with this name."
+		}),
+		changeCommand("enable", "Lets a disabled user sign in again", `
+Lets a disabled user sign in again, with everything that was set up before.`, func(u userView) string {
+			return u.Name + " can sign in again."
+		}),
+		changeCommand("reset-mfa", "Removes every second method of a user", `
+Removes every second method of a user who has lost them, and the recovery codes,
+and ends all sessions. For 72 hours the user can then set up a new second method
+with nothing but the password.`, resetText),
+		userDeleteCommand())
+	return asGroup(cmd)
+}
+
+func userAddCommand() *cobra.Command {
+	cmd := long(&cobra.Command{Use: "add NAME", Short: "Adds a user, and prints an invitation link"}, `
+Adds a user and prints a link to send to that person. The link works once: with
+it the person chooses a password and sets up a second method. With
+--password-stdin the password is read from standard input instead, and no link
+is made.`, `user add alice --email alice@example.com --group ops --group dev
+  $ caddy mfa user add bob --password-stdin < password.txt`)
+	var in addInput
+	var withPassword bool
+	cmd.Flags().StringVar(&in.Email, "email", "", "Email `ADDRESS`")
+	cmd.Flags().StringVar(&in.DisplayName, "display-name", "", "`NAME` to show, such as \"Alice Example\"")
+	cmd.Flags().StringArrayVar(&in.Groups, "group", nil, "`GROUP` to put the user in; can be given more than once")
+	cmd.Flags().BoolVar(&withPassword, "password-stdin", false, "Read the password from standard input (its first line)")
+	return asLeaf(cmd, []string{"NAME"}, func(c *client, args []string) error {
+		in.Name = args[0]
+		if cmd.Flags().Changed("email") && in.Email == "" {
+			return &usageError{"--email is empty"}
+		}
+		if withPassword {
+			if c.config == "-" {
+				return &usageError{"Standard input cannot hold both the password and the config"}
+			}
+			password, err := readLine(c.in)
+			if err != nil {
+				return fmt.Errorf("reading the password: %w", err)
+			}
+			if password == "" {
+				return &refusedError{"There is no password on standard input."}
+			}
+			if !utf8.ValidString(password) {
+				return &refusedError{"The password is not valid UTF-8."}
+			}
+			in.Password = password
+		}
+		var out invitationView
+		if err := c.call("user/add", in, &out); err != nil {
+			return err
+		}
+		return c.show(out, func(w io.Writer) {
+			fmt.Fprintln(w, printable(out.Name), "was added.")
+			if out.Link == "" {
+				fmt.Fprintf(w, "Until %s the password is enough to sign in once and set up a second method.\n", localTime(out.EnrollUntil))
+				return
+			}
+			printInvitation(w, out)
+		})
+	})
+}
+
+func userInviteCommand() *cobra.Command {
+	cmd := long(&cobra.Command{Use: "invite NAME", Short: "Prints a new invitation link"}, `
+Makes a new invitation link; an older one stops working. With it the person
+chooses a password. Whoever has set up a second method must still prove it.`, "user invite alice")
+	return asLeaf(cmd, []string{"NAME"}, func(c *client, args []string) error {
+		var out invitationView
+		if err := c.call("user/invite", nameInput{args[0]}, &out); err != nil {
+			return err
+		}
+		return c.show(out, func(w io.Writer) { printInvitation(w, out) })
+	})
+}
+
+func printInvitation(w io.Writer, v invitationView) {
+	next := "chooses a password, sets up a second method and saves recovery codes"
+	if v.State == stateActive {
+		next = "chooses a new password, and proves the second method that is set up"
+	}
+	name := printable(v.Name)
+	fmt.Fprintf(w, "Send this link to %s. It works once, until %s:\n\n  %s\n\nWith it %s %s.\n",
+		name, localTime(v.LinkExpires), printable(v.Link), name, next)
+}
+
+func userListCommand() *cobra.Command {
+	cmd := long(&cobra.Command{Use: "list", Short: "Lists all users"}, `Lists all users, by name.`, "user list --json")
+	return asLeaf(cmd, nil, func(c *client, _ []string) error {
+		var out []userView
+		if err := c.call("user/list", nobody{}, &out); err != nil {
+			return err
+		}
+		return c.show(out, func(w io.Writer) {
+			if len(out) == 0 {
+				fmt.Fprintln(w, "No users yet. Add one: caddy mfa user add NAME")
+				return
+			}
+			rows := [][]string{{"NAME", "STATE", "GROUPS", "METHODS", "EMAIL", "DISPLAY NAME"}}
+			for _, u := range out {
+				rows = append(rows, []string{
+					u.Name, u.State, orElse(strings.Join(u.Groups, ","), "-"), orElse(strings.Join(u.Methods, ","), "-"),
+					orElse(u.Email, "-"), orElse(u.DisplayName, "-"),
+				})
+			}
+			table(w, "", rows)
+		})
+	})
+}
+
+func userShowCommand() *cobra.Command {
+	cmd := long(&cobra.Command{Use: "show NAME", Short: "Shows a user, and what is set up"}, `
+Shows a user: state, groups, every method that is set up and when it was last
+used, how many recovery codes are left, how many sessions there are.`, "user show alice")
+	return asLeaf(cmd, []string{"NAME"}, func(c *client, args []string) error {
+		var out accountView
+		if err := c.call("user/show", nameInput{args[0]}, &out); err != nil {
+			return err
+		}
+		return c.show(out, func(w io.Writer) { printAccount(w, &out) })
+	})
+}
+
+// stateTexts says what a state means.
+var stateTexts = map[string]string{
+	stateDisabled:   "disabled, cannot sign in",
+	stateInvited:    "invited, has not chosen a password yet",
+	stateIncomplete: "incomplete, has not set up a second method",
+	stateActive:     "active",
+}
+
+func printAccount(w io.Writer, v *accountView) {
+	email := orElse(v.Email, "none")
+	switch {
+	case v.EmailConfirmed:
+		email += " (confirmed)"
+	case v.Email != "":
+		email += " (not confirmed)"
+	}
+	window := "closed"
+	if v.EnrollUntil.After(time.Now()) {
+		window = "open until " + localTime(v.EnrollUntil) + ": the password alone may set up the first second method"
+	}
+	table(w, "", [][]string{
+		{"Name:", v.Name},
+		{"Display name:", orElse(v.DisplayName, "none")},
+		{"Email:", email},
+		{"Groups:", orElse(strings.Join(v.Groups, ", "), "none")},
+		{"State:", orElse(stateTexts[v.State], v.State)},
+		{"Added:", localTime(v.Created)},
+		{"Enrolment window:", window},
+		{"Recovery codes left:", strconv.Itoa(v.RecoveryCodesLeft)},
+		{"Sessions:", strconv.Itoa(v.Sessions)},
+	})
+	if len(v.Credentials) == 0 {
+		fmt.Fprintln(w, "Methods:              none")
+		return
+	}
+	fmt.Fprintln(w, "Methods:")
+	rows := [][]string{{"METHOD", "NAME", "ADDED", "LAST USED"}}
+	for _, c := range v.Credentials {
+		method, used := c.Method, localTime(c.Used)
+		if method == auth.MethodPassword {
+			used = "-" // its use is not noted
+		}
+		if c.Disabled {
+			method += " (disabled)"
+		}
+		rows = append(rows, []string{method, orElse(c.Label, "-"), localTime(c.Created), used})
+	}
+	table(w, "  ", rows)
+}
+
+// changeCommand is a command that changes a user named by its only argument, and then says so in one sentence.
+func changeCommand(verb, short, text string, said func(userView) string) *cobra.Command {
+	cmd := long(&cobra.Command{Use: verb + " NAME", Short: short}, text, "user "+verb+" alice")
+	return asLeaf(cmd, []string{"NAME"}, func(c *client, args []string) error {
+		var out userView
+		if err := c.call("user/"+verb, nameInput{args[0]}, &out); err != nil {
+			return err
+		}
+		return c.show(out, func(w io.Writer) { fmt.Fprintln(w, printable(said(out))) })
+	})
+}
+
+func resetText(u userView) string {
+	if u.State == stateInvited {
+		return u.Name + " has no second method, and no password either. Make a link: caddy mfa user invite " + u.Name
+	}
+	return fmt.Sprintf("%s has no second method any more, and every session has ended. Until %s the password is enough to set up a new one.",
+		u.Name, localTime(u.EnrollUntil))
+}
+
+func userDeleteCommand() *cobra.Command {
+	cmd := long(&cobra.Command{Use: "delete NAME", Short: "Deletes a user, for good"}, `
+Deletes a user with everything that was set up, and ends all sessions, at once
+and without asking. To keep somebody out for a while, use "disable".`, "user delete alice")
+	return asLeaf(cmd, []string{"NAME"}, func(c *client, args []string) error {
+		var out deletedView
+		if err := c.call("user/delete", nameInput{args[0]}, &out); err != nil {
+			return err
+		}
+		return c.show(out, func(w io.Writer) { fmt.Fprintln(w, printable(out.Name), "is deleted: every session has ended.") })
+	})
+}
+
+func userGroupCommand() *cobra.Command {
+	cmd := long(&cobra.Command{Use: "group NAME +GROUP -GROUP ...", Short: "Puts a user into groups and takes out of others"}, `
+Puts a user into the groups written with a plus, and takes the user out of those
+written with a minus, all at once. Options have two dashes here: -c is a group.`, "user group alice +ops -dev")
+	asLeaf(cmd, nil, nil)
+	cmd.DisableFlagParsing = true // it would take -dev for options
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 1 && args[0] == "-h" {
+			args[0] = "--help"
+		}
+		args, err := parseSigned(cmd, args)
+		if err != nil {
+			return finish(cmd, &usageError{err.Error()})
+		}
+		if help, _ := cmd.Flags().GetBool("help"); help {
+			return cmd.Help()
+		}
+		in, err := parseGroups(args)
+		if err == nil {
+			err = checkText(cmd, args)
+		}
+		if err == nil {
+			err = changeUserGroups(newClient(cmd), in)
+		}
+		return finish(cmd, err)
+	}
+	return cmd
+}
+
+// parseSigned parses the flags among args, leaving those with a single dash alone. It returns the other arguments.
+func parseSigned(cmd *cobra.Command, args []string) ([]string, error) {
+	const mark = "\x00" // cannot be in an argument
+	marked := make([]string, len(args))
+	for i, a := range args {
+		if len(a) > 1 && a[0] == '-' && a[1] != '-' {
+			a = mark + a
+		}
+		marked[i] = a
+	}
+	cmd.DisableFlagParsing = false
+	if err := cmd.ParseFlags(marked); err != nil {
+		return nil, errors.New(strings.ReplaceAll(err.Error(), mark, ""))
+	}
+	out := slices.Clone(cmd.Flags().Args())
+	for i := range out {
+		out[i] = strings.TrimPrefix(out[i], mark)
+	}
+	return out, nil
+}
+
+func parseGroups(args []string) (in groupInput, err error) {
+	if len(args) == 0 || args[0] == "" || args[0][0] == '+' || args[0][0] == '-' {
+		return in, &usageError{"NAME is missing: it comes first"}
+	}
+	in.Name = args[0]
+	for _, a := range args[1:] {
+		add, isAdd := strings.CutPrefix(a, "+")
+		remove, isRemove := strings.CutPrefix(a, "-")
+		switch {
+		case isAdd && add != "":
+			in.Add = append(in.Add, add)
+		case isRemove && remove != "":
+			in.Remove = append(in.Remove, remove)
+		default:
+			return in, &usageError{fmt.Sprintf("%q is neither +GROUP nor -GROUP", a)}
+		}
+	}
+	if len(in.Add)+len(in.Remove) == 0 {
+		return in, &usageError{"Which groups? Write +GROUP or -GROUP"}
+	}
+	for _, g := range in.Add {
+		if slices.Contains(in.Remove, g) {
+			return in, &usageError{fmt.Sprintf("both +%s and -%s are given", g, g)}
+		}
+	}
+	return in, nil
+}
+
+func changeUserGroups(c *client, in groupInput) error {
+	var out userView
+	if err := c.call("user/group", in, &out); err != nil {
+		return err
+	}
+	return c.show(out, func(w io.Writer) {
+		if len(out.Groups) == 0 {
+			fmt.Fprintln(w, printable(out.Name), "is in no group.")
+			return
+		}
+		fmt.Fprintln(w, printable(out.Name), "is in", printable(strings.Join(out.Groups, ", "))+".")
+	})
+}
