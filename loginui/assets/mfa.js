@@ -73,6 +73,9 @@
     });
   }
 
+  // Ready to type, but what is to be read first stays in view.
+  for (const f of all("[data-focus]")) f.focus({ preventScroll: true });
+
   const local = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
   for (const t of all("time")) t.textContent = local.format(new Date(t.dateTime));
 
