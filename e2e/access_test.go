@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/chromedp/cdproto/emulation"
@@ -104,7 +105,7 @@ func TestWithoutScripts(t *testing.T) {
 const focused = `(() => {
 	const e = document.activeElement;
 	if (!e || e === document.body) return "";
-	if (getComputedStyle(e).outlineStyle === "none" && getComputedStyle(e).boxShadow === "none") return "invisible focus";
+	if (getComputedStyle(e).outlineStyle === "none" && getComputedStyle(e).boxShadow === "none") return "invisible focus: " + e.outerHTML.slice(0, 80);
 	return (e.labels && e.labels[0] || e).textContent.trim();
 })()`
 
@@ -114,8 +115,8 @@ func (b *tab) tabTo(words string) {
 	for range 30 {
 		if got := eval[string](b, focused); got == words {
 			return
-		} else if got == "invisible focus" {
-			b.t.Errorf("nobody can see where the focus is: %s", b.state())
+		} else if strings.HasPrefix(got, "invisible focus") {
+			b.t.Errorf("%s at %s", got, b.location())
 		}
 		b.do(chromedp.KeyEvent(kb.Tab))
 	}

@@ -59,6 +59,8 @@ func open(t *testing.T, s *rig.Server) *tab {
 		command(network.Enable, network.EnableParams{}),
 		command(log.Enable, cdp.Empty{}),
 		command(runtime.Enable, cdp.Empty{}),
+		// Journeys run side by side; each behaves as if its window were in front.
+		command(emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true}),
 		window(false),
 	)
 	t.Cleanup(func() {
@@ -175,8 +177,9 @@ func (b *tab) follow(words string) int64 {
 func (b *tab) fill(label, text string) {
 	b.t.Helper()
 	b.do(
-		chromedp.SetValue(field(label), ""),
-		chromedp.SendKeys(field(label), text),
+		chromedp.Focus(field(label)),
+		chromedp.Evaluate[chromedp.Void](`document.activeElement.select()`),
+		chromedp.KeyEvent(text),
 	)
 }
 
@@ -215,7 +218,7 @@ func (b *tab) location() string {
 // qr reads the secret off the picture that the page shows.
 func (b *tab) qr() *rig.Authenticator {
 	b.t.Helper()
-	picture := run(b, chromedp.Screenshot(chromedp.CSS(`img[alt="QR code"]`)))
+	picture := run(b, chromedp.ScreenshotScale(chromedp.CSS(`img[alt="QR code"]`), 2))
 	a, key, err := rig.ReadQR(picture)
 	if err != nil {
 		b.t.Fatal(err)
@@ -278,6 +281,7 @@ func (b *tab) shoot(name string) {
 		phone, dark bool
 	}{{"light", false, false}, {"dark", false, true}, {"phone", true, false}} {
 		b.do(window(look.phone), scheme(look.dark))
+		eval[int](b, `Promise.all(document.getAnimations().map(a => a.finished)).then(all => all.length)`) // colours fade over
 		for _, line := range eval[[]string](b, sound) {
 			b.t.Errorf("page %s, %s: %s", name, look.name, line)
 		}

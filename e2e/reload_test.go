@@ -18,7 +18,7 @@ func TestReloadUnderLoad(t *testing.T) {
 	s := start(t, rig.Config{})
 	_, v := enrolled(t, s, "alice")
 	bob, _ := enrolled(t, s, "bob")
-	half := halfway(t, s, bob)
+	half := halfway(t, s, bob, "")
 
 	ctx, stop := context.WithCancel(t.Context())
 	var wg sync.WaitGroup

@@ -31,19 +31,34 @@ func ReadQR(picture []byte) (*Authenticator, *otp.Key, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("decoding the picture: %w", err)
 	}
-	bitmap, err := gozxing.NewBinaryBitmapFromImage(img)
-	if err != nil {
-		return nil, nil, err
-	}
-	found, err := qrcode.NewQRCodeReader().Decode(bitmap, map[gozxing.DecodeHintType]any{gozxing.DecodeHintType_TRY_HARDER: true})
+	found, err := scan(img)
 	if err != nil {
 		return nil, nil, fmt.Errorf("finding the QR code: %w", err)
 	}
-	key, err := otp.NewKeyFromURL(found.GetText())
+	key, err := otp.NewKeyFromURL(found)
 	if err != nil {
 		return nil, nil, err
 	}
 	return &Authenticator{Secret: key.Secret()}, key, nil
+}
+
+// scan finds the text of the QR code. Like a person with a phone it looks more than once: the library's detector misses a code
+// in twenty or so, its reader of undistorted pictures misses others.
+func scan(img image.Image) (text string, err error) {
+	source := gozxing.NewLuminanceSourceFromImage(img)
+	for _, binarizer := range []gozxing.Binarizer{gozxing.NewHybridBinarizer(source), gozxing.NewGlobalHistgramBinarizer(source)} {
+		for _, hint := range []gozxing.DecodeHintType{gozxing.DecodeHintType_PURE_BARCODE, gozxing.DecodeHintType_TRY_HARDER} {
+			var bitmap *gozxing.BinaryBitmap
+			if bitmap, err = gozxing.NewBinaryBitmap(binarizer); err != nil {
+				continue
+			}
+			var found *gozxing.Result
+			if found, err = qrcode.NewQRCodeReader().Decode(bitmap, map[gozxing.DecodeHintType]any{hint: true}); err == nil {
+				return found.GetText(), nil
+			}
+		}
+	}
+	return "", err
 }
 
 // At returns the code of the step that holds t, and marks nothing as used.

@@ -154,6 +154,9 @@ func (p *Person) enrol(ctx context.Context, page *Page) (*Page, error) {
 
 func (p *Person) save(ctx context.Context, page *Page) (*Page, error) {
 	p.Recovery = recoveryCode.FindAllString(page.Text(), -1)
+	if len(p.Recovery) == 0 {
+		return Fill(ctx, page, "Show my codes", nil)
+	}
 	return Fill(ctx, page, "I've saved my codes", nil)
 }
 

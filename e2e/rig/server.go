@@ -42,6 +42,22 @@ http://localhost:{port} {
 }
 `
 
+// Proxied is Gated behind a proxy on the loopback address: visitors say where they come from.
+const Proxied = `{
+	admin {admin}
+	auto_https off
+	servers {
+		trusted_proxies static 127.0.0.0/8
+	}
+}
+
+http://localhost:{port} {
+	bind 127.0.0.1
+	mfa
+	reverse_proxy {app}
+}
+`
+
 // Server is a running Caddy.
 type Server struct {
 	URL   string // http://localhost:PORT, without a slash at the end
@@ -127,6 +143,11 @@ func (s *Server) run(ctx context.Context) error {
 		resp.Body.Close()
 	}
 	s.Took = time.Since(begun)
+	// It answers a moment before the admin API knows the config.
+	if _, err := s.Log.Wait(ctx, serving); err != nil {
+		s.Kill()
+		return err
+	}
 	return nil
 }
 
@@ -218,6 +239,8 @@ func (s *Server) Reload(ctx context.Context) error {
 	}
 	return err
 }
+
+var serving = regexp.MustCompile(`serving initial configuration`)
 
 var setupLink = regexp.MustCompile(`https?://[^\s"\\]+/\.mfa/invite#[^\s"\\]+`)
 

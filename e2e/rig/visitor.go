@@ -14,6 +14,8 @@ import (
 // sends with a navigation. It is not safe for concurrent use, but its copies by Clone are.
 type Visitor struct {
 	Base string // http://localhost:PORT
+	// Addr is where the visitor comes from, for servers that trust proxies on the loopback address; "" says nothing.
+	Addr string
 	// Transport carries the requests; nil means a connection pool of all visitors.
 	Transport http.RoundTripper
 	jar       *jar
@@ -27,7 +29,7 @@ func NewVisitor(base string) *Visitor {
 // Clone returns a visitor with the same cookies, which from then on change apart.
 func (v *Visitor) Clone() *Visitor {
 	c := NewVisitor(v.Base)
-	c.Transport = v.Transport
+	c.Addr, c.Transport = v.Addr, v.Transport
 	v.jar.mu.Lock()
 	defer v.jar.mu.Unlock()
 	for name, value := range v.jar.byName {
@@ -106,7 +108,7 @@ func (v *Visitor) Post(ctx context.Context, path string, form url.Values) (*Page
 	return v.Do(req, false)
 }
 
-// Request prepares a navigation: a POST of a form if body is not nil.
+// request prepares a navigation: a POST of a form if body is not nil.
 func (v *Visitor) request(ctx context.Context, method, path string, body io.Reader) (*http.Request, error) {
 	if strings.HasPrefix(path, "/") {
 		path = v.Base + path
@@ -120,6 +122,9 @@ func (v *Visitor) request(ctx context.Context, method, path string, body io.Read
 	req.Header.Set("Sec-Fetch-Mode", "navigate")
 	req.Header.Set("Sec-Fetch-Dest", "document")
 	req.Header.Set("Sec-Fetch-Site", "same-origin")
+	if v.Addr != "" {
+		req.Header.Set("X-Forwarded-For", v.Addr)
+	}
 	if method == http.MethodPost {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		req.Header.Set("Origin", v.Base)
