@@ -32,7 +32,7 @@ http://localhost:{plain} {
 
 http://localhost:{redir} {
 	bind 127.0.0.1
-	redir {target} 303
+	redir * {target} 303
 }
 `
 
