@@ -150,7 +150,7 @@ func refuse(status int, text string) caddy.APIError {
 // adminError makes an error of an operation one of the admin API. Only sentences meant for people are passed on; a fault goes to
 // Caddy's log, where APIError's Err ends up.
 func adminError(err error, name string) caddy.APIError {
-	if bad, ok := errors.AsType[*badInput](err); ok {
+	if bad, ok := errors.AsType[*inputError](err); ok {
 		return refuse(http.StatusBadRequest, bad.text)
 	}
 	if invalid, ok := errors.AsType[*auth.Invalid](err); ok {

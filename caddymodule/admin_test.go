@@ -60,7 +60,9 @@ func TestAdminAPI(t *testing.T) { // S66
 			if status != row.status || !strings.Contains(answer, row.want) {
 				t.Errorf("got %d %s", status, answer)
 			}
-			var refused struct{ Error string }
+			var refused struct {
+				Error string `json:"error"`
+			}
 			if err := json.Unmarshal([]byte(answer), &refused); status != 200 && (err != nil || refused.Error == "") {
 				t.Errorf("no error in JSON: %s", answer)
 			}

@@ -68,6 +68,7 @@ type machine struct {
 }
 
 func newMachine(t *testing.T) *machine {
+	t.Helper()
 	m := &machine{t: t, bin: binary(t), home: t.TempDir(), admin: freeAddress(t), site: freeAddress(t)}
 	m.env = []string{"HOME=" + m.home, "XDG_DATA_HOME=" + m.home + "/data", "XDG_CONFIG_HOME=" + m.home + "/config", "PATH=" + os.Getenv("PATH"), "TZ=UTC"}
 	m.configureSite("mfa")

@@ -23,7 +23,7 @@ import (
 type client struct {
 	ctx                      context.Context
 	in                       io.Reader
-	out                      io.Writer
+	out, errs                io.Writer
 	address, config, adapter string // as given
 	json                     bool
 }

@@ -125,7 +125,7 @@ func checkText(cmd *cobra.Command, args []string) error {
 func newClient(cmd *cobra.Command) *client {
 	flag := func(name string) string { return caddycmd.Flags{FlagSet: cmd.Flags()}.String(name) }
 	return &client{
-		ctx: cmd.Context(), in: cmd.InOrStdin(), out: cmd.OutOrStdout(),
+		ctx: cmd.Context(), in: cmd.InOrStdin(), out: cmd.OutOrStdout(), errs: cmd.ErrOrStderr(),
 		address: flag("address"), config: flag("config"), adapter: flag("adapter"), json: flag("json") == "true",
 	}
 }

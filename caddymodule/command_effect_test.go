@@ -77,6 +77,7 @@ func TestCommandsShowWhatIsSetUp(t *testing.T) {
 
 func TestCommandsPrintLinksThatWork(t *testing.T) {
 	m := newMachine(t)
+	m.serve()()
 	var first, second invitationView
 	m.must(&first, "mfa", "user", "add", "alice", "--json") // with no server running
 	m.serve()

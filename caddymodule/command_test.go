@@ -122,9 +122,11 @@ func TestCommands(t *testing.T) {
 	for _, way := range []string{"server", "no server"} {
 		t.Run(way, func(t *testing.T) {
 			m := newMachine(t)
+			stop := m.serve()
 			people := func() string { return m.must(nil, "mfa", "user", "list", "--json") }
-			if way == "server" {
-				m.serve()
+			if way == "no server" {
+				stop()
+			} else {
 				people = func() string {
 					_, answer := m.ask("GET", "/mfa/user/list", "", "")
 					return answer
@@ -209,21 +211,22 @@ func TestCommandsFindTheServer(t *testing.T) {
 func TestCommandsWithoutServer(t *testing.T) {
 	t.Run("looking leaves nothing behind", func(t *testing.T) {
 		m := newMachine(t)
-		m.must(nil, "mfa", "user", "list")
-		if r := m.run("", "mfa", "user", "disable", "alice"); r.code != 1 {
-			t.Errorf("exit code %d", r.code)
-		}
+		const where = `No Caddy answers, and there is no store in \S+/mfa yet\.\n$`
+		check(t, commandRow{out: `^No users yet\. `, err: `^Note: ` + where}, m.run("", "mfa", "user", "list"))
+		check(t, commandRow{out: `^\[\]\n$`, err: `^Note: ` + where}, m.run("", "mfa", "user", "list", "--json"))
+		check(t, commandRow{code: 1, err: `^Error: There is no user "alice"\. ` + where}, m.run("", "mfa", "user", "disable", "alice"))
 		if _, err := os.Stat(m.storeDir()); !os.IsNotExist(err) {
 			t.Errorf("there is a store now: %v", err)
 		}
 	})
 	t.Run("a server finds what was added", func(t *testing.T) {
 		m := newMachine(t)
-		m.must(nil, "mfa", "user", "add", "alice")
+		check(t, commandRow{out: `^alice was added`, err: `^Note: No Caddy answers, so a new store was made in \S+/mfa\.\n$`}, m.run("", "mfa", "user", "add", "alice"))
+		m.must(nil, "mfa", "user", "add", "bob")
 		m.serve()
 		var users []userView
 		m.must(&users, "mfa", "user", "list", "--json")
-		if len(users) != 1 || users[0].Name != "alice" {
+		if len(users) != 2 || users[0].Name != "alice" {
 			t.Errorf("users are %v", users)
 		}
 	})
@@ -250,17 +253,17 @@ func TestCommandsWithoutServer(t *testing.T) {
 	t.Run("an option that does not exist", func(t *testing.T) {
 		m := newMachine(t)
 		config := filepath.Join(m.home, "caddy.json")
-		if err := os.WriteFile(config, []byte(`{"admin": {"listen": "`+m.admin+`"}, "apps": {"mfa": {"nmae": "x"}}}`), 0o600); err != nil {
+		if err := os.WriteFile(config, []byte(`{"admin": {"listen": "`+m.admin+`"}, "apps": {"mfa": {"colour": "x"}}}`), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		check(t, commandRow{code: 1, err: `^Error: .*nmae`}, m.run("", "mfa", "user", "list", "--config", config))
+		check(t, commandRow{code: 1, err: `^Error: .*colour`}, m.run("", "mfa", "user", "list", "--config", config))
 	})
 	t.Run("the store is somebody else's", func(t *testing.T) { // Only root can give a directory away, so only root can see this.
 		if os.Geteuid() != 0 {
 			return
 		}
 		m := newMachine(t)
-		m.must(nil, "mfa", "user", "add", "alice")
+		m.serve()()
 		if err := os.Chown(m.storeDir(), 65534, 65534); err != nil {
 			t.Fatal(err)
 		}
@@ -272,6 +275,7 @@ func TestCommandsWithoutServer(t *testing.T) {
 
 func TestCommandsPrintNothingRaw(t *testing.T) { // S79
 	m := newMachine(t)
+	m.serve()()
 	m.must(nil, "mfa", "user", "add", "alice", "--display-name", "A\u202elice \u009b2J")
 	for _, args := range [][]string{{"list"}, {"show", "alice"}, {"list", "--json"}} {
 		out := m.must(nil, append([]string{"mfa", "user"}, args...)...)

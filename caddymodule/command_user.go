@@ -104,9 +104,12 @@ func printInvitation(w io.Writer, v invitationView) {
 	if v.State == stateActive {
 		next = "chooses a new password, and proves the second method that is set up"
 	}
-	name := printable(v.Name)
-	fmt.Fprintf(w, "Send this link to %s. It works once, until %s:\n\n  %s\n\nWith it %s %s.\n",
-		name, localTime(v.LinkExpires), printable(v.Link), name, next)
+	name, before := printable(v.Name), ""
+	if strings.HasPrefix(v.Link, "/") { // neither the option url nor a running Caddy tells
+		before = ", with the address of your site before it"
+	}
+	fmt.Fprintf(w, "Send this link to %s%s. It works once, until %s:\n\n  %s\n\nWith it %s %s.\n",
+		name, before, localTime(v.LinkExpires), printable(v.Link), name, next)
 }
 
 func userListCommand() *cobra.Command {

@@ -28,14 +28,17 @@ func (c *client) callStore(p place, op operation, in []byte) (answer []byte, err
 		return nil, err
 	}
 	if !exists && op.name != "user/add" { // looking for somebody must not leave an empty store behind
-		return withoutStore(op, in)
+		return c.withoutStore(dir, op, in)
 	}
 	realm, closer, err := openRealm(c.ctx, app, slog.New(slog.DiscardHandler))
 	if errors.Is(err, badgerstore.ErrLocked) {
 		return nil, &refusedError{lockedText(p, dir)}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("opening the store in %s: %w", dir, err)
+		return nil, err
+	}
+	if !exists {
+		c.note("No Caddy answers, so a new store was made in " + dir + ".")
 	}
 	defer func() {
 		if closing := closer.Close(); err == nil && closing != nil {
@@ -83,13 +86,19 @@ func (c *client) offlineApp(p place) (*App, error) {
 	return app, nil
 }
 
-// withoutStore answers where no store was ever made: nobody is there.
-func withoutStore(op operation, in []byte) ([]byte, error) {
+// withoutStore answers where no store was ever made: nobody is there. It names the place, for it may be the wrong one: that of
+// another user than the one that Caddy runs as.
+func (c *client) withoutStore(dir string, op operation, in []byte) ([]byte, error) {
+	where := "No Caddy answers, and there is no store in " + dir + " yet."
 	if op.name == "user/list" {
+		c.note(where)
 		return []byte("[]"), nil
 	}
-	return nil, &refusedError{fmt.Sprintf("There is no user %q.", inputName(in))}
+	return nil, &refusedError{fmt.Sprintf("There is no user %q. %s", inputName(in), where)}
 }
+
+// note says on standard error what the person should know although the command succeeds.
+func (c *client) note(text string) { fmt.Fprintln(c.errs, "Note:", printable(text)) }
 
 func lockedText(p place, dir string) string {
 	if p.address == "" {

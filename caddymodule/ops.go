@@ -19,7 +19,7 @@ type operation struct {
 	name string // "user/add": below /mfa/ in the admin API
 	read bool   // changes nothing: GET, with the input in the query
 	// run decodes its input strictly and returns what the admin is shown, which never holds a secret beyond a one-time link.
-	// Errors: *badInput, and those of auth.Realm. link turns a token into the link to send.
+	// Errors: *inputError, and those of auth.Realm. link turns a token into the link to send.
 	run func(ctx context.Context, r *auth.Realm, link func(token string) string, in []byte) (any, error)
 }
 
@@ -54,33 +54,33 @@ type call struct {
 	link  func(token string) string
 }
 
-// badInput is an input that cannot be read: the caller's mistake, said in a sentence.
-type badInput struct{ text string }
+// inputError is an input that cannot be read: the caller's mistake, said in a sentence.
+type inputError struct{ text string }
 
-func (e *badInput) Error() string { return e.text }
+func (e *inputError) Error() string { return e.text }
 
 // decodeStrict reads exactly one JSON object. What it does not know it refuses: an option that is silently ignored would make an
-// admin believe in a change that never happened. The error is a *badInput.
+// admin believe in a change that never happened. The error is a *inputError.
 func decodeStrict(in []byte, v any) error {
 	if !utf8.Valid(in) { // the decoder would replace the bad bytes, and a password would not be the one that was sent
-		return &badInput{"The input is not valid UTF-8."}
+		return &inputError{"The input is not valid UTF-8."}
 	}
 	if !bytes.HasPrefix(bytes.TrimLeft(in, " \t\r\n"), []byte("{")) { // null would pass for an object without fields
-		return &badInput{"The input is not one JSON object."}
+		return &inputError{"The input is not one JSON object."}
 	}
 	dec := json.NewDecoder(bytes.NewReader(in))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(v); err != nil {
 		if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && wrong.Field != "" {
-			return &badInput{fmt.Sprintf("The field %q does not take a %s.", wrong.Field, wrong.Value)}
+			return &inputError{fmt.Sprintf("The field %q does not take a %s.", wrong.Field, wrong.Value)}
 		}
 		if text, ok := bytes.CutPrefix([]byte(err.Error()), []byte("json: unknown field ")); ok {
-			return &badInput{fmt.Sprintf("There is no field %s here.", text)}
+			return &inputError{fmt.Sprintf("There is no field %s here.", text)}
 		}
-		return &badInput{"The input is not one JSON object."}
+		return &inputError{"The input is not one JSON object."}
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return &badInput{"The input holds more than one JSON object."}
+		return &inputError{"The input holds more than one JSON object."}
 	}
 	return nil
 }
@@ -183,7 +183,7 @@ func inviteUser(ctx context.Context, c call, in nameInput) (invitationView, erro
 
 func changeGroups(ctx context.Context, c call, in groupInput) (userView, error) {
 	if len(in.Add)+len(in.Remove) == 0 {
-		return userView{}, &badInput{"No group is named."}
+		return userView{}, &inputError{"No group is named."}
 	}
 	u, err := c.realm.ChangeGroups(ctx, in.Name, in.Add, in.Remove)
 	return viewUser(&u), err
@@ -205,7 +205,7 @@ func revokeSessions(ctx context.Context, c call, in revokeInput) (revokedView, e
 	id := ""
 	if in.ID != nil {
 		if id = *in.ID; id == "" { // somebody's empty variable must not end all sessions
-			return revokedView{}, &badInput{"The id is empty. Leave it out to end all sessions."}
+			return revokedView{}, &inputError{"The id is empty. Leave it out to end all sessions."}
 		}
 	}
 	n, err := c.realm.RevokeSessions(ctx, in.Name, id)
