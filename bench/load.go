@@ -38,7 +38,7 @@ const connections = 32
 // load sends as many requests as the route takes, for a while. An answer other than 2xx or 3xx is an error.
 func load(ctx context.Context, pid int, t target, d time.Duration) (round, error) {
 	args := []string{
-		"-t1", "-c" + strconv.Itoa(connections), "-d" + strconv.Itoa(max(1, int(d.Seconds()))) + "s", "--latency",
+		"-t1", "-c" + strconv.Itoa(connections), "-d" + strconv.Itoa(max(1, int(d.Seconds()))) + "s", "--latency", "--timeout", "10s",
 		"-H", "Host: localhost:" + t.port,
 	}
 	for _, h := range t.headers {

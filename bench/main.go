@@ -38,6 +38,7 @@ var (
 func main() {
 	bin := flag.String("bin", "bin/caddy", "the binary to measure")
 	quick := flag.Bool("short", false, "a quick look: fewer and shorter rounds, numbers that say little")
+	only := flag.String("only", "", "one part alone: binaries, requests, refusals, signins or reloads")
 	upstream := flag.String("serve", "", "be the upstream on this address (bench starts itself this way)")
 	flag.Parse()
 	if *upstream != "" {
@@ -50,7 +51,7 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	exit(measure(ctx, *bin, s))
+	exit(measure(ctx, *bin, *only, s))
 }
 
 func exit(err error) {
@@ -73,7 +74,7 @@ type bench struct {
 	table    table
 }
 
-func measure(ctx context.Context, bin string, s settings) error {
+func measure(ctx context.Context, bin, only string, s settings) error {
 	if _, err := exec.LookPath("wrk"); err != nil {
 		return fmt.Errorf("%w: it makes the load. On Debian: sudo apt-get install wrk", err)
 	}
@@ -95,9 +96,15 @@ func measure(ctx context.Context, bin string, s settings) error {
 		return err
 	}
 	defer stop()
-	for _, part := range []func(context.Context) error{b.binaries, b.requests, b.refusals, b.signIns, b.reloads} {
-		if err := part(ctx); err != nil {
-			return err
+	for _, part := range []struct {
+		name    string
+		measure func(context.Context) error
+	}{{"binaries", b.binaries}, {"requests", b.requests}, {"refusals", b.refusals}, {"signins", b.signIns}, {"reloads", b.reloads}} {
+		if only != "" && only != part.name {
+			continue
+		}
+		if err := part.measure(ctx); err != nil {
+			return fmt.Errorf("%s: %w", part.name, err)
 		}
 	}
 	fmt.Print(machine(b.bin), "\n", &b.table)
