@@ -58,7 +58,8 @@ type App struct {
 	settings settings
 	ctx      caddy.Context // zero outside a running Caddy
 	log      *zap.Logger
-	address  func() string // of the portal, without a path; "" if nobody knows
+	surveyed sync.Once
+	address  string // of the first site with a gate, without a path; "" if there is none; set by survey
 
 	lease lease
 	mu    sync.Mutex // held while opening
@@ -102,7 +103,6 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.prepare(caddy.NewReplacer()); err != nil {
 		return err
 	}
-	a.address = sync.OnceValue(a.findAddress)
 	return registerMetrics(ctx.GetMetricsRegistry())
 }
 
@@ -150,6 +150,7 @@ func (a *App) open(ctx context.Context) (*live, error) {
 	if err != nil {
 		return nil, fmt.Errorf("preparing the pages: %w", err)
 	}
+	a.surveyed.Do(a.survey)
 	a.live.Store(l)
 	return l, nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -36,6 +37,9 @@ type Gate struct {
 	now  func() time.Time
 
 	faults faultLog
+
+	// only is set on a site that answers to any host: the one host of the portal there, "" if the option url does not say it.
+	only atomic.Pointer[string]
 }
 
 // CaddyModule returns the Caddy module information.
@@ -88,6 +92,7 @@ type visit struct {
 	host    string
 	secure  bool
 	cookies cookies
+	outer   *passage // of a gate further out, nil if there is none
 }
 
 // ServeHTTP takes a request through the steps that the package's documentation lists. Each step is done with the request or hands
@@ -97,16 +102,19 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	v := visit{gate: g, w: w, r: r, vars: vars, sent: sentURL(r), host: hostOf(r), secure: secure(r, vars)}
 	cleanHeaders(r)
 	v.cookies = takeCookies(r.Header)
-	if outer, ok := vars[passageVar].(*passage); ok {
-		v.cookies = outer.cookies
+	if v.outer, _ = vars[passageVar].(*passage); v.outer != nil {
+		v.cookies = v.outer.cookies
 	}
 
 	if len(g.Rules) > 0 && (ambiguous(r.URL.Path) || ambiguous(v.sent.Path)) {
 		countAmbiguous.Inc()
-		return v.refuse(http.StatusBadRequest, errAmbiguous)
+		return v.refuse(errAmbiguous)
 	}
 	if below(v.sent, g.app.settings.prefix) {
 		countPortal.Inc()
+		if why := v.misplaced(); why != nil {
+			return v.refuse(why)
+		}
 		return v.portal()
 	}
 	need, err := g.requirement(r)
@@ -117,8 +125,8 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 		countPublic.Inc()
 		return v.pass(next, nil)
 	}
-	if !v.secure && !localhost(v.host) {
-		return v.needHTTPS()
+	if why := v.misplaced(); why != nil {
+		return v.refuse(why)
 	}
 	session, user, err := v.session()
 	if err != nil {
@@ -139,7 +147,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 		return v.signIn("step_up_required")
 	default:
 		countDeny.Inc()
-		return v.refuse(http.StatusForbidden, errNotAllowed)
+		return v.refuse(errNotAllowed)
 	}
 }
 
@@ -155,6 +163,22 @@ func (g *Gate) requirement(r *http.Request) (*auth.Requirement, error) {
 		}
 	}
 	return &g.site, nil
+}
+
+// misplaced returns why nobody can sign in at this address, or nil.
+func (v *visit) misplaced() *refusal {
+	if localhost(v.host) {
+		return nil
+	}
+	if !v.secure {
+		countInsecure.Inc()
+		return errInsecure
+	}
+	if only := v.gate.only.Load(); only != nil && *only != "" && *only != v.host {
+		countForeign.Inc()
+		return errForeignHost
+	}
+	return nil
 }
 
 // session returns nil and nil where nobody is signed in. An error is a fault.
@@ -177,12 +201,16 @@ func (v *visit) session() (*auth.Session, *auth.User, error) {
 func (v *visit) pass(next caddyhttp.Handler, user *auth.User) error {
 	p := &passage{cookies: v.cookies}
 	p.ResponseWriter = v.w
-	if v.vars != nil {
-		v.vars[passageVar] = p
-	}
 	if user != nil {
 		p.user = user
 		p.setHeaders(v.r.Header)
+	}
+	if v.outer != nil { // whose placeholders come first
+		if user != nil {
+			v.outer.identity = p.identity
+		}
+	} else if v.vars != nil {
+		v.vars[passageVar] = p
 		if repl, ok := v.r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 			repl.Map(p.placeholder)
 		}
@@ -192,9 +220,6 @@ func (v *visit) pass(next caddyhttp.Handler, user *auth.User) error {
 
 // portal serves the pages.
 func (v *visit) portal() error {
-	if !v.secure && !localhost(v.host) {
-		return v.needHTTPS()
-	}
 	l, err := v.gate.app.open(v.r.Context())
 	if err != nil {
 		return v.unavailable(err)

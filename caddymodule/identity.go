@@ -119,7 +119,7 @@ func (b *trailerBody) Read(p []byte) (int, error) {
 // identity is what the app learns about the person. values backs the slices in the header map: they are this request's own,
 // because handlers behind us may change them in place.
 type identity struct {
-	user   *auth.User
+	user   *auth.User // nil: nobody
 	values [4]string
 }
 
@@ -133,7 +133,8 @@ func (id *identity) setHeaders(h http.Header) {
 	}
 }
 
-// placeholder answers {http.auth.user.*}. It is asked when a placeholder is used, so a request that uses none pays nothing.
+// placeholder answers {http.auth.user.*}, with nothing where nobody is signed in. It is asked when a placeholder is used, so a
+// request that uses none pays nothing.
 func (id *identity) placeholder(key string) (any, bool) {
 	field, ok := strings.CutPrefix(key, "http.auth.user.")
 	if !ok {
@@ -143,6 +144,9 @@ func (id *identity) placeholder(key string) (any, bool) {
 	case "id", "name":
 		return id.values[0], true
 	case "display_name":
+		if id.user == nil {
+			return "", true
+		}
 		return oneLine(id.user.Display()), true
 	case "email":
 		return id.values[2], true

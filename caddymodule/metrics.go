@@ -26,6 +26,7 @@ var (
 	countPortal    = requests.WithLabelValues("portal")
 	countAmbiguous = requests.WithLabelValues("ambiguous_path")
 	countInsecure  = requests.WithLabelValues("insecure")
+	countForeign   = requests.WithLabelValues("unknown_host")
 	countFault     = requests.WithLabelValues("fault")
 )
 

@@ -13,6 +13,7 @@ import (
 
 // refusal is why a request goes no further: an error for handle_errors, a page for people, and a code for programs.
 type refusal struct {
+	status                  int
 	code, title, text, todo string
 }
 
@@ -20,21 +21,25 @@ func (e *refusal) Error() string { return "mfa: " + e.text }
 
 var (
 	errAmbiguous = &refusal{
-		"ambiguous_path", "This address cannot be used",
+		http.StatusBadRequest, "ambiguous_path", "This address cannot be used",
 		"The address can be read in more than one way.", "Check it, or go to the start page of this site.",
 	}
 	errNotAllowed = &refusal{
-		"forbidden", "You may not see this page",
+		http.StatusForbidden, "forbidden", "You may not see this page",
 		"You are signed in, but this page is for other people.", "If you need it, ask the admin of this site.",
 	}
 	errInsecure = &refusal{
-		"https_required", "This site needs HTTPS",
+		http.StatusForbidden, "https_required", "This site needs HTTPS",
 		"Browsers keep the sign-in of this site over an encrypted connection only.",
 		"Visitors: begin the address with https://. Admins: let Caddy serve the site over HTTPS, or, behind a proxy that does, name " +
 			"that proxy in Caddy's trusted_proxies and let it send X-Forwarded-Proto: https.",
 	}
+	errForeignHost = &refusal{
+		http.StatusMisdirectedRequest, "unknown_host", "This is not the address of this site",
+		"The site is reached under another name, and people sign in there.", "Use the address that you were given.",
+	}
 	errUnavailable = &refusal{
-		"unavailable", "Sign-in is not available right now",
+		http.StatusServiceUnavailable, "unavailable", "Sign-in is not available right now",
 		"The server cannot tell who you are at the moment.", "Try again in a few seconds.",
 	}
 )
@@ -43,25 +48,19 @@ var (
 const retryAfter = "5"
 
 // refuse ends a request: through the site's own error routes if there are any, or else with a page or JSON.
-func (v *visit) refuse(status int, why *refusal) error {
-	h := v.w.Header()
-	h.Set("Cache-Control", "no-store")
+func (v *visit) refuse(why *refusal) error {
+	v.w.Header().Set("Cache-Control", "no-store")
 	if hasErrorRoutes(v.r) {
-		return caddyhttp.Error(status, why)
+		return caddyhttp.Error(why.status, why)
 	}
 	l := v.gate.app.live.Load()
 	if l == nil { // the store never opened: there are no pages either
-		return caddyhttp.Error(status, why)
+		return caddyhttp.Error(why.status, why)
 	}
-	l.portal.Message(v.w, v.r, status, loginui.Message{
+	l.portal.Message(v.w, v.r, why.status, loginui.Message{
 		Code: why.code, Title: why.title, Text: why.text, Todo: why.todo, Secure: v.secure,
 	})
 	return nil
-}
-
-func (v *visit) needHTTPS() error {
-	countInsecure.Inc()
-	return v.refuse(http.StatusForbidden, errInsecure)
 }
 
 // unavailable answers where the store failed: never through (S76).
@@ -71,7 +70,7 @@ func (v *visit) unavailable(err error) error {
 		v.gate.faults.report(v.gate.now(), err)
 	}
 	v.w.Header().Set("Retry-After", retryAfter)
-	return v.refuse(http.StatusServiceUnavailable, errUnavailable)
+	return v.refuse(errUnavailable)
 }
 
 // signIn sends a person to the portal, and tells a program where it is.

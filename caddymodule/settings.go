@@ -32,7 +32,7 @@ const (
 // settings is an App with its defaults in place and its placeholders replaced.
 type settings struct {
 	name           string
-	base           string // scheme and host of the option url, "" if there is none
+	base, host     string // address and host of the option url, "" if it is not set
 	prefix         string // of the portal
 	dir            string // of the store, absolute
 	secrets        [][]byte
@@ -65,7 +65,13 @@ func (a *App) prepare(repl *caddy.Replacer) error {
 		}
 		*option.to = value
 	}
-	s.base = strings.TrimSuffix(s.base, "/")
+	if s.base = strings.TrimSuffix(s.base, "/"); s.base != "" {
+		u, err := url.Parse(s.base)
+		if err != nil {
+			return fmt.Errorf("option url: %w", err)
+		}
+		s.host = strings.ToLower(u.Hostname())
+	}
 	if err := checkStorage(a.Storage); err != nil {
 		return fmt.Errorf("option storage: %w", err)
 	}

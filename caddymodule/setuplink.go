@@ -37,83 +37,82 @@ func (a *App) announceSetup(ctx context.Context, realm *auth.Realm) error {
 // says under which address the site is reached, it begins with the path.
 func (a *App) LinkFor(token string) string {
 	base := a.settings.base
-	if base == "" && a.address != nil {
-		base = a.address()
+	if base == "" {
+		a.surveyed.Do(a.survey)
+		base = a.address
 	}
 	// In the fragment: it is not sent, so no log on the way holds it (S30).
 	return base + a.settings.prefix + "/invite#" + token
 }
 
-// findAddress derives the address of the first site that has a gate, by the servers' names and then in the order of their routes.
-// A site without a name of its own is taken to be on localhost.
-func (a *App) findAddress() string {
+// survey looks at the sites with a gate. It finds the address of the first one, by the servers' names and then in the order of
+// their routes, for the case that the option url is not set; a site without a name of its own is taken to be on localhost. It also
+// tells the gates of such sites under which name the portal may be shown.
+func (a *App) survey() {
 	app, err := a.ctx.AppIfConfigured("http")
 	if err != nil {
-		return ""
+		return
 	}
 	web := app.(*caddyhttp.App)
 	unnamed := ""
 	for _, name := range slices.Sorted(maps.Keys(web.Servers)) {
 		server := web.Servers[name]
-		host, found := gatedHost(server.Routes)
-		if !found {
-			continue
-		}
-		if host != "" {
-			return addressOf(server, host)
-		}
-		if unnamed == "" {
-			unnamed = addressOf(server, "localhost")
-		}
+		eachGate(server, server.Routes, nil, func(g *Gate, hosts []string) {
+			host := firstName(hosts)
+			switch {
+			case len(hosts) == 0:
+				g.only.Store(&a.settings.host)
+				if unnamed == "" {
+					unnamed = addressOf(server, "localhost")
+				}
+			case a.address == "" && host != "":
+				a.address = addressOf(server, host)
+			}
+		})
 	}
-	return unnamed
+	if a.address == "" {
+		a.address = unnamed
+	}
 }
 
-// gatedHost looks for a gate below routes, and for the name of the host that leads to it; "" if any host does.
-func gatedHost(routes caddyhttp.RouteList) (host string, found bool) {
+// eachGate visits the gates below routes, with the host names that lead to each; none stands for any.
+func eachGate(server *caddyhttp.Server, routes caddyhttp.RouteList, hosts []string, visit func(*Gate, []string)) {
 	for _, route := range routes {
-		inner, ok := gateIn(route.Handlers)
-		if !ok {
-			continue
+		inner := hosts
+		if own := hostsOf(route); len(own) > 0 {
+			inner = own
 		}
-		found = true
-		if host = inner; host == "" {
-			host = hostOfRoute(route)
-		}
-		if host != "" {
-			return host, true
-		}
-	}
-	return "", found
-}
-
-func gateIn(handlers []caddyhttp.MiddlewareHandler) (host string, found bool) {
-	for _, h := range handlers {
-		switch h := h.(type) {
-		case *Gate:
-			return "", true
-		case *caddyhttp.Subroute:
-			if host, ok := gatedHost(h.Routes); ok {
-				return host, true
-			}
-		}
-	}
-	return "", false
-}
-
-// hostOfRoute returns the first host that can stand in a link: no wildcard and no placeholder.
-func hostOfRoute(route caddyhttp.Route) string {
-	for _, set := range route.MatcherSets {
-		for _, m := range set {
-			hosts, ok := m.(*caddyhttp.MatchHost)
-			if !ok {
-				continue
-			}
-			for _, host := range *hosts {
-				if !strings.ContainsAny(host, "*{") {
-					return host
+		for _, h := range route.Handlers {
+			switch h := h.(type) {
+			case *Gate:
+				visit(h, inner)
+			case *caddyhttp.Subroute:
+				eachGate(server, h.Routes, inner, visit)
+			case *caddyhttp.Invoke:
+				if named := server.NamedRoutes[h.Name]; named != nil {
+					eachGate(server, caddyhttp.RouteList{*named}, inner, visit)
 				}
 			}
+		}
+	}
+}
+
+func hostsOf(route caddyhttp.Route) (hosts []string) {
+	for _, set := range route.MatcherSets {
+		for _, m := range set {
+			if names, ok := m.(*caddyhttp.MatchHost); ok {
+				hosts = append(hosts, *names...)
+			}
+		}
+	}
+	return hosts
+}
+
+// firstName returns the first host that can stand in a link: no wildcard and no placeholder.
+func firstName(hosts []string) string {
+	for _, host := range hosts {
+		if !strings.ContainsAny(host, "*{") {
+			return host
 		}
 	}
 	return ""
