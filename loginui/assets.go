@@ -54,8 +54,8 @@ func asset(name string) *staticFile {
 func zip(body []byte) []byte {
 	var b bytes.Buffer
 	z, _ := gzip.NewWriterLevel(&b, gzip.BestCompression)
-	z.Write(body) // a Buffer takes everything
-	z.Close()
+	_, _ = z.Write(body) // a Buffer takes everything
+	_ = z.Close()
 	return b.Bytes()
 }
 

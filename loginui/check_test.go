@@ -1,6 +1,7 @@
 package loginui
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"slices"
@@ -11,7 +12,7 @@ import (
 )
 
 // checkHeaders holds for every answer, errors and redirects too (S62, S63, S64).
-func checkHeaders(t testing.TB, req *http.Request, a answer) {
+func checkHeaders(t *testing.T, req *http.Request, a answer) {
 	t.Helper()
 	want := map[string]string{
 		"X-Content-Type-Options":       "nosniff",
@@ -40,7 +41,7 @@ var void = []string{"meta", "link", "input", "img", "br", "path"}
 
 // checkPage looks for what the policy would block or a reader would stumble over: script and style in the page, addresses
 // elsewhere, elements left open, fields without label, ids twice or missing.
-func checkPage(t testing.TB, where, page string) {
+func checkPage(t *testing.T, where, page string) {
 	t.Helper()
 	var open []string
 	ids, labels, refs := map[string]bool{}, map[string]bool{}, []string{}
@@ -115,7 +116,7 @@ func checkPage(t testing.TB, where, page string) {
 			}
 		}
 	}
-	if z.Err() != io.EOF || len(open) > 0 {
+	if !errors.Is(z.Err(), io.EOF) || len(open) > 0 {
 		t.Errorf("%s: left open: %q (%v)", where, open, z.Err())
 	}
 	if headings != 1 {

@@ -7,13 +7,13 @@ import (
 )
 
 // enrollPage offers the methods that may be set up now.
-func (x *exchange) enrollPage() (page, []string, error) {
+func (x *exchange) enrollPage() (*page, []string, error) {
 	now, err := x.realm.Progress(x.r.Context(), x.in.Visit)
 	if err != nil {
-		return page{}, nil, err
+		return nil, nil, err
 	}
 	if now.Step != auth.StepEnroll {
-		return page{}, nil, auth.ErrStep
+		return nil, nil, auth.ErrStep
 	}
 	pg := x.flowPage("enroll", "enroll", now)
 	choices := withPage("enroll_", slices.Clone(now.Enrollable)...)

@@ -31,6 +31,7 @@ type exchange struct {
 // next is the address of the page for what o asks. It is the one place that maps steps to pages.
 func (p *Portal) next(o auth.Outcome) string {
 	switch o.Step {
+	case auth.StepStart:
 	case auth.StepPassword:
 		return p.prefix + "/invite"
 	case auth.StepVerify:
@@ -70,7 +71,7 @@ func (x *exchange) advance(o auth.Outcome) error {
 
 // refuse answers a form with the page it was sent from and says what was wrong with it. Errors that a form can do nothing
 // about go on to settle.
-func (x *exchange) refuse(pg page, err error) error {
+func (x *exchange) refuse(pg *page, err error) error {
 	var (
 		invalid *auth.Invalid
 		slow    *auth.Throttled
@@ -106,7 +107,7 @@ func (x *exchange) refuse(pg page, err error) error {
 // settle answers with what err means when no form was at fault: another page, or one that says what happened.
 func (x *exchange) settle(err error) error {
 	var (
-		bad  *badRequest
+		bad  *badRequestError
 		slow *auth.Throttled
 		page *renderError
 	)

@@ -1,7 +1,9 @@
 package loginui
 
 import (
+	"maps"
 	"net/http"
+	"slices"
 	"testing"
 
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
@@ -9,7 +11,7 @@ import (
 
 func TestForgedPostRefused(t *testing.T) { // S61
 	r := newRig(t)
-	signedIn, _, _ := r.account("alice")
+	signedIn, _ := r.account()
 	prepared := r.browser()
 	prepared.get("/.mfa/login")
 	cookies := map[string]map[string]string{
@@ -40,14 +42,8 @@ func TestForgedPostRefused(t *testing.T) { // S61
 				if routes[path].post == nil || path == "/logout" { // signing out would end the session under test
 					continue
 				}
-				b := &browser{r, map[string]string{}, tt.headers}
-				for k, v := range jar {
-					b.cookies[k] = v
-				}
-				allowed := false
-				for _, k := range tt.allowed {
-					allowed = allowed || k == kind
-				}
+				b := &browser{r, maps.Clone(jar), tt.headers}
+				allowed := slices.Contains(tt.allowed, kind)
 				if got := b.post("/.mfa" + path); (got.StatusCode != http.StatusForbidden) != allowed {
 					t.Errorf("%s, cookies %s, %s: %s", name, kind, path, got.Status)
 				}
@@ -62,7 +58,7 @@ func TestForgedPostRefused(t *testing.T) { // S61
 // TestGetChangesNothing: no address that a link or an image could hold does anything.
 func TestGetChangesNothing(t *testing.T) { // S61
 	r := newRig(t)
-	b, _, _ := r.account("alice")
+	b, _ := r.account()
 	for path := range routes {
 		b.get("/.mfa" + path + "?name=alice&password=x&token=x&confirm=1&method=totp")
 	}
@@ -71,7 +67,7 @@ func TestGetChangesNothing(t *testing.T) { // S61
 
 func TestCookiesRefused(t *testing.T) {
 	r := newRig(t)
-	r.addUser("alice")
+	r.addAlice()
 	refusing := func() *browser { // keeps nothing
 		b := r.browser()
 		b.cookies = map[string]string{}

@@ -25,37 +25,37 @@ const otherLength = 256
 // form holds the fields of a POST, each at most once.
 type form map[string]string
 
-// badRequest is a request that no page of ours sends, with the status and the page that it gets.
-type badRequest struct {
+// badRequestError is a request that no page of ours sends, with the status and the page that it gets.
+type badRequestError struct {
 	status int
 	page   string // prefix of the message's text ids
 }
 
-func (b *badRequest) Error() string { return "loginui: bad request: " + b.page }
+func (b *badRequestError) Error() string { return "loginui: bad request: " + b.page }
 
-// readForm reads a POST that must be URL-encoded as forms are (WHATWG URL, section 5.1). The error is a *badRequest, or one of
+// readForm reads a POST that must be URL-encoded as forms are (WHATWG URL, section 5.1). The error is a *badRequestError, or one of
 // reading the body.
 func readForm(w http.ResponseWriter, r *http.Request) (form, error) {
 	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || media != "application/x-www-form-urlencoded" || params["charset"] != "" && !strings.EqualFold(params["charset"], "utf-8") {
-		return nil, &badRequest{http.StatusUnsupportedMediaType, "media"}
+		return nil, &badRequestError{http.StatusUnsupportedMediaType, "media"}
 	}
 	if r.ContentLength > maxBody {
 		w.Header().Set("Connection", "close") // nobody reads the rest
-		return nil, &badRequest{http.StatusRequestEntityTooLarge, "large"}
+		return nil, &badRequestError{http.StatusRequestEntityTooLarge, "large"}
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
-		return nil, &badRequest{http.StatusRequestEntityTooLarge, "large"}
+		return nil, &badRequestError{http.StatusRequestEntityTooLarge, "large"}
 	} else if err != nil {
-		return nil, &badRequest{http.StatusBadRequest, "malformed"} // the client broke off, or never wrote HTTP
+		return nil, &badRequestError{http.StatusBadRequest, "malformed"} // the client broke off, or never wrote HTTP
 	}
 	return parseForm(string(body))
 }
 
 // parseForm is strict where url.ParseQuery is lenient: whatever could be read in two ways is refused.
 func parseForm(body string) (form, error) {
-	malformed := &badRequest{http.StatusBadRequest, "malformed"}
+	malformed := &badRequestError{http.StatusBadRequest, "malformed"}
 	f := form{}
 	for pair := range strings.SplitSeq(body, "&") {
 		if pair == "" {
@@ -78,7 +78,7 @@ func parseForm(body string) (form, error) {
 			limit = otherLength
 		}
 		if len(value) > limit {
-			return nil, &badRequest{http.StatusUnprocessableEntity, "long"}
+			return nil, &badRequestError{http.StatusUnprocessableEntity, "long"}
 		}
 		f[key] = value
 	}

@@ -14,7 +14,7 @@ type newAccount struct {
 }
 
 // tokenPage asks for an invitation's token. The script fills it in from the fragment of the link.
-func (x *exchange) tokenPage(to string) page {
+func (x *exchange) tokenPage(to string) *page {
 	pg := x.newPage("invite", "invite")
 	pg.To = x.returnTarget(to)
 	pg.fields = []string{"token"}
@@ -22,7 +22,7 @@ func (x *exchange) tokenPage(to string) page {
 }
 
 // accountPage asks for what an open invitation still needs.
-func (x *exchange) accountPage(now auth.Progress, typed string) page {
+func (x *exchange) accountPage(now auth.Progress, typed string) *page {
 	body := newAccount{Name: now.User.Name}
 	pg := x.flowPage("account", "account", now)
 	pg.fields = []string{"password"}

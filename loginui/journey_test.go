@@ -47,10 +47,10 @@ func TestFirstStartToApp(t *testing.T) {
 	b.want(b.get("/.mfa/enroll"), 303, "/.mfa/login?again=1") // and from there to Security
 
 	var session struct {
-		SignedIn bool `json:"signed_in"`
-		User     string
-		Methods  []string
-		Ends     time.Time
+		SignedIn bool      `json:"signed_in"`
+		User     string    `json:"user"`
+		Methods  []string  `json:"methods"`
+		Ends     time.Time `json:"ends"`
 		IdleEnds time.Time `json:"idle_ends"`
 	}
 	if err := json.Unmarshal([]byte(b.get("/.mfa/session").body), &session); err != nil {
@@ -118,7 +118,7 @@ func TestInvitationReplaced(t *testing.T) {
 
 func TestRecoveryLeft(t *testing.T) { // S35
 	r := newRig(t)
-	_, _, codes := r.account("alice")
+	_, codes := r.account()
 
 	b := r.browser()
 	b.get("/.mfa/login")
@@ -140,7 +140,7 @@ func TestRecoveryLeft(t *testing.T) { // S35
 
 func TestRecoveryCodesPage(t *testing.T) {
 	r := newRig(t)
-	r.addUser("alice")
+	r.addAlice()
 	b := r.browser()
 	b.get("/.mfa/login")
 	b.want(b.post("/.mfa/login", "name", "alice", "password", password), 303, "/.mfa/enroll")
@@ -168,7 +168,7 @@ func TestRecoveryCodesPage(t *testing.T) {
 
 func TestAskAdmin(t *testing.T) {
 	r := newRig(t)
-	r.addUser("alice")
+	r.addAlice()
 	r.pass(100 * time.Hour)
 	b := r.browser()
 	b.want(b.get("/.mfa/ask-admin"), 303, "/.mfa/login?again=1")
@@ -181,7 +181,7 @@ func TestAskAdmin(t *testing.T) {
 
 func TestFlowOver(t *testing.T) {
 	r := newRig(t)
-	r.account("alice")
+	r.account()
 	b := r.browser()
 	b.get("/.mfa/login")
 	b.want(b.post("/.mfa/login", "name", "alice", "password", password, "to", "/deep"), 303, "/.mfa/verify/totp")

@@ -7,7 +7,7 @@ import (
 )
 
 // loginForm is the sign-in page with what was typed, the password excepted.
-func (x *exchange) loginForm(name, to string) page {
+func (x *exchange) loginForm(name, to string) *page {
 	pg := x.newPage("login", "login")
 	pg.To = x.returnTarget(to)
 	pg.fields = []string{"name", "password"}
@@ -92,7 +92,7 @@ func getSession(x *exchange) error {
 		Methods  []string `json:"methods"`
 		Ends     string   `json:"ends"`
 		IdleEnds string   `json:"idle_ends"`
-	}{true, x.in.User.Name, methodsOf(s), page{}.Machine(s.End), page{}.Machine(s.IdleEnd)})
+	}{true, x.in.User.Name, methodsOf(s), machine(s.End), machine(s.IdleEnd)})
 	return nil
 }
 

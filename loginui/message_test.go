@@ -123,7 +123,7 @@ func TestRefusals(t *testing.T) {
 
 func TestStoreDown(t *testing.T) { // S76
 	r := newRig(t)
-	b, _, _ := r.account("alice")
+	b, _ := r.account()
 	half := r.browser()
 	half.get("/.mfa/login")
 	half.want(half.post("/.mfa/login", "name", "alice", "password", password), 303)

@@ -73,12 +73,12 @@ type page struct {
 }
 
 // newPage starts a page whose texts begin with id.
-func (x *exchange) newPage(file, id string) page {
-	return page{exchange: x, file: file, status: http.StatusOK, Title: x.t(id + ".title"), wrong: id + ".wrong", Errors: map[string]string{}}
+func (x *exchange) newPage(file, id string) *page {
+	return &page{exchange: x, file: file, status: http.StatusOK, Title: x.t(id + ".title"), wrong: id + ".wrong", Errors: map[string]string{}}
 }
 
 // flowPage starts a page of a flow.
-func (x *exchange) flowPage(file, id string, now auth.Progress) page {
+func (x *exchange) flowPage(file, id string, now auth.Progress) *page {
 	pg := x.newPage(file, id)
 	pg.To = x.returnTarget(now.To)
 	pg.Who = now.User.Display()
@@ -105,7 +105,7 @@ func (e *renderError) Error() string { return fmt.Sprintf("rendering page %s: %v
 func (e *renderError) Unwrap() error { return e.err }
 
 // render writes a page whole, or nothing.
-func (x *exchange) render(pg page) error {
+func (x *exchange) render(pg *page) error {
 	all, err := templates()
 	if err != nil {
 		return &renderError{pg.file, err}
@@ -122,39 +122,42 @@ func (x *exchange) render(pg page) error {
 	return nil
 }
 
-// write sends a whole body. That the client may be gone is nobody's error.
+// write sends a whole body.
 func (x *exchange) write(status int, media string, body []byte) {
 	h := x.w.Header()
 	h.Set("Content-Type", media)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	x.w.WriteHeader(status)
 	if x.r.Method != http.MethodHead {
-		x.w.Write(body)
+		_, _ = x.w.Write(body) // that the client may be gone is nobody's error
 	}
 }
 
 // What follows is for the templates.
 
 // T is the text for id, with args in place of its %s.
-func (pg page) T(id string, args ...any) string { return pg.t(id, args...) }
+func (pg *page) T(id string, args ...any) string { return pg.t(id, args...) }
 
 // URL is the address of a path of the portal.
-func (pg page) URL(path string) string { return pg.prefix + path }
+func (pg *page) URL(path string) string { return pg.prefix + path }
 
 // Asset is the address of a static file.
-func (pg page) Asset(name string) string { return pg.prefix + staticPath + asset(name).name }
+func (pg *page) Asset(name string) string { return pg.prefix + staticPath + asset(name).name }
 
 // Product is the name that the admin gave.
-func (pg page) Product() string { return pg.realm.Name() }
+func (pg *page) Product() string { return pg.realm.Name() }
 
 // Host is where the visitor is.
-func (pg page) Host() string { return pg.in.Visit.Host }
+func (pg *page) Host() string { return pg.in.Visit.Host }
 
 // StartOver is the sign-in page with the target kept.
-func (pg page) StartOver() string { return pg.LoginURL(pg.To) }
+func (pg *page) StartOver() string { return pg.LoginURL(pg.To) }
 
 // Stamp is a moment for people, in UTC; the script turns it into local time.
-func (pg page) Stamp(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04 UTC") }
+func (pg *page) Stamp(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04 UTC") }
 
 // Machine is a moment for <time datetime>.
-func (pg page) Machine(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+func (pg *page) Machine(t time.Time) string { return machine(t) }
+
+// machine is a moment for programs (RFC 3339).
+func machine(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -125,5 +125,5 @@ func (x *exchange) ours() bool {
 
 func (x *exchange) wrongMethod(allow string) error {
 	x.w.Header().Set("Allow", allow)
-	return x.message(http.StatusMethodNotAllowed, x.plain("method"))
+	return x.message(http.StatusMethodNotAllowed, x.plain("verb"))
 }

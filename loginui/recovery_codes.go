@@ -9,13 +9,13 @@ import (
 )
 
 // codesPage shows the pending codes of a flow, or a button that makes them.
-func (x *exchange) codesPage() (page, auth.Progress, error) {
+func (x *exchange) codesPage() (*page, auth.Progress, error) {
 	now, err := x.realm.Progress(x.r.Context(), x.in.Visit)
 	if err != nil {
-		return page{}, now, err
+		return nil, now, err
 	}
 	if now.Step != auth.StepRecovery {
-		return page{}, now, auth.ErrStep
+		return nil, now, auth.ErrStep
 	}
 	pg := x.flowPage("recovery_codes", "codes", now)
 	pg.Body = now.RecoveryList
@@ -76,7 +76,7 @@ func (x *exchange) download(now auth.Progress) {
 // fileName is s with everything replaced that a file system or a header could take amiss.
 func fileName(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < 0x80 && (unreserved(byte(r)) && r != '~') {
+		if r < 0x80 && unreserved(byte(r)) { //nolint:gosec // it fits
 			return r
 		}
 		return '_'

@@ -35,10 +35,9 @@ type rig struct {
 	clock time.Time
 }
 
-func newRig(t testing.TB) *rig {
+func newRig(t *testing.T) *rig {
 	t.Helper()
-	r := &rig{log: &bytes.Buffer{}, clock: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
-	r.t, _ = t.(*testing.T)
+	r := &rig{t: t, log: &bytes.Buffer{}, clock: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
 	store, err := badgerstore.Open(t.Context(), badgerstore.Options{Dir: t.TempDir(), Now: r.time})
 	if err != nil {
 		t.Fatal(err)
@@ -71,9 +70,10 @@ func (r *rig) pass(d time.Duration) {
 	r.clock = r.clock.Add(d)
 }
 
-func (r *rig) addUser(name string) {
+// addAlice makes a user with a password and no second method.
+func (r *rig) addAlice() {
 	r.t.Helper()
-	if _, _, _, err := r.realm.AddUser(r.t.Context(), auth.NewUser{Name: name, Password: password}); err != nil {
+	if _, _, _, err := r.realm.AddUser(r.t.Context(), auth.NewUser{Name: "alice", Password: password}); err != nil {
 		r.t.Fatal(err)
 	}
 }
@@ -189,15 +189,15 @@ func (b *browser) enroll(to string) (secret string, codes []string) {
 	return secret, codes
 }
 
-// account makes a user with everything set up, signed in in the browser that it returns.
-func (r *rig) account(name string) (b *browser, secret string, codes []string) {
+// account makes alice with everything set up, and the browser in which that user is signed in.
+func (r *rig) account() (b *browser, codes []string) {
 	r.t.Helper()
-	r.addUser(name)
+	r.addAlice()
 	b = r.browser()
 	b.get("/.mfa/login")
-	b.want(b.post("/.mfa/login", "name", name, "password", password), 303, "/.mfa/enroll")
-	secret, codes = b.enroll("/")
-	return b, secret, codes
+	b.want(b.post("/.mfa/login", "name", "alice", "password", password), 303, "/.mfa/enroll")
+	_, codes = b.enroll("/")
+	return b, codes
 }
 
 // codesOn reads the recovery codes off the page.

@@ -53,7 +53,7 @@ func TestRoutes(t *testing.T) {
 		}
 		for _, method := range []string{"PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "get", "X"} { // S66, S74
 			got := b.send(b.request(method, "/.mfa"+path, ""))
-			if got.StatusCode != 405 || got.Header.Get("Allow") != allow {
+			if got.StatusCode != http.StatusMethodNotAllowed || got.Header.Get("Allow") != allow {
 				t.Errorf("%s %s: %s, Allow %q", method, path, got.Status, got.Header.Get("Allow"))
 			}
 		}
@@ -70,7 +70,7 @@ func TestNotFound(t *testing.T) {
 		}
 	}
 	b.want(b.get("/.mfa/nope"), 404, "Page not found", `href="/.mfa/login"`)
-	signedIn, _, _ := b.account("alice")
+	signedIn, _ := b.account()
 	b.want(signedIn.get("/.mfa/nope"), 404, `href="/.mfa/security"`)
 }
 
@@ -106,7 +106,7 @@ func TestStatic(t *testing.T) {
 		if got := b.send(req); got.Header.Get("Content-Encoding") != "gzip" || got.Header.Get("Vary") != "Accept-Encoding" || len(got.body) != len(asset(name).zipped) {
 			t.Errorf("%s: %v", path, got.Header)
 		}
-		if got := b.post(path); got.StatusCode != 405 || got.Header.Get("Allow") != "GET, HEAD" {
+		if got := b.post(path); got.StatusCode != http.StatusMethodNotAllowed || got.Header.Get("Allow") != "GET, HEAD" {
 			t.Errorf("POST %s: %s", path, got.Status)
 		}
 	}

@@ -62,7 +62,7 @@ func TestReturnTarget(t *testing.T) { // S65
 		"user":                     {"//user@evil.example/", false},
 		"user and host":            {"https://dash.example.com@evil.example/", false},
 		"dot segment":              {"/./evil", false},
-		"dot dot to two slashes":   {"/a/..//evil.example", false},
+		"dots to two slashes":      {"/a/..//evil.example", false},
 		"escaped dots":             {"/a/%2e%2e//evil.example", false},
 		"dots with parameter":      {"/a/..;x/b", false},
 		"into the portal by dots":  {"/a/../.mfa/logout", false},

@@ -8,13 +8,13 @@ import (
 
 // verifyPage is the page that asks for a method, if the flow would take it now: else ErrStep, for settle to lead on. Its
 // template and its texts are those of the method.
-func (x *exchange) verifyPage(method string) (page, auth.Progress, error) {
+func (x *exchange) verifyPage(method string) (*page, auth.Progress, error) {
 	now, err := x.realm.Progress(x.r.Context(), x.in.Visit)
 	if err != nil {
-		return page{}, now, err
+		return nil, now, err
 	}
 	if !asks(now, method) {
-		return page{}, now, auth.ErrStep
+		return nil, now, auth.ErrStep
 	}
 	pg := x.flowPage("verify_"+method, method, now)
 	pg.fields, pg.wrongField, pg.empty = []string{"code"}, "code", method+".empty"
@@ -29,7 +29,7 @@ func asks(now auth.Progress, method string) bool {
 }
 
 // prove answers a code typed on pg.
-func (x *exchange) prove(pg page, method, code string) error {
+func (x *exchange) prove(pg *page, method, code string) error {
 	if code == "" {
 		return x.refuse(pg, &auth.Invalid{Field: "code", Text: x.t(pg.empty)})
 	}
