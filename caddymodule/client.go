@@ -129,10 +129,11 @@ func callServer(address string, op operation, in []byte) ([]byte, error) {
 }
 
 // serverError tells the errors of caddycmd.AdminAPIRequest apart. It formats them into text, so the text is all there is to go by:
-// that of the system for a connection which nobody takes, and its own for an answer that is an error.
+// that of the system for a connection which nobody takes ("connection refused", on Windows "actively refused"), and its own for
+// an answer that is an error.
 func serverError(address string, err error) error {
 	text := err.Error()
-	if strings.Contains(text, syscall.ECONNREFUSED.Error()) ||
+	if strings.HasPrefix(text, "performing request: ") && strings.Contains(text, "refused") ||
 		strings.HasPrefix(address, "unix") && strings.Contains(text, syscall.ENOENT.Error()) {
 		return noServer(address)
 	}

@@ -6,11 +6,10 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-
-	"github.com/caddyserver/caddy/v2"
 )
 
 func init() {
