@@ -97,7 +97,7 @@ func (b *bench) binaries(ctx context.Context) error {
 			}
 			idle[i] = append(idle[i], float64(rss))
 			t := target{port: s.Port, headers: []string{"Cookie: " + sessionCookie + "=" + v.Cookie(sessionCookie)}}
-			if _, err := load(ctx, s.Pid(), t, b.settings.round); err != nil {
+			if _, err := load(ctx, s.Pid(), t, b.round); err != nil {
 				return errors.Join(err, errors.New(s.Log.String()))
 			}
 			if rss, err = resident(s.Pid()); err != nil {

@@ -93,7 +93,7 @@ func (b *bench) compare(ctx context.Context, pid int, plain, mfa target) (p, m [
 		}
 		var got [2]round
 		for j, t := range order {
-			if got[j], err = load(ctx, pid, t, b.settings.round); err != nil {
+			if got[j], err = load(ctx, pid, t, b.round); err != nil {
 				return nil, nil, err
 			}
 		}

@@ -179,7 +179,7 @@ func (b *bench) refusals(ctx context.Context) error {
 		}
 		sent, logged := 0, s.Log.Len()
 		for sent < b.strangers {
-			r, err := load(ctx, s.Pid(), t, b.settings.round)
+			r, err := load(ctx, s.Pid(), t, b.round)
 			if err != nil {
 				return err
 			}

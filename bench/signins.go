@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -83,7 +84,7 @@ func (b *bench) parallel(ctx context.Context, s *rig.Server, people []*rig.Perso
 	grown := most() - before
 	what := fmt.Sprintf("%d at once sign in: ", atOnce)
 	b.table.row(what+"sign-ins a second", "", fmt.Sprintf("%.1f", float64(len(people))/elapsed.Seconds()), "", "at least 50")
-	b.table.row(what+"failed", "", fmt.Sprint(failed.Load()), "", "none")
+	b.table.row(what+"failed", "", strconv.FormatInt(failed.Load(), 10), "", "none")
 	b.table.row(what+"one takes, p50 and p99", "", fmt.Sprintf("%.0f ms, %.0f ms", median(took), quantile(took, 0.99)), "", "")
 	b.table.row(what+"memory grows meanwhile by", "", asMiB(float64(grown)), "", "at most 64 MiB")
 	return nil

@@ -153,12 +153,12 @@ func (b *tab) load(steps ...action) int64 {
 }
 
 // visit opens a path or URL.
-func (b *tab) visit(path string) int64 {
+func (b *tab) visit(path string) {
 	b.t.Helper()
 	if strings.HasPrefix(path, "/") {
 		path = b.base + path
 	}
-	return b.load(chromedp.Navigate(path))
+	b.load(chromedp.Navigate(path))
 }
 
 // press presses the button that says words, which leads to another page.
@@ -168,9 +168,9 @@ func (b *tab) press(words string) int64 {
 }
 
 // follow follows the link that says words.
-func (b *tab) follow(words string) int64 {
+func (b *tab) follow(words string) {
 	b.t.Helper()
-	return b.load(chromedp.Click(fmt.Sprintf(`//a[normalize-space()=%q]`, words), chromedp.NodeVisible))
+	b.load(chromedp.Click(fmt.Sprintf(`//a[normalize-space()=%q]`, words), chromedp.NodeVisible))
 }
 
 // fill types into the field with that label, in place of what was there.

@@ -90,7 +90,7 @@ func startBrowser(dir string) (stop func(), err error) {
 		cancel()
 		return nil, fmt.Errorf("starting Chromium: %w", err)
 	}
-	chromium = ctx
+	chromium = ctx //nolint:fatcontext // all tests share it
 	return func() { closeBrowser(); cancel() }, nil
 }
 

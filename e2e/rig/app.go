@@ -24,12 +24,12 @@ type App struct {
 
 // StartApp serves an App on a free port of the loopback address. Call Close.
 func StartApp() (*App, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it lives as long as the App
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
 	a := &App{Addr: l.Addr().String(), srv: &http.Server{Handler: AppHandler(), ReadHeaderTimeout: time.Minute}}
-	go a.srv.Serve(l) //nolint:errcheck // it ends by Close
+	go a.srv.Serve(l)
 	return a, nil
 }
 
@@ -70,9 +70,10 @@ func page(w http.ResponseWriter, r *http.Request) {
 
 // Received is what /headers answers.
 type Received struct {
-	Method, URI string
-	Header      http.Header
-	Trailer     http.Header
+	Method  string      `json:"method"`
+	URI     string      `json:"uri"`
+	Header  http.Header `json:"header"`
+	Trailer http.Header `json:"trailer"`
 }
 
 func headers(w http.ResponseWriter, r *http.Request) {

@@ -109,7 +109,6 @@ func (s *Server) Write(text string) error {
 }
 
 func (s *Server) run(ctx context.Context) error {
-	//nolint:gosec // starting the binary under test is what this package is for
 	s.cmd = exec.Command(s.conf.Binary, append([]string{"run", "--config", s.file, "--adapter", "caddyfile"}, s.conf.Args...)...)
 	s.cmd.Dir, s.cmd.Env = s.conf.Dir, s.env()
 	s.cmd.Stdout, s.cmd.Stderr = s.Log, s.Log
@@ -138,7 +137,7 @@ func (s *Server) run(ctx context.Context) error {
 			return fmt.Errorf("waiting for the server: %w\n%s", err, s.Log)
 		}
 	}
-	resp, err := http.Get("http://127.0.0.1:" + s.Port + "/") //nolint:noctx // any answer will do
+	resp, err := http.Get("http://127.0.0.1:" + s.Port + "/")
 	if err == nil {
 		resp.Body.Close()
 	}
@@ -207,7 +206,7 @@ type Result struct {
 
 // Command runs the binary with args, as the same person and with stdin.
 func (s *Server) Command(ctx context.Context, stdin string, args ...string) (Result, error) {
-	cmd := exec.CommandContext(ctx, s.conf.Binary, args...) //nolint:gosec // see run
+	cmd := exec.CommandContext(ctx, s.conf.Binary, args...)
 	cmd.Dir, cmd.Env = s.conf.Dir, s.env()
 	var out, errs bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &out, &errs
@@ -253,7 +252,7 @@ func (s *Server) SetupLink(ctx context.Context) (string, error) {
 func FreePorts(n int) ([]string, error) {
 	ports := make([]string, 0, n)
 	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it is closed at once
+		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			return nil, err
 		}

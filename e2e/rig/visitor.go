@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -32,9 +33,7 @@ func (v *Visitor) Clone() *Visitor {
 	c.Addr, c.Transport = v.Addr, v.Transport
 	v.jar.mu.Lock()
 	defer v.jar.mu.Unlock()
-	for name, value := range v.jar.byName {
-		c.jar.byName[name] = value
-	}
+	maps.Copy(c.jar.byName, v.jar.byName)
 	return c
 }
 
