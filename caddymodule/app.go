@@ -1,10 +1,18 @@
 // Package caddymodule is the Caddy side of caddy-mfa: the app `mfa`, which keeps the people and their sessions, and the handler
 // `mfa`, the gate that stands in front of a web app.
 //
-// An App is one Caddy config's settings. The store behind it outlives reloads: pool.go keeps it for as long as any config uses it.
-// A Gate cleans each request (identity.go, cookies.go, path.go), finds the rule that it falls under (rules.go), asks the App's
-// Realm for the session, and lets the request through, sends the visitor to the portal, or refuses. The decision itself is
-// auth.Decide; the pages are loginui's.
+// An App is one Caddy config's settings. The store behind it outlives reloads: pool.go keeps it open for as long as any config
+// uses it. A Gate takes each request through these steps:
+//
+//  1. It is cleaned, public or not: identity headers and our cookies go (identity.go, cookies.go).
+//  2. Where there are rules, a path that can be read in two ways is refused (path.go).
+//  3. What lies below the portal's prefix is answered by the portal, package loginui.
+//  4. The first rule that matches, or else the site, says what the request needs (rules.go).
+//  5. The cookie becomes a session and a user (auth.Realm.Session), from memory.
+//  6. auth.Decide decides. The request passes, with identity headers (identity.go, response.go), or its sender is asked to sign
+//     in, or it is refused (refuse.go). With the store out of reach it is refused too.
+//
+// Nothing on this path writes to the store.
 package caddymodule
 
 import (

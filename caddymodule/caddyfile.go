@@ -225,13 +225,13 @@ func (p *publicPaths) add(token string) { *p = append(*p, token) }
 // "*" at the end stands for anything.
 func (p *publicPaths) covers(token string) bool {
 	for _, earlier := range *p {
-		prefix, any := strings.CutSuffix(strings.ToLower(earlier), "*")
+		prefix, wild := strings.CutSuffix(strings.ToLower(earlier), "*")
 		switch {
 		case earlier == "*", earlier == token:
 			return true
 		case strings.HasPrefix(token, "/") && strings.HasPrefix(earlier, "/") && !strings.Contains(prefix, "*"):
 			path := strings.ToLower(token)
-			if path == prefix && !any || any && strings.HasPrefix(path, prefix) {
+			if path == prefix && !wild || wild && strings.HasPrefix(path, prefix) {
 				return true
 			}
 		}

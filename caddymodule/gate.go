@@ -95,8 +95,7 @@ type visit struct {
 	outer   *passage // of a gate further out, nil if there is none
 }
 
-// ServeHTTP takes a request through the steps that the package's documentation lists. Each step is done with the request or hands
-// it to the next.
+// ServeHTTP takes a request through the steps that the package's documentation lists, in that order.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	vars, _ := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
 	v := visit{gate: g, w: w, r: r, vars: vars, sent: sentURL(r), host: hostOf(r), secure: secure(r, vars)}
@@ -111,10 +110,6 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 		return v.refuse(errAmbiguous)
 	}
 	if below(v.sent, g.app.settings.prefix) {
-		countPortal.Inc()
-		if why := v.misplaced(); why != nil {
-			return v.refuse(why)
-		}
 		return v.portal()
 	}
 	need, err := g.requirement(r)
@@ -220,6 +215,10 @@ func (v *visit) pass(next caddyhttp.Handler, user *auth.User) error {
 
 // portal serves the pages.
 func (v *visit) portal() error {
+	if why := v.misplaced(); why != nil {
+		return v.refuse(why)
+	}
+	countPortal.Inc()
 	l, err := v.gate.app.open(v.r.Context())
 	if err != nil {
 		return v.unavailable(err)

@@ -333,7 +333,7 @@ func TestUnfinishedSecretIsMadeAnew(t *testing.T) {
 }
 
 func TestNoSecretInTheConfig(t *testing.T) { // S78
-	const secret = "a very secret secret that is long enough"
+	const secret = "thirty-two bytes or more that nobody may see"
 	t.Setenv("MFA_TEST_SECRET", secret)
 	s := newSite(t)
 	s.serve(plainGate, "secret {env.MFA_TEST_SECRET}")

@@ -106,7 +106,7 @@ func openState(ctx context.Context, s *settings, log *slog.Logger) (_ *auth.Stat
 	}
 	store, err := badgerstore.Open(ctx, badgerstore.Options{Dir: s.dir, Logger: log})
 	if err != nil {
-		return nil, fmt.Errorf("opening the store: %w", err)
+		return nil, err // says what it was doing, and who holds the directory
 	}
 	defer func() {
 		if err != nil {
