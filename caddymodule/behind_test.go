@@ -254,3 +254,34 @@ func TestLargeFilesPass(t *testing.T) {
 		t.Errorf("%s %q", part.Status, body)
 	}
 }
+
+func TestMetrics(t *testing.T) {
+	s := newSite(t)
+	s.serve(plainGate + "http://metrics.localhost:{port} {\n\tmetrics\n}\n")
+	cookie := sessionCookie(signIn(t, "localhost", "alice"))
+	count := func() map[string]int {
+		body, _ := io.ReadAll(s.get("/", "Host: metrics.localhost:"+s.port).Body)
+		counts := map[string]int{}
+		for line := range strings.Lines(string(body)) {
+			var n int
+			if rest, ok := strings.CutPrefix(line, `caddy_mfa_requests_total{decision="`); ok {
+				decision, value, _ := strings.Cut(rest, `"} `)
+				fmt.Sscan(value, &n)
+				counts[decision] = n
+			}
+		}
+		return counts
+	}
+	before := count()
+	s.serve(plainGate + "http://metrics.localhost:{port} {\n\tmetrics\n}\n") // registers once more
+	arrived(t, s.get("/", cookie))
+	s.get("/", asPage)
+	s.get("/", asScript)
+	s.get("/.mfa/login", asPage)
+	after := count()
+	for decision, want := range map[string]int{"allow": 1, "sign_in": 2, "portal": 1, "deny": 0} {
+		if got := after[decision] - before[decision]; got != want {
+			t.Errorf("%s: %d more, want %d", decision, got, want)
+		}
+	}
+}

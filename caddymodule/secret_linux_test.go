@@ -11,7 +11,7 @@ import (
 
 func TestSecretNeedsAPlace(t *testing.T) {
 	base := t.TempDir()
-	if err := os.Chmod(filepath.Dir(base), 0o755); err != nil { //nolint:gosec // nobody must be able to look inside
+	if err := os.Chmod(filepath.Dir(base), 0o755); err != nil { // nobody must be able to look inside
 		t.Fatal(err)
 	}
 	parent := filepath.Join(base, "parent")
