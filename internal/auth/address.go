@@ -34,6 +34,19 @@ func (a *addresses) bucket(addr netip.Addr) *atomic.Uint64 {
 	return &a.buckets[maphash.Comparable(a.seed, addr)%addressBuckets]
 }
 
+// check returns *Throttled if the address has used up its minute. It comes before any waiting, so that whoever is shut out does not
+// stand in the queue of the others.
+func (a *addresses) check(now time.Time, addr netip.Addr) error {
+	if v := a.bucket(addr).Load(); v>>32 == uint64(now.Unix()/60) && v&0xffffffff >= addressLimit {
+		return waitMinute(now)
+	}
+	return nil
+}
+
+func waitMinute(now time.Time) error {
+	return &Throttled{RetryAfter: time.Duration(60-now.Unix()%60) * time.Second}
+}
+
 // take counts one answer as wrong before it is verified, or returns *Throttled. refund takes it back after a right one.
 func (a *addresses) take(now time.Time, addr netip.Addr) (refund func(), err error) {
 	b, minute := a.bucket(addr), uint64(now.Unix()/60)
@@ -44,7 +57,7 @@ func (a *addresses) take(now time.Time, addr netip.Addr) (refund func(), err err
 			count = 0
 		}
 		if count >= addressLimit {
-			return nil, &Throttled{RetryAfter: time.Duration(60-now.Unix()%60) * time.Second}
+			return nil, waitMinute(now)
 		}
 		if b.CompareAndSwap(old, minute<<32|count+1) {
 			break

@@ -75,7 +75,7 @@ func (r *Realm) AddUser(ctx context.Context, n NewUser) (u User, token string, e
 		if err := putUser(tx, &u); err != nil {
 			return err
 		}
-		return r.audit(tx, Event{Name: EventUserAdded, UserID: u.ID})
+		return r.audit(tx, Event{Name: EventUserAdded, UserID: u.ID, User: u.Name, Actor: "command"})
 	})
 	if err != nil {
 		return fail(err)
@@ -171,7 +171,7 @@ func (r *Realm) change(ctx context.Context, name, event string, fn func(storage.
 		if err := fn(tx, u); err != nil {
 			return err
 		}
-		return r.audit(tx, Event{Name: event, UserID: u.ID})
+		return r.audit(tx, Event{Name: event, UserID: u.ID, User: u.Name, Actor: "command"})
 	})
 	if id != "" {
 		r.cache.invalidateUser(id)
@@ -188,7 +188,7 @@ func (r *Realm) SetDisabled(ctx context.Context, name string, disabled bool) err
 	if disabled {
 		event = EventUserDisabled
 	}
-	_, err := r.change(ctx, name, event, func(tx storage.Tx, u *User) error {
+	u, err := r.change(ctx, name, event, func(tx storage.Tx, u *User) error {
 		u.Disabled = disabled
 		if disabled {
 			if err := r.endAll(tx, u); err != nil {
@@ -197,12 +197,15 @@ func (r *Realm) SetDisabled(ctx context.Context, name string, disabled bool) err
 		}
 		return putUser(tx, u)
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	return r.sweep(ctx, u.ID, u.Epoch)
 }
 
 // DeleteUser removes a user and everything that belongs to them, but the audit trail.
 func (r *Realm) DeleteUser(ctx context.Context, name string) error {
-	_, err := r.change(ctx, name, EventUserDeleted, func(tx storage.Tx, u *User) error {
+	u, err := r.change(ctx, name, EventUserDeleted, func(tx storage.Tx, u *User) error {
 		if err := r.endAll(tx, u); err != nil {
 			return err
 		}
@@ -217,14 +220,17 @@ func (r *Realm) DeleteUser(ctx context.Context, name string) error {
 				return err
 			}
 		}
-		for _, prefix := range []string{keyCreds(u.ID), keyBrowsers(u.ID), "throttle/" + u.ID + "/"} {
-			if err := deletePrefix(tx, prefix, 1000); err != nil {
-				return err
-			}
+		creds, err := r.getCreds(tx, u.ID)
+		if err != nil {
+			return err
 		}
-		return nil
+		_, err = r.removeCreds(tx, u, creds, func(held) bool { return true })
+		return err
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	return r.sweep(ctx, u.ID, u.Epoch, keyBrowsers(u.ID), keyThrottle(u.ID))
 }
 
 // Invite issues a new invitation; an older one dies. The person may set up a second method for 72 hours, if they have none.
@@ -249,7 +255,7 @@ func (r *Realm) Invite(ctx context.Context, name string) (token string, expires 
 
 // ResetMFA removes every second method, recovery codes and known browsers too, ends all sessions and opens a new enrolment window.
 func (r *Realm) ResetMFA(ctx context.Context, name string) error {
-	_, err := r.change(ctx, name, EventReset, func(tx storage.Tx, u *User) error {
+	u, err := r.change(ctx, name, EventReset, func(tx storage.Tx, u *User) error {
 		creds, err := r.getCreds(tx, u.ID)
 		if err != nil {
 			return err
@@ -260,15 +266,13 @@ func (r *Realm) ResetMFA(ctx context.Context, name string) error {
 		if err := r.endAll(tx, u); err != nil {
 			return err
 		}
-		for _, prefix := range []string{keyBrowsers(u.ID), "throttle/" + u.ID + "/"} {
-			if err := deletePrefix(tx, prefix, 1000); err != nil {
-				return err
-			}
-		}
 		u.EnrollUntil = r.now().Add(enrollWindow)
 		return putUser(tx, u)
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	return r.sweep(ctx, u.ID, u.Epoch, keyBrowsers(u.ID), keyThrottle(u.ID))
 }
 
 // ChangeGroups adds and removes groups.
@@ -326,7 +330,7 @@ func (r *Realm) liveSessions(tx storage.Tx, u *User) (out []Session, err error) 
 // It returns how many ended. An unknown id is an *Invalid.
 func (r *Realm) RevokeSessions(ctx context.Context, name, id string) (n int, err error) {
 	var ended *Session
-	_, err = r.change(ctx, name, EventSessionsEnded, func(tx storage.Tx, u *User) error {
+	u, err := r.change(ctx, name, EventSessionsEnded, func(tx storage.Tx, u *User) error {
 		if id == "" {
 			all, err := r.liveSessions(tx, u)
 			if err != nil {
@@ -355,5 +359,8 @@ func (r *Realm) RevokeSessions(ctx context.Context, name, id string) (n int, err
 	if err != nil {
 		return 0, err
 	}
-	return n, nil
+	if id == "" {
+		err = r.sweep(ctx, u.ID, u.Epoch)
+	}
+	return n, err
 }

@@ -18,6 +18,8 @@ const (
 	EventSignInFailed  = "sign_in_failed" // Count of a minute, of everybody whose name was not proven
 	EventSignOut       = "sign_out"
 	EventWrongAnswer   = "wrong_answer" // after the first proof
+	EventMethodShut    = "method_shut"  // after too many of them, for browsers that the account does not know
+	EventReplaced      = "session_replaced"
 	EventUserAdded     = "user_added"
 	EventUserDisabled  = "user_disabled"
 	EventUserEnabled   = "user_enabled"
@@ -37,6 +39,8 @@ type Event struct {
 	Name    string    `json:"event"`
 	Time    time.Time `json:"time"`
 	UserID  string    `json:"user,omitempty"`
+	User    string    `json:"name,omitempty"`  // as it was then; the account may be gone
+	Actor   string    `json:"actor,omitempty"` // "command" for what an admin did; else the person
 	Session string    `json:"session,omitempty"`
 	Addr    string    `json:"addr,omitempty"`
 	Method  string    `json:"method,omitempty"`

@@ -119,6 +119,17 @@ func (c *cache) note(hash string, e *entry, old, next *Session) {
 	}
 }
 
+// putBack remembers again what could not be written, unless something newer came.
+func (c *cache) putBack(hashes []string, seen map[string]*Session) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, hash := range hashes {
+		if _, ok := c.seen[hash]; !ok && len(c.seen) < 2*cacheSize {
+			c.seen[hash] = seen[hash]
+		}
+	}
+}
+
 // takeSeen returns what is to be written, and forgets it.
 func (c *cache) takeSeen() map[string]*Session {
 	c.mu.Lock()

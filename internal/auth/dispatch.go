@@ -2,7 +2,10 @@ package auth
 
 import (
 	"slices"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/caddy-mfa/caddy-mfa/storage"
 	"github.com/mileusna/useragent"
@@ -107,16 +110,22 @@ func (r *Realm) advance(tx storage.Tx, v Visit, f *flow, u *User, creds []held) 
 // known.
 func (r *Realm) openSession(tx storage.Tx, now time.Time, v Visit, f *flow, u *User) ([]Cookie, error) {
 	if old := r.openCookie(CookieSession, v.Session); old != "" {
-		if _, err := deleteSession(tx, hashToken(old)); err != nil {
+		s, err := deleteSession(tx, hashToken(old))
+		if err != nil {
 			return nil, err
 		}
+		if s != nil {
+			if err := r.audit(tx, Event{Name: EventReplaced, UserID: s.UserID, Session: s.ID, Addr: v.Addr.String()}); err != nil {
+				return nil, err
+			}
+		}
 	}
-	ua := useragent.Parse(v.UserAgent)
+	browserName, system := describe(v.UserAgent)
 	token := newToken()
 	s := Session{
 		ID: newID(), Token: hashToken(token), UserID: u.ID, Epoch: u.Epoch, Host: f.Host, Proofs: f.Proofs,
 		Created: now, Seen: now, End: now.Add(r.lifetime), IdleEnd: earlier(now.Add(r.idle), now.Add(r.lifetime)),
-		Addr: v.Addr.String(), Browser: ua.Name, OS: ua.OS,
+		Addr: v.Addr.String(), Browser: browserName, OS: system,
 	}
 	if err := putJSON(tx, keySession(s.Token), s, s.End); err != nil {
 		return nil, err
@@ -137,7 +146,7 @@ func (r *Realm) openSession(tx storage.Tx, now time.Time, v Visit, f *flow, u *U
 	if err := tx.Put(keyBrowser(u.ID, browser), nil, now.Add(browserLife)); err != nil {
 		return nil, err
 	}
-	if err := r.audit(tx, Event{Name: EventSignIn, UserID: u.ID, Session: s.ID, Addr: s.Addr, Methods: methodsOf(f.Proofs)}); err != nil {
+	if err := r.audit(tx, Event{Name: EventSignIn, UserID: u.ID, User: u.Name, Session: s.ID, Addr: s.Addr, Methods: methodsOf(f.Proofs)}); err != nil {
 		return nil, err
 	}
 	sessionCookie, err := r.sealCookie(CookieSession, token)
@@ -159,6 +168,26 @@ func (r *Realm) ended(v Visit, out Outcome) {
 	if old := r.openCookie(CookieSession, v.Session); old != "" && out.Step == StepDone {
 		r.cache.invalidateSession(hashToken(old))
 	}
+}
+
+// describe says which browser and system a User-Agent names, for people to recognise. It is what the client says, cut short.
+func describe(userAgent string) (browser, system string) {
+	ua := useragent.Parse(userAgent[:min(len(userAgent), 512)])
+	return short(ua.Name), short(ua.OS)
+}
+
+func short(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if unprintable(r) || !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, s)
+	for len(s) > 64 {
+		_, n := utf8.DecodeLastRuneInString(s)
+		s = s[:len(s)-n]
+	}
+	return s
 }
 
 func methodsOf(proofs []Proof) []string {

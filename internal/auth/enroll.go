@@ -88,6 +88,9 @@ func (r *Realm) FinishEnroll(ctx context.Context, v Visit, method, label string,
 	if err != nil {
 		return Outcome{}, err
 	}
+	if err := r.addresses.check(r.now(), v.Addr); err != nil {
+		return Outcome{}, err
+	}
 	release, err := r.slotsFor(m).take(ctx)
 	if err != nil {
 		return Outcome{}, err
@@ -104,7 +107,9 @@ func (r *Realm) FinishEnroll(ctx context.Context, v Visit, method, label string,
 	}
 	cred, err := m.FinishEnroll(r.now(), *u, *ch, answer)
 	if err != nil {
-		if !errors.Is(err, ErrRejected) {
+		if errors.Is(err, ErrRejected) {
+			r.wrong(ctx, v, m, u)
+		} else {
 			refund()
 		}
 		return Outcome{}, err
@@ -135,7 +140,7 @@ func (r *Realm) FinishEnroll(ctx context.Context, v Visit, method, label string,
 		}
 		f.Proofs = append(f.Proofs, Proof{Method: method, Kinds: Possession, Credential: cred.ID, At: r.now(), Enrolled: true})
 		f.secrets = flowSecrets{Codes: codes}
-		if err := r.audit(tx, Event{Name: EventEnrolled, UserID: u.ID, Method: method, Addr: v.Addr.String()}); err != nil {
+		if err := r.audit(tx, Event{Name: EventEnrolled, UserID: u.ID, User: u.Name, Method: method, Addr: v.Addr.String()}); err != nil {
 			return err
 		}
 		out, err = r.advance(tx, v, f, u, creds)

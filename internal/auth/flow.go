@@ -57,7 +57,7 @@ func (r *Realm) getFlow(tx storage.Tx, v Visit) (*flow, *User, []held, error) {
 	}
 	plain, err := r.sealer.Load().open(key, f.Sealed)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, nil, ErrNoFlow // the secret was given up since: flows are not sealed anew
 	}
 	if plain != nil {
 		if err := json.Unmarshal(plain, &f.secrets); err != nil {
@@ -87,10 +87,9 @@ func (r *Realm) getFlow(tx storage.Tx, v Visit) (*flow, *User, []held, error) {
 	return f, u, creds, nil
 }
 
-// putFlow stores a flow for another ten minutes.
+// putFlow stores a flow until its end.
 func (r *Realm) putFlow(tx storage.Tx, f *flow) error {
 	key := keyFlow(f.token)
-	f.End = r.now().Add(flowLife)
 	f.Sealed = nil
 	if f.secrets.Challenge != nil || f.secrets.Codes != nil {
 		b, err := json.Marshal(f.secrets)
@@ -102,12 +101,13 @@ func (r *Realm) putFlow(tx storage.Tx, f *flow) error {
 	return putJSON(tx, key, f, f.End)
 }
 
-// rotate gives a flow a new token; the old one dies (S52).
+// rotate gives a flow a new token and another ten minutes; the old token dies (S52).
 func (r *Realm) rotate(tx storage.Tx, f *flow) error {
 	if err := tx.Delete(keyFlow(f.token)); err != nil {
 		return err
 	}
 	f.token = newToken()
+	f.End = r.now().Add(flowLife)
 	return r.putFlow(tx, f)
 }
 

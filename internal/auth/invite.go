@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"errors"
 
 	"github.com/caddy-mfa/caddy-mfa/storage"
 )
@@ -13,6 +14,7 @@ func (r *Realm) OpenInvitation(ctx context.Context, v Visit, token, to string) (
 		return out, err
 	}
 	if len(token) != len(newTravelToken()) {
+		r.failed()
 		return out, ErrToken
 	}
 	key := keyToken(token)
@@ -20,6 +22,9 @@ func (r *Realm) OpenInvitation(ctx context.Context, v Visit, token, to string) (
 		_, _, err := r.redeemable(tx, key)
 		return err
 	})
+	if errors.Is(err, ErrToken) {
+		r.failed()
+	}
 	if err != nil {
 		return out, err // before any write: a wrong token stores nothing
 	}
@@ -64,6 +69,9 @@ func (r *Realm) AcceptInvitation(ctx context.Context, v Visit, name, password st
 	if err != nil {
 		return out, err
 	}
+	if err := r.addresses.check(r.now(), v.Addr); err != nil {
+		return out, err
+	}
 	context := []string{r.name, name}
 	if u != nil {
 		if folded, err := FoldName(name); name != "" && (err != nil || folded != u.Name) {
@@ -99,7 +107,7 @@ func (r *Realm) AcceptInvitation(ctx context.Context, v Visit, name, password st
 		}
 		f.Ticket, f.UserID, f.Epoch = "", u.ID, u.Epoch
 		f.Proofs = []Proof{{Method: MethodPassword, Kinds: Knowledge, Credential: cred.ID, At: r.now(), Enrolled: true}}
-		if err := r.audit(tx, Event{Name: event, UserID: u.ID, Addr: v.Addr.String()}); err != nil {
+		if err := r.audit(tx, Event{Name: event, UserID: u.ID, User: u.Name, Addr: v.Addr.String()}); err != nil {
 			return err
 		}
 		out, err = r.advance(tx, v, f, u, creds)
@@ -108,6 +116,9 @@ func (r *Realm) AcceptInvitation(ctx context.Context, v Visit, name, password st
 	if err == nil {
 		r.cache.invalidateUser(u.ID)
 		r.ended(v, out)
+		if err := r.sweep(ctx, u.ID, u.Epoch); err != nil { // what is left is void all the same
+			r.log.Warn("removing ended sessions failed", "error", err)
+		}
 		r.log.Info("password set by invitation", "user", u.Name, "client", v.Addr)
 	}
 	return out, err

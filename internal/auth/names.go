@@ -26,6 +26,8 @@ func FoldName(name string) (string, error) {
 		return "", &Invalid{"name", "Enter a username."}
 	case len(name) > MaxName:
 		return "", &Invalid{"name", "The username is too long: 64 bytes at most."}
+	case name[0] == '-' || name[0] == '+':
+		return "", &Invalid{"name", "A username does not begin with - or +."}
 	case strings.Contains(name, "@"):
 		return "", &Invalid{"name", "A username has no @ in it."}
 	}

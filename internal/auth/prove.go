@@ -72,6 +72,9 @@ func (r *Realm) Prove(ctx context.Context, v Visit, method string, answer []byte
 // must now be, and gives the flow its proof. If something changed, everything is read and verified again, without counting again.
 func (r *Realm) verify(ctx context.Context, v Visit, m Method, answer []byte, read func(storage.Tx) (attempt, error)) (Outcome, error) {
 	none := Outcome{RecoveryLeft: -1}
+	if err := r.addresses.check(r.now(), v.Addr); err != nil {
+		return none, err
+	}
 	release, err := r.slotsFor(m).take(ctx)
 	if err != nil {
 		return none, err
@@ -84,7 +87,7 @@ func (r *Realm) verify(ctx context.Context, v Visit, m Method, answer []byte, re
 	var a attempt
 	for i := range rereads {
 		if i == 0 {
-			a, err = r.take(ctx, m, read)
+			a, err = r.take(ctx, v, m, read)
 		} else {
 			a, err = r.reread(ctx, a.ch, read)
 		}
@@ -128,13 +131,19 @@ func (r *Realm) verify(ctx context.Context, v Visit, m Method, answer []byte, re
 }
 
 // take reads what the answer is verified against, counts the try and takes the challenge: it is spent by any answer.
-func (r *Realm) take(ctx context.Context, m Method, read func(storage.Tx) (attempt, error)) (a attempt, err error) {
+func (r *Realm) take(ctx context.Context, v Visit, m Method, read func(storage.Tx) (attempt, error)) (a attempt, err error) {
 	err = r.store.Update(ctx, func(tx storage.Tx) error {
 		if a, err = read(tx); err != nil {
 			return err
 		}
-		if err := charge(tx, r.now(), a.who, m.Name()); err != nil {
+		n, err := charge(tx, r.now(), a.who, m.Name())
+		if err != nil {
 			return err
+		}
+		if n == throttleOff && a.user != nil {
+			if err := r.audit(tx, Event{Name: EventMethodShut, UserID: a.user.ID, User: a.user.Name, Method: m.Name(), Addr: v.Addr.String()}); err != nil {
+				return err
+			}
 		}
 		if a.ch.Method == "" {
 			return nil
@@ -161,14 +170,19 @@ func (r *Realm) rejected(ctx context.Context, v Visit, m Method, a attempt, caus
 		r.failed()
 		return cause
 	}
-	r.log.Warn("wrong answer", "user", a.user.Name, "method", m.Name(), "client", v.Addr)
+	r.wrong(ctx, v, m, a.user)
+	return cause
+}
+
+// wrong notes the wrong answer of somebody whose name is proven.
+func (r *Realm) wrong(ctx context.Context, v Visit, m Method, u *User) {
+	r.log.Warn("wrong answer", "user", u.Name, "method", m.Name(), "client", v.Addr)
 	err := r.store.Update(ctx, func(tx storage.Tx) error {
-		return r.audit(tx, Event{Name: EventWrongAnswer, UserID: a.user.ID, Method: m.Name(), Addr: v.Addr.String()})
+		return r.audit(tx, Event{Name: EventWrongAnswer, UserID: u.ID, User: u.Name, Method: m.Name(), Addr: v.Addr.String()})
 	})
 	if err != nil {
 		r.log.Error("writing the audit trail failed", "error", err)
 	}
-	return cause
 }
 
 // commit is the one transaction in which a right answer counts.
@@ -181,6 +195,10 @@ func (r *Realm) commit(ctx context.Context, v Visit, m Method, a attempt, got Ve
 		}
 		if b.user == nil || b.user.ID != a.user.ID || b.user.Rev != a.user.Rev || b.user.Epoch != a.user.Epoch {
 			return errStale
+		}
+		// A Scan promises no conflict, a Get does: of two that use one code, one must be turned back.
+		if used, err := exists(tx, keyCred(b.user.ID, got.Credential.ID)); err != nil || !used {
+			return errors.Join(err, errStale)
 		}
 		i := slices.IndexFunc(b.creds, func(c held) bool { return c.ID == got.Credential.ID })
 		j := slices.IndexFunc(a.creds, func(c held) bool { return c.ID == got.Credential.ID })
@@ -209,7 +227,7 @@ func (r *Realm) commit(ctx context.Context, v Visit, m Method, a attempt, got Ve
 		if set, ok := m.(CodeSet); ok {
 			left := set.Left(got.Credential)
 			f.Left = &left
-			if err := r.audit(tx, Event{Name: EventRecoveryUsed, UserID: b.user.ID, Addr: v.Addr.String(), Count: left}); err != nil {
+			if err := r.audit(tx, Event{Name: EventRecoveryUsed, UserID: b.user.ID, User: b.user.Name, Addr: v.Addr.String(), Count: left}); err != nil {
 				return err
 			}
 		}

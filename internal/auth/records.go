@@ -34,6 +34,7 @@ func keySession(hash string) string     { return "session/" + hash }
 func keyUserSessions(user string) string {
 	return "user-session/" + user + "/"
 }
+func keyThrottle(subject string) string      { return "throttle/" + subject + "/" }
 func keyBrowsers(user string) string         { return "browser/" + user + "/" }
 func keyBrowser(user, browser string) string { return "browser/" + user + "/" + hashToken(browser) }
 
@@ -186,23 +187,4 @@ func enrolled(creds []held) []string {
 	}
 	slices.Sort(out)
 	return out
-}
-
-// deletePrefix removes up to limit keys; records beyond expire by themselves or are void by their epoch.
-func deletePrefix(tx storage.Tx, prefix string, limit int) error {
-	var keys []string
-	for e, err := range tx.Scan(prefix, "") {
-		if err != nil {
-			return err
-		}
-		if keys = append(keys, e.Key); len(keys) == limit {
-			break
-		}
-	}
-	for _, k := range keys {
-		if err := tx.Delete(k); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -40,6 +40,9 @@ func (r *Realm) ConfirmRecoveryCodes(ctx context.Context, v Visit) (out Outcome,
 	if set == nil {
 		return Outcome{}, ErrStep
 	}
+	if err := r.addresses.check(r.now(), v.Addr); err != nil {
+		return Outcome{}, err
+	}
 	release, err := r.slotsFor(set).take(ctx)
 	if err != nil {
 		return Outcome{}, err
@@ -88,7 +91,7 @@ func (r *Realm) ConfirmRecoveryCodes(ctx context.Context, v Visit) (out Outcome,
 			return err
 		}
 		f.secrets.Codes = nil
-		if err := r.audit(tx, Event{Name: EventRecoveryNew, UserID: u.ID, Addr: v.Addr.String()}); err != nil {
+		if err := r.audit(tx, Event{Name: EventRecoveryNew, UserID: u.ID, User: u.Name, Addr: v.Addr.String()}); err != nil {
 			return err
 		}
 		out, err = r.advance(tx, v, f, u, creds)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/caddy-mfa/caddy-mfa/storage"
 )
@@ -79,14 +80,20 @@ func (s *sealer) first(key string, sealed []byte) bool {
 	return err == nil
 }
 
-// adopt makes next the sealer of a store whose schema record is rec.
-func (s *State) adopt(ctx context.Context, next *sealer, rec schema) error {
-	key, err := next.open(keySchema, rec.Sealed)
-	if err != nil {
-		return err
+// preferring returns a sealer with the same secrets, of which the one that opens the record seals.
+func (s *sealer) preferring(key string, sealed []byte) *sealer {
+	for i := range s.aeads {
+		if one := s.aeads[i : i+1]; (&sealer{one}).first(key, sealed) {
+			return &sealer{slices.Concat(one, s.aeads[:i], s.aeads[i+1:])}
+		}
 	}
-	if s.bucketKey == nil {
-		s.bucketKey = key
+	return s
+}
+
+// adopt makes next the sealer of a store whose schema record is rec.
+func (s *State) adopt(ctx context.Context, next *sealer, rec schema) (err error) {
+	if s.bucketKey, err = next.open(keySchema, rec.Sealed); err != nil {
+		return err
 	}
 	s.sealer.Store(next)
 	if next.first(keySchema, rec.Sealed) {

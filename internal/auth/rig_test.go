@@ -62,12 +62,27 @@ func newRig(t testing.TB) *rig {
 	return r
 }
 
+// newRigOn is a rig over a store that the test made.
+func newRigOn(t testing.TB, c *clock, store storage.Store) *rig {
+	t.Helper()
+	r := &rig{t: t, clock: c}
+	r.use(store, secret)
+	t.Cleanup(func() { r.state.Close() })
+	return r
+}
+
 func (r *rig) open(secrets ...[]byte) {
 	r.t.Helper()
 	store, err := badgerstore.Open(r.t.Context(), badgerstore.Options{Dir: r.dir, Now: r.clock.Now})
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	r.use(store, secrets...)
+}
+
+func (r *rig) use(store storage.Store, secrets ...[]byte) {
+	r.t.Helper()
+	var err error
 	r.state, err = auth.NewState(r.t.Context(), auth.Options{Store: store, Secrets: secrets, Now: r.clock.Now})
 	if err != nil {
 		store.Close()

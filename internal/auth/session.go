@@ -38,7 +38,9 @@ func (r *Realm) Session(ctx context.Context, host, cookie string) (*Session, *Us
 		r.cache.addCookie(cookie, hash) // only for a session that exists: the rest would push these out
 	}
 	now, s := r.now(), e.session.Load()
-	if s.Host != host || !live(now, e.user, s) {
+	// The second line holds a session to limits that became stricter since it began.
+	if s.Host != host || !live(now, e.user, s) ||
+		now.Sub(s.Created) >= r.lifetime || now.Sub(s.Seen) >= r.idle {
 		return nil, nil, ErrNoSession
 	}
 	if now.Sub(s.Seen) >= min(seenEvery, r.idle/10) {
@@ -83,7 +85,7 @@ func (s *State) flushSeen(ctx context.Context) error {
 	seen := s.cache.takeSeen()
 	var errs []error
 	for batch := range slices.Chunk(slices.Collect(maps.Keys(seen)), 100) {
-		errs = append(errs, s.store.Update(ctx, func(tx storage.Tx) error {
+		err := s.store.Update(ctx, func(tx storage.Tx) error {
 			for _, hash := range batch {
 				var cur Session
 				err := getJSON(tx, keySession(hash), &cur)
@@ -102,7 +104,11 @@ func (s *State) flushSeen(ctx context.Context) error {
 				}
 			}
 			return nil
-		}))
+		})
+		if err != nil {
+			s.cache.putBack(batch, seen)
+			errs = append(errs, err)
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -160,28 +166,57 @@ func deleteSession(tx storage.Tx, hash string) (*Session, error) {
 	return s, tx.Delete(keyUserSessions(s.UserID) + s.ID)
 }
 
-// deleteSessions removes all sessions of a user, as many as one transaction takes. The user's epoch must be bumped too: it is
-// what makes them dead.
-func (s *State) deleteSessions(tx storage.Tx, user string) (int, error) {
-	var hashes, keys []string
-	for e, err := range tx.Scan(keyUserSessions(user), "") {
-		if err != nil {
-			return 0, err
-		}
-		hashes, keys = append(hashes, string(e.Value)), append(keys, e.Key)
-		if len(keys) == 1000 {
-			break
+// sweep removes what a bumped epoch has made void: the sessions of a user that are older than epoch, and all records below the
+// further prefixes. It takes batches, because a user may have more of them than one transaction holds.
+func (s *State) sweep(ctx context.Context, user string, epoch uint64, prefixes ...string) error {
+	for _, prefix := range append(prefixes, keyUserSessions(user)) {
+		for after, more := "", true; more; {
+			err := s.store.Update(ctx, func(tx storage.Tx) error {
+				var batch []storage.Entry
+				for e, err := range tx.Scan(prefix, after) {
+					if err != nil {
+						return err
+					}
+					if batch = append(batch, e); len(batch) == 100 {
+						break
+					}
+				}
+				for _, e := range batch {
+					if err := sweepOne(tx, e, prefix == keyUserSessions(user), epoch); err != nil {
+						return err
+					}
+				}
+				if more = len(batch) == 100; more {
+					after = batch[len(batch)-1].Key
+				}
+				return nil
+			})
+			if err != nil {
+				return err
+			}
 		}
 	}
-	for i := range keys {
-		if err := tx.Delete(keySession(hashes[i])); err != nil {
-			return 0, err
-		}
-		if err := tx.Delete(keys[i]); err != nil {
-			return 0, err
+	return nil
+}
+
+func sweepOne(tx storage.Tx, e storage.Entry, session bool, epoch uint64) error {
+	if !session {
+		return tx.Delete(e.Key)
+	}
+	var cur Session
+	err := getJSON(tx, keySession(string(e.Value)), &cur)
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+	case err != nil:
+		return err
+	case cur.Epoch >= epoch:
+		return nil // begun since
+	default:
+		if err := tx.Delete(keySession(string(e.Value))); err != nil {
+			return err
 		}
 	}
-	return len(keys), nil
+	return tx.Delete(e.Key)
 }
 
 func earlier(a, b time.Time) time.Time {

@@ -263,6 +263,10 @@ func TestSecretChanges(t *testing.T) { // S82
 	if err := r.state.UseSecrets(t.Context(), [][]byte{third, next}); err != nil {
 		t.Fatal(err)
 	}
+	r.signIn(p, p.home)
+	r.reopen(next) // the configuration that brought the third one was given up
+	r.signIn(p, p.home)
+	r.reopen(third, next)
 	r.reopen(third)
 	r.signIn(p, p.home)
 	if err := r.state.UseSecrets(t.Context(), [][]byte{[]byte("short")}); err == nil {

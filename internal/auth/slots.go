@@ -3,10 +3,12 @@ package auth
 import "context"
 
 const (
+	// hashRuns bounds the runs of argon2id at once, below the number of CPUs, and with it their memory: 19 MiB each.
+	hashRuns = 8
 	// hashQueue is how many may wait for a run of argon2id. At 25 ms a run on two CPUs the last of them waits less than a second.
 	hashQueue = 64
-	// lightRuns bounds what is verified at once without argon2id. It stays well below addressLimit, because an answer counts as
-	// wrong until it has been verified: people behind one address do not shut each other out.
+	// lightRuns bounds what is verified at once without argon2id. Together with hashRuns it stays below addressLimit, because an
+	// answer counts as wrong until it has been verified: people behind one address do not shut each other out.
 	lightRuns  = 16
 	lightQueue = 256
 )

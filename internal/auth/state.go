@@ -72,7 +72,7 @@ func NewState(ctx context.Context, o Options) (*State, error) {
 	s := &State{
 		store: o.Store, now: o.Now, log: o.Logger,
 		cache: newCache(), addresses: newAddresses(),
-		hashing: newSlots(runtime.GOMAXPROCS(0), hashQueue), light: newSlots(lightRuns, lightQueue),
+		hashing: newSlots(min(runtime.GOMAXPROCS(0), hashRuns), hashQueue), light: newSlots(lightRuns, lightQueue),
 		done: make(chan struct{}),
 	}
 	if s.now == nil {
@@ -120,8 +120,9 @@ func (s *State) initialize(ctx context.Context, sealer *sealer) error {
 	return s.adopt(ctx, sealer, rec)
 }
 
-// UseSecrets changes the secrets of a running State, and seals everything anew if the first is a new one. It changes nothing and
-// returns ErrSecret if they do not open the store.
+// UseSecrets changes the secrets of a running State. It changes nothing and returns ErrSecret if they do not open the store. What
+// was sealed before stays as it is until the next NewState: the configuration that brought them may yet fail, and the one before
+// must still open the store.
 func (s *State) UseSecrets(ctx context.Context, secrets [][]byte) error {
 	next, err := newSealer(secrets)
 	if err != nil {
@@ -132,7 +133,11 @@ func (s *State) UseSecrets(ctx context.Context, secrets [][]byte) error {
 	if err != nil {
 		return fmt.Errorf("reading the schema: %w", err)
 	}
-	return s.adopt(ctx, next, rec)
+	if _, err := next.open(keySchema, rec.Sealed); err != nil {
+		return err
+	}
+	s.sealer.Store(next.preferring(keySchema, rec.Sealed))
+	return nil
 }
 
 // run does what must be done now and then, until the State is closed.

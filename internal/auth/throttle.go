@@ -17,13 +17,13 @@ const (
 	throttleOff   = 100 // wrong answers in a row, after which a pool is shut (NIST SP 800-63B-4, section 3.2.2)
 	throttleFirst = 30 * time.Second
 	throttleMax   = time.Hour
-	nameBuckets   = 1 << 16 // counters that all unknown names share
-	bucketWindow  = 24 * time.Hour
+	nameBuckets   = 1 << 16             // counters that all unknown names share
 	browserLife   = 90 * 24 * time.Hour // how long a browser stays known
 	strangers     = "strangers"         // the pool of all browsers that the account does not know
 )
 
-// counter is the record of wrong answers in a row. Only a right answer clears a user's; those of unknown names expire.
+// counter is the record of wrong answers in a row. Only a right answer clears a user's. Those of unknown names stay as long, or else
+// time would tell them from users; their number is fixed.
 type counter struct {
 	Count int       `json:"count"`
 	Until time.Time `json:"until,omitzero"`
@@ -36,7 +36,7 @@ type subject struct {
 	pool  string
 }
 
-func (s subject) key(method string) string { return "throttle/" + s.id + "/" + method + "/" + s.pool }
+func (s subject) key(method string) string { return keyThrottle(s.id) + method + "/" + s.pool }
 
 // subjectOf picks the counters for a visitor who claims to be u, or, with u nil, whoever has the typed name.
 func (s *State) subjectOf(tx storage.Tx, u *User, typed, browser string) (subject, error) {
@@ -62,32 +62,29 @@ func (s *State) subjectOf(tx storage.Tx, u *User, typed, browser string) (subjec
 	return subject{id: u.ID, pool: strangers}, nil
 }
 
-// charge counts an answer as wrong before it is verified, or returns *Throttled. The read and the write are one transaction, so
+// charge counts an answer as wrong before it is verified and returns the count, or *Throttled. The read and the write are one transaction, so
 // that parallel guesses cannot get more than the limit (S13).
-func charge(tx storage.Tx, now time.Time, sub subject, method string) error {
+func charge(tx storage.Tx, now time.Time, sub subject, method string) (n int, err error) {
 	var c counter
 	key := sub.key(method)
 	if err := getJSON(tx, key, &c); err != nil && !errors.Is(err, storage.ErrNotFound) {
-		return err
+		return 0, err
 	}
 	if c.Count >= throttleOff {
-		return &Throttled{Off: true}
+		return 0, &Throttled{Off: true}
 	}
 	if now.Before(c.Until) {
-		return &Throttled{RetryAfter: c.Until.Sub(now)}
+		return 0, &Throttled{RetryAfter: c.Until.Sub(now)}
 	}
 	c.Count++
 	if c.Count >= throttleFree {
 		c.Until = now.Add(delay(c.Count))
 	}
 	var expires time.Time
-	switch {
-	case strings.HasPrefix(sub.id, "bucket-"):
-		expires = now.Add(bucketWindow)
-	case sub.known:
+	if sub.known {
 		expires = now.Add(browserLife)
 	}
-	return putJSON(tx, key, c, expires)
+	return c.Count, putJSON(tx, key, c, expires)
 }
 
 // delay is the pause after n wrong answers in a row.
