@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// maxTarget bounds the return target, in bytes.
-const maxTarget = 2048
+// maxTarget bounds the return target, in bytes. Dashboards keep a whole query in the address.
+const maxTarget = 8192
 
 // returnTarget is s if that is where a signed-in visitor may be sent: a path of this host, with query and fragment, that every
 // reader reads the same way. Everything else gives "" (ASVS 5.0.0, V3.7.2). Of the portal's own pages only Security counts: a
@@ -15,6 +15,12 @@ func (p *Portal) returnTarget(s string) string {
 	if len(s) == 0 || len(s) > maxTarget || s[0] != '/' {
 		return ""
 	}
+	path, query := s, ""
+	if i := strings.IndexAny(s, "?#"); i >= 0 {
+		path, query = s[:i], s[i:]
+	}
+	// Browsers send a backslash in a query as it is. Escaped it means the same, and no reader takes it for a slash.
+	s = path + strings.ReplaceAll(query, `\`, "%5C")
 	for i := range len(s) {
 		if s[i] <= ' ' || s[i] >= 0x7f || s[i] == '\\' {
 			return ""
@@ -24,7 +30,7 @@ func (p *Portal) returnTarget(s string) string {
 	if err != nil || u.Scheme != "" || u.Opaque != "" || u.Host != "" || u.User != nil {
 		return ""
 	}
-	path := u.Path // decoded
+	path = u.Path // decoded
 	if !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") {
 		return ""
 	}
