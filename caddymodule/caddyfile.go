@@ -92,7 +92,9 @@ func parseStorage(d *caddyfile.Dispenser) (*Storage, error) {
 		return nil, d.WrapErr(err)
 	}
 	if len(args) == 2 {
-		s.Dir = args[1]
+		if s.Dir = args[1]; s.Dir == "" {
+			return nil, d.Err("the directory is empty; is a variable not set?")
+		}
 	}
 	return s, noBlock(d)
 }
@@ -178,7 +180,7 @@ func parseGate(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 func parsePublic(h httpcaddyfile.Helper, open *publicPaths) (*Rule, error) {
 	rule := &Rule{Public: true}
 	var paths caddyhttp.MatchPath
-	all, count := false, 0
+	count := 0
 	for ; h.CountRemainingArgs() > 0; count++ {
 		set, ok, err := h.MatcherToken()
 		if err != nil {
@@ -191,7 +193,7 @@ func parsePublic(h httpcaddyfile.Helper, open *publicPaths) (*Rule, error) {
 		case open.covers(token):
 			return nil, h.Errf("%q is public already, by an earlier one", token)
 		case set == nil:
-			all = true
+			return nil, h.Errf("%s would open the whole site to everybody; leave mfa out of it instead", token)
 		case strings.HasPrefix(token, "/"):
 			paths = append(paths, token)
 		default:
@@ -204,10 +206,6 @@ func parsePublic(h httpcaddyfile.Helper, open *publicPaths) (*Rule, error) {
 	}
 	if err := noBlock(h.Dispenser); err != nil {
 		return nil, err
-	}
-	if all {
-		rule.MatcherSetsRaw = nil
-		return rule, nil
 	}
 	if len(paths) > 0 {
 		set := caddy.ModuleMap{"path": h.JSON(paths)}
@@ -227,7 +225,7 @@ func (p *publicPaths) covers(token string) bool {
 	for _, earlier := range *p {
 		prefix, wild := strings.CutSuffix(strings.ToLower(earlier), "*")
 		switch {
-		case earlier == "*", earlier == token:
+		case earlier == token:
 			return true
 		case strings.HasPrefix(token, "/") && strings.HasPrefix(earlier, "/") && !strings.Contains(prefix, "*"):
 			path := strings.ToLower(token)

@@ -64,6 +64,9 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 		if err := rule.provision(ctx, g.site); err != nil {
 			return fmt.Errorf("rule %d: %w", i+1, err)
 		}
+		if len(rule.matchers) == 0 && i+1 < len(g.Rules) {
+			return fmt.Errorf("rule %d matches every request, so no later one counts", i+1)
+		}
 	}
 	return nil
 }

@@ -15,7 +15,7 @@ import (
 
 // Rule says what some requests need instead of what the site asks for. What it leaves unset comes from the site.
 type Rule struct {
-	// Which requests the rule is for. Default: all.
+	// Which requests the rule is for. A public rule must say; otherwise the default is all.
 	MatcherSetsRaw caddyhttp.RawMatcherSets `json:"match,omitempty" caddy:"namespace=http.matchers"`
 
 	// Nobody has to sign in for these. The app does not learn who is signed in: public requests are anonymous.
@@ -41,6 +41,8 @@ func (rule *Rule) provision(ctx caddy.Context, site auth.Requirement) error {
 	switch {
 	case rule.Public && len(rule.Allow) > 0:
 		return errors.New("a rule is either public or for some people")
+	case rule.Public && len(rule.matchers) == 0:
+		return errors.New("a public rule without a matcher would open the whole site to everybody")
 	case rule.Public:
 		rule.requirement = auth.Requirement{Mode: auth.ModePublic}
 	case len(rule.Allow) > 0:

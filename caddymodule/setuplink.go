@@ -18,17 +18,15 @@ import (
 
 // announceSetup logs the link with which the first admin makes an account, once a process, while there is no account.
 func (a *App) announceSetup(ctx context.Context, realm *auth.Realm) error {
-	if !a.lease.first() {
-		return nil
-	}
 	token, expires, err := realm.SetupToken(ctx)
 	if err != nil {
 		return fmt.Errorf("looking for the first account: %w", err)
 	}
-	if token == "" {
+	if token == "" || !a.lease.first() {
 		return nil
 	}
-	a.log.Info("open this link to create the first admin account",
+	// A warning, so that it shows where the log is set to hold no more than those: without it nobody gets in.
+	a.log.Warn("open this link to create the first admin account",
 		zap.String("link", a.LinkFor(token)), zap.Time("expires", expires))
 	return nil
 }
@@ -97,12 +95,17 @@ func eachGate(server *caddyhttp.Server, routes caddyhttp.RouteList, hosts []stri
 	}
 }
 
+// hostsOf returns the host names that a route asks for, or none if one of its matcher sets does without.
 func hostsOf(route caddyhttp.Route) (hosts []string) {
 	for _, set := range route.MatcherSets {
+		named := false
 		for _, m := range set {
 			if names, ok := m.(*caddyhttp.MatchHost); ok {
-				hosts = append(hosts, *names...)
+				hosts, named = append(hosts, *names...), true
 			}
+		}
+		if !named {
+			return nil
 		}
 	}
 	return hosts
