@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/coder/websocket"
@@ -118,7 +117,7 @@ func events(w http.ResponseWriter, r *http.Request) {
 func download(w http.ResponseWriter, r *http.Request) {
 	n, _ := strconv.ParseInt(r.FormValue("bytes"), 10, 64)
 	w.Header().Set("Content-Type", "application/octet-stream")
-	_, _ = io.CopyN(w, pattern{}, n)
+	_, _ = io.CopyN(w, Pattern(), n)
 }
 
 func upload(w http.ResponseWriter, r *http.Request) {
@@ -131,13 +130,17 @@ func upload(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, "%d %s", n, hex.EncodeToString(h.Sum(nil)))
 }
 
-// pattern reads as an endless repetition of one line.
-type pattern struct{}
+// pattern reads as an endless repetition of one line. Its value is how much was read.
+type pattern int
 
-func (pattern) Read(p []byte) (int, error) {
+func (n *pattern) Read(p []byte) (int, error) {
 	const line = "The quick brown fox jumps over the lazy dog.\n"
-	return copy(p, strings.Repeat(line, len(p)/len(line)+1)), nil
+	for i := range p {
+		p[i] = line[int(*n)%len(line)]
+		*n++
+	}
+	return len(p), nil
 }
 
-// Pattern is an endless body to send.
-func Pattern() io.Reader { return pattern{} }
+// Pattern is an endless body to send, always the same.
+func Pattern() io.Reader { return new(pattern) }

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestRewrite(t *testing.T) {
+	proofs := tagged([]byte(`package p
+
+func TestA(t *testing.T) { // S17, S33
+	t.Run("b", func(t *testing.T) {}) // S5
+}
+
+// S9 outside of a test proves nothing.
+func helper() {}
+`), "auth")
+	got := string(rewrite([]byte("| S17 | once | old |\n| S9 | none |  |\n| other | x | y |\n"), proofs))
+	if want := "| S17 | once | TestA (auth) |\n| S9 | none |  |\n| other | x | y |\n"; got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	if !slices.Equal(proofs["S5"], []string{"TestA (auth)"}) {
+		t.Errorf("S5 is proven by %q", proofs["S5"])
+	}
+}
+
+// TestPageIsTrue keeps the page from naming tests that are gone. One that is missing there is added by `make generate`.
+func TestPageIsTrue(t *testing.T) {
+	root := filepath.Join("..", "..")
+	text, err := os.ReadFile(filepath.Join(root, page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	proofs, err := collect(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := row.FindAllSubmatch(text, -1)
+	if len(rows) < 50 {
+		t.Fatalf("%s holds %d requirements", page, len(rows))
+	}
+	for _, m := range rows {
+		cells := strings.Split(strings.Trim(string(m[0]), "| "), "|")
+		for _, named := range strings.Split(strings.TrimSpace(cells[len(cells)-1]), ", ") {
+			if strings.HasPrefix(named, "Test") && !slices.Contains(proofs[string(m[2])], named) {
+				t.Errorf("%s names %s for %s, which does not exist; run make generate", page, named, m[2])
+			}
+		}
+	}
+}
