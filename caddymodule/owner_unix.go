@@ -17,7 +17,7 @@ func owner(stat fs.FileInfo) (name string, own bool) {
 		return "", true
 	}
 	id := strconv.FormatUint(uint64(sys.Uid), 10)
-	if sys.Uid == uint32(os.Geteuid()) { //nolint:gosec // an euid fits on unix
+	if sys.Uid == uint32(os.Geteuid()) {
 		return id, true
 	}
 	if u, err := user.LookupId(id); err == nil {

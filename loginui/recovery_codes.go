@@ -76,7 +76,7 @@ func (x *exchange) download(now auth.Progress) {
 // fileName is s with everything replaced that a file system or a header could take amiss.
 func fileName(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < 0x80 && unreserved(byte(r)) { //nolint:gosec // it fits
+		if r < 0x80 && unreserved(byte(r)) {
 			return r
 		}
 		return '_'

@@ -5,8 +5,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/caddy-mfa/caddy-mfa/storage"
 	"github.com/oklog/ulid/v2"
+
+	"github.com/caddy-mfa/caddy-mfa/storage"
 )
 
 // auditLife is how long events are kept.

@@ -7,8 +7,9 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/caddy-mfa/caddy-mfa/storage"
 	"github.com/mileusna/useragent"
+
+	"github.com/caddy-mfa/caddy-mfa/storage"
 )
 
 // next is the dispatcher: it alone says what a flow asks, from the stored flow, the user and the credentials. Steps never route to
@@ -95,15 +96,13 @@ func (r *Realm) advance(tx storage.Tx, v Visit, f *flow, u *User, creds []held) 
 		out.Cookies = []Cookie{c}
 		return out, err
 	}
-	if err := tx.Delete(keyFlow(f.token)); err != nil {
-		return Outcome{}, err
-	}
-	cookies, err := r.openSession(tx, now, v, f, u)
+	err := tx.Delete(keyFlow(f.token))
 	if err != nil {
 		return Outcome{}, err
 	}
-	out.Cookies = append(cookies, Cookie{Name: CookieFlow})
-	return out, nil
+	out.Cookies, err = r.openSession(tx, now, v, f, u)
+	out.Cookies = append(out.Cookies, Cookie{Name: CookieFlow})
+	return out, err
 }
 
 // openSession writes the session that a finished flow has earned, ends the one that the browser had before, and makes the browser

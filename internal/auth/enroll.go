@@ -10,8 +10,9 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/caddy-mfa/caddy-mfa/storage"
 	"golang.org/x/text/unicode/norm"
+
+	"github.com/caddy-mfa/caddy-mfa/storage"
 )
 
 // Progress says what the visitor's flow asks now. It writes nothing.

@@ -9,8 +9,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/caddy-mfa/caddy-mfa/storage"
 	"github.com/gorilla/securecookie"
+
+	"github.com/caddy-mfa/caddy-mfa/storage"
 )
 
 const (

@@ -92,8 +92,7 @@ func (r *Realm) verify(ctx context.Context, v Visit, m Method, answer []byte, re
 			a, err = r.reread(ctx, a.ch, read)
 		}
 		if err != nil {
-			var throttled *Throttled
-			if !errors.As(err, &throttled) {
+			if _, throttled := errors.AsType[*Throttled](err); !throttled {
 				refund()
 			}
 			return none, err

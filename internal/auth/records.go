@@ -110,13 +110,13 @@ func findUser(tx storage.Tx, typed string) (*User, error) {
 	if strings.Contains(typed, "@") {
 		folded, err := FoldEmail(typed)
 		if err != nil {
-			return nil, nil
+			return nil, nil //nolint:nilerr // what is no address belongs to nobody
 		}
 		key = keyUserEmail(folded)
 	} else {
 		folded, err := FoldName(typed)
 		if err != nil {
-			return nil, nil
+			return nil, nil //nolint:nilerr // what is no name belongs to nobody
 		}
 		key = keyUserName(folded)
 	}

@@ -241,6 +241,6 @@ func (r *rig) keys(prefix string) (out []string) {
 
 // throttled reports whether err is a *auth.Throttled.
 func throttled(err error) bool {
-	var t *auth.Throttled
-	return errors.As(err, &t)
+	_, ok := errors.AsType[*auth.Throttled](err)
+	return ok
 }

@@ -14,8 +14,7 @@ func (r *rig) guess(b *browser, name string, n int) (err error) {
 	for i := range n {
 		b.v.Addr = netip.AddrFrom4([4]byte{198, 51, byte(i >> 8), byte(i)})
 		_, err = r.SignIn(r.t.Context(), b.v, name, "a wrong guess", "")
-		var off *auth.Throttled
-		if errors.As(err, &off) {
+		if throttled(err) {
 			return err
 		}
 		r.clock.add(time.Hour + time.Second)

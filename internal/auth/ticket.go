@@ -73,6 +73,7 @@ func (s *State) redeemable(tx storage.Tx, key string) (t ticket, u *User, err er
 			return t, nil, ErrToken
 		}
 		return t, u, nil
+	case PurposeSignIn: // begins with a password
 	}
 	return t, nil, ErrToken
 }

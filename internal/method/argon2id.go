@@ -54,7 +54,7 @@ func newArgon() argon { return argon{cost: currentCost, rand: rand.Reader, key: 
 
 // run is one run of argon2id.
 func (a *argon) run(secret, salt []byte, c cost, size int) []byte {
-	return a.key(secret, salt, c.time, c.memory, c.threads, uint32(size)) //nolint:gosec // size is at most maxTagSize
+	return a.key(secret, salt, c.time, c.memory, c.threads, uint32(size))
 }
 
 // seal hashes every secret under one fresh salt: one run each.
@@ -162,7 +162,7 @@ func parseCost(s string) (cost, bool) {
 	if n[2] > maxThreads || n[1] > maxTime || n[0] > maxMemory || n[0] < 8*n[2] {
 		return cost{}, false
 	}
-	return cost{memory: n[0], time: n[1], threads: uint8(n[2])}, true //nolint:gosec // at most maxThreads
+	return cost{memory: n[0], time: n[1], threads: uint8(n[2])}, true
 }
 
 // heldRecord is the record of a credential. A decoy's has none.
