@@ -5,8 +5,8 @@
 //
 //   - directory.go: one process at a time owns the directory, and nobody else may read it;
 //   - check.go and wal.go: a damaged directory is refused before Badger could drop the part that it cannot read;
-//   - disk_linux.go: a write to a mapped file on a full disk is a signal that kills the process, so a commit is refused while
-//     room is short and the log that it goes to has its blocks beforehand;
+//   - disk.go: a write to a mapped file on a full disk is a signal that kills the process, so nothing is committed while room
+//     is short, and the log that a commit goes to has its blocks beforehand;
 //   - engine.go: after a failed write Badger's memory and its files may differ, so it is closed and opened again from the
 //     files;
 //   - collect.go: compaction reclaims old versions and expired records when there is room for it.
@@ -20,10 +20,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/caddy-mfa/caddy-mfa/storage"
@@ -51,7 +49,7 @@ type Store struct {
 	dir  string
 	now  func() time.Time
 	log  *slog.Logger
-	free func(dir string) (uint64, error) // bytes that may still be written below dir
+	disk func(dir string) (diskSpace, error)
 	lock *dirLock
 
 	commit chan struct{} // capacity 1: held while a transaction commits
@@ -68,15 +66,15 @@ type Store struct {
 }
 
 // Open opens the store in opts.Dir, or makes it. It returns an error that wraps ErrLocked or ErrDamaged where these apply,
-// and one that wraps syscall.ENOSPC if less than 12 MiB of disk are left. A torn end of the log, as power loss leaves it
+// and one that wraps syscall.ENOSPC if a hundredth of the disk (12 to 256 MiB) is not left. A torn end of the log, as power loss leaves it
 // behind, is no damage: no commit in it was acknowledged.
 func Open(ctx context.Context, opts Options) (*Store, error) {
-	return open(ctx, opts, diskFree)
+	return open(ctx, opts, spaceBelow)
 }
 
-func open(ctx context.Context, opts Options, free func(string) (uint64, error)) (*Store, error) {
+func open(ctx context.Context, opts Options, disk func(string) (diskSpace, error)) (*Store, error) {
 	s := &Store{
-		dir: opts.Dir, now: opts.Now, log: opts.Logger, free: free,
+		dir: opts.Dir, now: opts.Now, log: opts.Logger, disk: disk,
 		commit: make(chan struct{}, 1), lane: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	if s.dir == "" {
@@ -166,23 +164,6 @@ func (s *Store) close() error {
 		}
 		return fmt.Errorf("closing store: the disk below %s does not answer", s.dir)
 	}
-}
-
-// reserve is how much disk must be left, in bytes, before anything is written: a new log (6 MiB) and a table made of an old
-// one (at most 5 MiB).
-const reserve = 12 << 20
-
-// room returns an error if less than reserve is left on the disk.
-func (s *Store) room() error {
-	free, err := s.free(s.dir)
-	if err != nil {
-		return fmt.Errorf("badgerstore: looking for room on the disk: %w", &os.PathError{Op: "statfs", Path: s.dir, Err: err})
-	}
-	if free < reserve {
-		return fmt.Errorf("badgerstore: %d KiB of disk are left below %s, %d are needed: %w",
-			free>>10, s.dir, reserve>>10, syscall.ENOSPC)
-	}
-	return nil
 }
 
 // Interface guard

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/table"
@@ -20,28 +19,22 @@ const (
 	discardStats   = "DISCARD"
 )
 
-// removeLeftovers removes what a process that was killed while it made or removed a file leaves behind, and Badger refuses
-// to open: files that hold nothing. The statistics about the value log, of which there are none, go as well: Badger ends
-// the process if it cannot read them.
-func removeLeftovers(dir string) error {
-	files, err := os.ReadDir(dir)
-	if err != nil {
-		return err
-	}
-	for _, f := range files {
-		name := f.Name()
-		remove := name == discardStats
-		if strings.HasSuffix(name, walSuffix) || strings.HasSuffix(name, valueLogSuffix) {
-			info, err := f.Info()
-			if err != nil {
-				return err
-			}
-			remove = info.Mode().IsRegular() && info.Size() == 0
+// tidying is what must be done to a sound directory before Badger opens it.
+type tidying struct {
+	remove []string         // names
+	cut    map[string]int64 // name to the size that it is cut to
+}
+
+// do does it.
+func (d tidying) do(dir string) error {
+	for _, name := range d.remove {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
 		}
-		if remove {
-			if err := os.Remove(filepath.Join(dir, name)); err != nil {
-				return err
-			}
+	}
+	for name, size := range d.cut {
+		if err := os.Truncate(filepath.Join(dir, name), size); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -49,64 +42,67 @@ func removeLeftovers(dir string) error {
 
 // check returns an error that wraps ErrDamaged if a file of the directory is missing or not what was written. Badger itself
 // would leave out what it cannot read, remove tables that a damaged list of them lacks, or end the process.
-func check(ctx context.Context, dir string) (err error) {
+func check(ctx context.Context, dir string) (todo tidying, err error) {
 	defer func() {
 		if r := recover(); r != nil { // Badger's parsers panic
 			err = fmt.Errorf("%w: %s: %v", ErrDamaged, dir, r)
 		}
 	}()
+	// Badger ends the process if it cannot read its statistics about the value log, which holds nothing.
+	todo = tidying{remove: []string{discardStats}, cut: make(map[string]int64)}
 	names, err := storeFiles(dir)
 	if err != nil {
-		return err
+		return todo, err
 	}
 	listed, err := readManifest(dir)
 	if errors.Is(err, os.ErrNotExist) {
 		if len(names) > 0 { // Badger makes the list first
-			return damage(dir, badger.ManifestFilename, errors.New("missing"))
+			return todo, damage(dir, badger.ManifestFilename, errors.New("missing"))
 		}
-		return nil
+		return todo, nil
 	}
 	if err != nil {
-		return damage(dir, badger.ManifestFilename, err)
+		return todo, damage(dir, badger.ManifestFilename, err)
 	}
 
 	var logs, unlisted int
 	present := make(map[uint64]bool)
 	for _, name := range names {
 		if err := ctx.Err(); err != nil {
-			return err
+			return todo, err
 		}
 		path := filepath.Join(dir, name)
 		switch filepath.Ext(name) {
 		case walSuffix:
 			logs++
-			err = checkWAL(path)
+			err = todo.checkLog(path, scanWAL)
 		case valueLogSuffix:
-			err = checkValueLog(path)
+			err = todo.checkLog(path, scanValueLog)
 		case tableSuffix:
 			id, ok := table.ParseFileID(name)
 			t, used := listed[id]
-			if !ok || !used {
+			switch {
+			case used:
+				present[id] = true
+				err = checkTable(path, id, t)
+			case ok:
 				unlisted++
-				continue
 			}
-			present[id] = true
-			err = checkTable(path, id, t)
 		}
 		if err != nil {
-			return damage(dir, name, err)
+			return todo, damage(dir, name, err)
 		}
 	}
 	for id := range listed {
 		if !present[id] {
-			return damage(dir, table.IDToFilename(id), errors.New("missing"))
+			return todo, damage(dir, table.IDToFilename(id), errors.New("missing"))
 		}
 	}
 	// A table may be unlisted while it is being made or removed, but not after a proper close, which leaves no log.
 	if unlisted > 0 && logs == 0 {
-		return damage(dir, badger.ManifestFilename, fmt.Errorf("lacks %d tables that exist", unlisted))
+		return todo, damage(dir, badger.ManifestFilename, fmt.Errorf("lacks %d tables that exist", unlisted))
 	}
-	return nil
+	return todo, nil
 }
 
 // damage tells a file that is not what was written from one that the system does not let us read.
@@ -128,47 +124,39 @@ func readManifest(dir string) (map[uint64]badger.TableManifest, error) {
 	return m.Tables, err
 }
 
-// checkWAL looks for damage in a log, and cuts off a torn end, the lengths in which Badger would trust.
-func checkWAL(path string) error {
+// checkLog looks for damage in a log. It has a torn end cut off, the lengths in which Badger would trust, and an empty file
+// removed, which Badger refuses: a process that is killed while it makes or removes a log leaves one.
+func (d *tidying) checkLog(path string, scan func([]byte) (int, error)) error {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	if err := checkLogHeader(data); err != nil {
-		return err
-	}
-	end, damaged := scanWAL(data)
+	name := filepath.Base(path)
 	switch {
-	case damaged:
-		return fmt.Errorf("unreadable from byte %d on, with transactions after it", end)
-	case len(bytes.TrimLeft(data[end:], "\x00")) > 0:
-		return os.Truncate(path, int64(end))
+	case len(data) == 0:
+		d.remove = append(d.remove, name)
+		return nil
+	case len(data) < walHeader:
+		return errors.New("too short")
+	case binary.BigEndian.Uint64(data) != 0:
+		return errors.New("names a key that it is encrypted with, which no log does")
 	}
-	return nil
+	end, err := scan(data)
+	if err == nil && !zeros(data[end:]) {
+		d.cut[name] = int64(end)
+	}
+	return err
 }
 
-// checkValueLog holds that nothing was written to the value log.
-func checkValueLog(path string) error {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return err
+// scanValueLog holds that nothing was written to the value log.
+func scanValueLog(data []byte) (end int, err error) {
+	if !zeros(data[walHeader:]) {
+		return 0, errors.New("holds values, which are never written there")
 	}
-	if err := checkLogHeader(data); err != nil {
-		return err
-	}
-	if len(data) > walHeader && len(bytes.TrimLeft(data[walHeader:], "\x00")) > 0 {
-		return errors.New("holds values, which this store never writes there")
-	}
-	return nil
+	return walHeader, nil
 }
 
-// checkLogHeader holds that a log names no key that it is encrypted with.
-func checkLogHeader(data []byte) error {
-	if len(data) >= 8 && binary.BigEndian.Uint64(data) != 0 {
-		return errors.New("header is not that of a log")
-	}
-	return nil
-}
+func zeros(data []byte) bool { return len(bytes.TrimLeft(data, "\x00")) == 0 }
 
 // checkTable reads a whole table.
 func checkTable(path string, id uint64, listed badger.TableManifest) error {

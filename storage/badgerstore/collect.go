@@ -5,63 +5,63 @@ import (
 	"time"
 )
 
-// tablesAtTop is how many tables of level 0, each a full log, are worth a compaction; manyAtTop is how many are too many for
+// topTables is how many tables of level 0, each a full log, are worth a compaction; manyTables is how many are too many for
 // reads, however small they are.
 const (
-	tablesAtTop = 5
-	manyAtTop   = 32
+	topTables  = 5
+	manyTables = 32
 )
 
-// collect reclaims old versions and expired records until e.stop is closed, whenever a log was full. It merges all tables
-// into one level, and does so again when what was written since is a quarter of the rest, so that a byte is rewritten a
-// few times and no more. Without room for a second copy it waits for the next time.
+// flushPoll is how often collect looks whether a full log has become a table.
+const flushPoll = 50 * time.Millisecond
+
+// collect reclaims old versions and expired records until e.stop is closed. Whenever a log was full, or room is short, it
+// considers to merge all tables into one level.
 func (s *Store) collect(e *engine) {
 	defer close(e.stopped)
 	for {
-		if !e.awaitFlush(s.dir) {
-			return
-		}
 		if !e.failed.Load() && s.worthCompaction(e) {
 			if err := e.db.Flatten(1); err != nil {
 				s.log.Debug("compacting the store", "dir", s.dir, "error", err)
 			}
+			_, e.compacted = e.measure()
 		}
 		if err := restrict(s.dir); err != nil {
 			s.log.Warn("restricting the store's files to their owner", "dir", s.dir, "error", err)
+		}
+		var flushed <-chan time.Time
+		if logs, _ := filepath.Glob(filepath.Join(s.dir, "*"+walSuffix)); len(logs) > 1 {
+			flushed = time.After(flushPoll)
 		}
 		select {
 		case <-e.stop:
 			return
 		case <-e.changed:
+		case <-flushed:
 		}
 	}
 }
 
-// awaitFlush waits until Badger has made tables of all full logs. It returns false if e.stop was closed meanwhile.
-func (e *engine) awaitFlush(dir string) bool {
-	for {
-		logs, _ := filepath.Glob(filepath.Join(dir, "*"+walSuffix))
-		if len(logs) <= 1 {
-			return true
-		}
-		select {
-		case <-e.stop:
-			return false
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
-}
-
-// worthCompaction tells whether compaction pays and has room.
-func (s *Store) worthCompaction(e *engine) bool {
+// measure returns the number of tables of level 0 and the size of all tables, which it also keeps in e.tables.
+func (e *engine) measure() (top int, all int64) {
 	levels := e.db.Levels()
-	top, all := levels[0], int64(0)
 	for _, l := range levels {
 		all += l.Size
 	}
-	if top.NumTables < manyAtTop && (top.NumTables < tablesAtTop || top.Size < (all-top.Size)/4) {
+	e.tables.Store(all)
+	return levels[0].NumTables, all
+}
+
+// worthCompaction tells whether compaction pays and has room. It pays when what was written since the last is a quarter of
+// that, so that a byte is rewritten a few times and no more, or when it may give back the room that commits lack.
+func (s *Store) worthCompaction(e *engine) bool {
+	top, all := e.measure()
+	d, err := s.disk(s.dir)
+	if err != nil || d.free < uint64(all)+minReserve/2 {
 		return false
 	}
-	free, err := s.free(s.dir)
-	return err == nil && free > uint64(all)+reserve
+	if short := d.free < uint64(all)+d.reserve(); short {
+		return all != e.compacted
+	}
+	return top >= manyTables || top >= topTables && all-e.compacted >= e.compacted/4
 }

@@ -9,16 +9,16 @@ import (
 // readOnly is the flag of a file system that takes no writes, ST_RDONLY of statfs(2).
 const readOnly = 1
 
-// diskFree returns how many bytes may still be written below dir.
-func diskFree(dir string) (uint64, error) {
+// spaceBelow asks the system.
+func spaceBelow(dir string) (diskSpace, error) {
 	var fs syscall.Statfs_t
 	if err := syscall.Statfs(dir, &fs); err != nil {
-		return 0, err
+		return diskSpace{}, err
 	}
 	if fs.Flags&readOnly != 0 {
-		return 0, syscall.EROFS
+		return diskSpace{}, syscall.EROFS
 	}
-	return fs.Bavail * uint64(fs.Bsize), nil
+	return diskSpace{fs.Bavail * uint64(fs.Bsize), fs.Blocks * uint64(fs.Bsize)}, nil
 }
 
 // allocate gives the first size bytes of a file their blocks. Badger's files are sparse and mapped into memory: where a

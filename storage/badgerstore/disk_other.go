@@ -4,8 +4,8 @@ package badgerstore
 
 import "math"
 
-// diskFree does not know here.
-func diskFree(string) (uint64, error) { return math.MaxUint64, nil }
+// spaceBelow does not know here.
+func spaceBelow(string) (diskSpace, error) { return diskSpace{math.MaxInt64, math.MaxInt64}, nil }
 
 // allocate does nothing here.
 func allocate(string, int64) error { return nil }

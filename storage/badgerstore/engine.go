@@ -13,11 +13,11 @@ import (
 	"github.com/dgraph-io/badger/v4/options"
 )
 
-// The sizes below keep about 6 MiB of live heap and 8 MiB of disk when idle. Badger's own keep 86 MiB and 2 GiB.
+// The sizes below keep about 6 MiB of live heap and as much disk when idle. Badger's own keep 86 MiB, and 2 GiB apparent.
 const (
 	memTableSize = 4 << 20
-	valueLogSize = 1 << 20 // the least that Badger takes; nothing is written there
-	blockCache   = 2 << 20
+	valueLogSize = 1 << 20                 // the least that Badger takes; nothing is written there
+	tableSize    = 1 << 20                 // below level 0; building one takes twice that, for a few seconds
 	badgerMaxTx  = 15 * memTableSize / 100 // Badger's own limit on the bytes of a transaction
 	stallNever   = 1 << 30
 )
@@ -27,15 +27,17 @@ const roomPoll = time.Second
 
 // engine is one opening of the directory by Badger.
 type engine struct {
-	db    *badger.DB
-	users sync.RWMutex // read-locked by each transaction; locked for good by quiesce
-
+	db      *badger.DB
+	users   sync.RWMutex  // read-locked by each transaction; locked for good by quiesce
 	wrote   atomic.Bool   // there may be something to flush
 	failed  atomic.Bool   // nothing may be committed any more
 	wal     wal           // where commits go; guarded by Store.commit
-	changed chan struct{} // capacity 1: the log was rotated
+	tables  atomic.Int64  // bytes that all tables take
+	changed chan struct{} // capacity 1: collect has something to do
 	stop    chan struct{} // ends collect
 	stopped chan struct{} // collect has ended
+
+	compacted int64 // bytes of tables after the last compaction; of collect
 
 	quiet   sync.Once
 	retired sync.Once
@@ -52,7 +54,10 @@ func badgerOptions(s *Store) badger.Options {
 		WithChecksumVerificationMode(options.OnBlockRead).
 		WithMemTableSize(memTableSize).
 		WithNumMemtables(1).
-		WithBlockCacheSize(blockCache).
+		WithBaseTableSize(tableSize).
+		// Most of what is kept is random or sealed. Not compressed, it is read where it is mapped and needs no cache.
+		WithCompression(options.None).
+		WithBlockCacheSize(0).
 		WithIndexCacheSize(0).
 		WithValueLogFileSize(valueLogSize).
 		WithValueThreshold(badgerMaxTx).
@@ -63,13 +68,14 @@ func badgerOptions(s *Store) badger.Options {
 
 // start checks the directory and has Badger open it.
 func (s *Store) start(ctx context.Context) (*engine, error) {
-	if err := s.room(); err != nil {
+	if err := s.room(0); err != nil {
 		return nil, err
 	}
-	if err := removeLeftovers(s.dir); err != nil {
+	todo, err := check(ctx, s.dir)
+	if err != nil {
 		return nil, err
 	}
-	if err := check(ctx, s.dir); err != nil {
+	if err := todo.do(s.dir); err != nil {
 		return nil, err
 	}
 	db, err := openBadger(badgerOptions(s))
@@ -83,6 +89,7 @@ func (s *Store) start(ctx context.Context) (*engine, error) {
 	if err := errors.Join(restrict(s.dir), e.wal.find(s.dir)); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
+	e.measure()
 	go s.collect(e)
 	return e, nil
 }
@@ -108,6 +115,14 @@ func openBadger(opts badger.Options) (db *badger.DB, err error) {
 	}
 }
 
+// poke has collect look whether there is something to do.
+func (e *engine) poke() {
+	select {
+	case e.changed <- struct{}{}:
+	default:
+	}
+}
+
 // quiesce lets no transaction begin and waits for those that run.
 func (e *engine) quiesce() {
 	e.quiet.Do(e.users.Lock)
@@ -118,7 +133,7 @@ func (e *engine) needsRoom(s *Store) error {
 	if !e.wrote.Load() {
 		return nil
 	}
-	return s.room()
+	return s.room(0)
 }
 
 // retire closes e. It waits for the room that Badger needs to close: without it, writing a table to its mapped file would

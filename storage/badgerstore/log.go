@@ -17,9 +17,6 @@ func (l logger) Infof(format string, args ...any)    { l.log(slog.LevelDebug, fo
 func (l logger) Debugf(string, ...any)               {}
 
 func (l logger) log(level slog.Level, format string, args []any) {
-	if strings.HasPrefix(format, "%s might be too small") || strings.HasPrefix(format, "Cache life expectancy") {
-		level = slog.LevelDebug // the cache is small on purpose
-	}
 	if l.to.Enabled(context.Background(), level) {
 		l.to.Log(context.Background(), level, "badger: "+strings.TrimSpace(fmt.Sprintf(format, args...)))
 	}

@@ -116,7 +116,8 @@ func (s *Store) commitTx(t *tx, e *engine) error {
 	if e.failed.Load() {
 		return errors.New("badgerstore: out of service after a failed write")
 	}
-	if err := s.room(); err != nil {
+	if err := s.room(e.tables.Load()); err != nil {
+		e.poke()
 		return err
 	}
 	if err := e.wal.prepare(); err != nil {
@@ -140,10 +141,7 @@ func (s *Store) commitTx(t *tx, e *engine) error {
 		return err
 	}
 	if rotated {
-		select {
-		case e.changed <- struct{}{}:
-		default:
-		}
+		e.poke()
 	}
 	return nil
 }

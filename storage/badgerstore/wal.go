@@ -14,6 +14,9 @@ import (
 
 const walSuffix = ".mem"
 
+// walSize is the size that Badger gives to a new log. It cuts one that it has read to what that holds.
+const walSize = 2 * memTableSize
+
 // walBlocks is how much of a log is ever written to, in bytes: Badger makes a new one at memTableSize, which the last
 // transaction may exceed.
 const walBlocks = memTableSize + 2<<20
@@ -120,12 +123,9 @@ func parseWALEntry(data []byte) (e walEntry, ok bool) {
 	return walEntry{data[0], data[pos:value], data[value:end], end + crc32.Size}, true
 }
 
-// scanWAL returns where the whole transactions of a log end. Only the transaction that was being written when the machine
-// stopped may be torn, so a log in which more than one is complete after the first hole is damaged.
-func scanWAL(data []byte) (end int, damaged bool) {
-	if len(data) < walHeader {
-		return len(data), false
-	}
+// scanWAL returns where the whole transactions of a log end. Power loss can tear the transaction that was being written, and
+// no other, so a log is damaged if more than one is whole after the end, or if it has lost its size.
+func scanWAL(data []byte) (end int, err error) {
 	end = walHeader
 	var open []byte // the version that the entries of the open transaction carry
 	for pos := end; ; {
@@ -147,8 +147,8 @@ func scanWAL(data []byte) (end int, damaged bool) {
 		}
 		open, end = nil, pos
 	}
-	complete := 0
-	for pos := end; complete < 2; {
+	whole := 0
+	for pos := end; ; pos++ {
 		i := bytes.Index(data[pos:], []byte(walEndKey))
 		if i < 0 {
 			break
@@ -156,9 +156,14 @@ func scanWAL(data []byte) (end int, damaged bool) {
 		pos += i
 		// Five bytes precede the key: its length and that of the value take one each, and it never expires.
 		if e, ok := parseWALEntry(data[max(pos-5, 0):]); ok && e.meta&walEnd != 0 {
-			complete++
+			whole++
 		}
-		pos++
 	}
-	return end, complete > 1
+	if whole > 1 {
+		return 0, fmt.Errorf("%d transactions follow the place, byte %d, where it cannot be read", whole, end)
+	}
+	if len(data) < walSize && !zeros(data[end:]) {
+		return 0, fmt.Errorf("cut off at byte %d, within a transaction", len(data))
+	}
+	return end, nil
 }
