@@ -144,7 +144,7 @@ func TestSessionSurvivesRestart(t *testing.T) {
 	r.must(half, auth.StepDone)(r.Prove(t.Context(), half.v, auth.MethodTOTP, []byte(p.now())))
 }
 
-func TestRevokeOneSession(t *testing.T) { // S57
+func TestRevokeOneSession(t *testing.T) { // S57, S87
 	r := newRig(t)
 	p, q := r.person("alice"), r.person("bob")
 	second := newBrowser()

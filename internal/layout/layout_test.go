@@ -74,6 +74,17 @@ func TestImportsPointDownward(t *testing.T) {
 	}
 }
 
+// storage may: its engines wait for random times between tries.
+func TestRandomnessIsCryptographic(t *testing.T) { // S84
+	for _, p := range packages(t) {
+		for _, to := range p.Imports {
+			if strings.HasPrefix(to, "math/rand") && !strings.HasPrefix(p.ImportPath, module+"storage") {
+				t.Errorf("%s imports %s: what can be guessed must not get near a secret", p.ImportPath, to)
+			}
+		}
+	}
+}
+
 func TestEveryPackageHasADoc(t *testing.T) {
 	for _, p := range packages(t) {
 		if p.Doc == "" {
