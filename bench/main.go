@@ -31,7 +31,7 @@ type settings struct {
 }
 
 var (
-	full  = settings{rounds: 15, round: 4 * time.Second, strangers: 500_000, starts: 9, people: 200, crowd: 500}
+	full  = settings{rounds: 31, round: 2 * time.Second, strangers: 500_000, starts: 9, people: 200, crowd: 500}
 	short = settings{rounds: 3, round: time.Second, strangers: 20_000, starts: 3, people: 30, crowd: 100}
 )
 
