@@ -1,9 +1,6 @@
 package badgerstore
 
-import (
-	"path/filepath"
-	"time"
-)
+import "time"
 
 // topTables is how many tables of level 0, each a full log, are worth a compaction; manyTables is how many are too many for
 // reads, however small they are.
@@ -21,16 +18,14 @@ func (s *Store) collect(e *engine) {
 	defer close(e.stopped)
 	for {
 		if !e.failed.Load() && s.worthCompaction(e) {
-			if err := e.db.Flatten(1); err != nil {
-				s.log.Debug("compacting the store", "dir", s.dir, "error", err)
-			}
+			s.compact(e)
 			_, e.compacted = e.measure()
 		}
 		if err := restrict(s.dir); err != nil {
 			s.log.Warn("restricting the store's files to their owner", "dir", s.dir, "error", err)
 		}
 		var flushed <-chan time.Time
-		if logs, _ := filepath.Glob(filepath.Join(s.dir, "*"+walSuffix)); len(logs) > 1 {
+		if n, err := countLogs(s.dir); n > 1 || err != nil {
 			flushed = time.After(flushPoll)
 		}
 		select {

@@ -23,18 +23,19 @@ func lockDir(dir string) (*dirLock, error) {
 		return nil, err
 	}
 	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-	if err == nil {
+	switch {
+	case err == nil:
 		pid := strconv.Itoa(os.Getpid()) + "\n"
-		if err = os.WriteFile(filepath.Join(dir, pidFile), []byte(pid), fileMode); err == nil {
-			return &dirLock{f}, nil
-		}
-	} else if errors.Is(err, syscall.EWOULDBLOCK) {
+		err = os.WriteFile(filepath.Join(dir, pidFile), []byte(pid), fileMode)
+	case errors.Is(err, syscall.EWOULDBLOCK):
 		err = lockedError(dir)
-	} else {
+	default:
 		err = &os.PathError{Op: "flock", Path: dir, Err: err}
 	}
-	f.Close()
-	return nil, err
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return &dirLock{f}, nil
 }
 
 // release removes the name of the process and the lock.

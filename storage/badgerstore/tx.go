@@ -32,7 +32,7 @@ const keyPrefix = "k"
 func diskKey(key string) []byte { return append([]byte(keyPrefix), key...) }
 
 type tx struct {
-	ctx    context.Context //nolint:containedctx // of the call that the transaction lives in
+	ctx    context.Context // of the call that the transaction lives in
 	txn    *badger.Txn
 	now    time.Time // the store's clock when the transaction began
 	write  bool

@@ -56,7 +56,7 @@ const (
 func writerDir() string { return os.Getenv(writerDirIn) }
 
 // runWriter commits until it is killed, and writes a line for each acknowledgement: which of its writers, and how many.
-func runWriter(t *testing.T, e Engine, dir string) {
+func runWriter(e Engine, dir string) {
 	s, err := e.Open(dir, newClock(epoch).Now)
 	if err != nil {
 		fmt.Println("opening:", err)

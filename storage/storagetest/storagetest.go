@@ -44,7 +44,7 @@ type testCase struct {
 // RunTests runs the suite.
 func RunTests(t *testing.T, e Engine) {
 	if dir := writerDir(); dir != "" {
-		runWriter(t, e, dir) // does not return
+		runWriter(e, dir) // does not return
 	}
 	for _, c := range slices.Concat(recordCases, expiryCases, scanCases, raceCases, endCases, durableCases) {
 		t.Run(c.name, func(t *testing.T) { c.run(t, e) })
