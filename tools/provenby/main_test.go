@@ -44,7 +44,7 @@ func TestPageIsTrue(t *testing.T) {
 	}
 	for _, m := range rows {
 		cells := strings.Split(strings.Trim(string(m[0]), "| "), "|")
-		for _, named := range strings.SplitSeq(strings.TrimSpace(cells[len(cells)-1]), ", ") {
+		for named := range strings.SplitSeq(strings.TrimSpace(cells[len(cells)-1]), ", ") {
 			if strings.HasPrefix(named, "Test") && !slices.Contains(proofs[string(m[2])], named) {
 				t.Errorf("%s names %s for %s, which does not exist; run make generate", page, named, m[2])
 			}
