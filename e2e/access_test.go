@@ -95,7 +95,6 @@ func TestWithoutScripts(t *testing.T) {
 	b.shoot("without-scripts-codes")
 	b.download("Download")
 	b.press("I've saved my codes")
-	b.visit("/")
 	b.sees("Example app")
 	b.press("Sign out")
 	b.signIn(&rig.Person{Name: "alice", Password: "correct horse battery staple", Phone: phone})
