@@ -87,6 +87,9 @@ func measure(ctx context.Context, bin, only string, s settings) error {
 	if b.bin, err = filepath.Abs(bin); err != nil {
 		return err
 	}
+	if busy := loadAverage(); busy > 1 {
+		progress("warning: the load average is %.1f: what others do on this machine shows in the numbers", busy)
+	}
 	progress("building plain Caddy")
 	if b.plain, err = buildPlain(ctx, dir); err != nil {
 		return err

@@ -106,3 +106,15 @@ func settle(ctx context.Context, pid int) error {
 	}
 	return nil
 }
+
+// loadAverage is that of the last minute, 0 if unknown.
+func loadAverage() (busy float64) {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err == nil {
+		_, err = fmt.Sscan(string(text), &busy)
+	}
+	if err != nil {
+		return 0
+	}
+	return busy
+}
