@@ -7,11 +7,11 @@
 //   - check.go and wal.go: a damaged directory is refused before Badger could drop the part that it cannot read;
 //   - disk.go: a write to a mapped file on a full disk is a signal that kills the process, so nothing is committed while room
 //     is short, and the log that a commit goes to has its blocks beforehand;
-//   - heal.go: after a failed write Badger's memory and its files may differ, so it is closed and opened again;
-//   - collect.go and compact.go: old versions and expired records are reclaimed when there is room for it, and the old files
-//     kept until the new ones are known to hold the same.
+//   - engine.go: after a failed write Badger's memory and its files may differ, so it is closed and opened again from the
+//     files;
+//   - collect.go: compaction reclaims old versions and expired records when there is room for it.
 //
-// engine.go is how Badger is set up, update.go and tx.go are the contract of package storage. Values never go to Badger's value log: the largest
+// update.go and tx.go are the contract of package storage itself. Values never go to Badger's value log: the largest
 // transaction is smaller than the threshold, so the log stays empty and compaction alone collects.
 package badgerstore
 
@@ -66,8 +66,8 @@ type Store struct {
 }
 
 // Open opens the store in opts.Dir, or makes it. It returns an error that wraps ErrLocked or ErrDamaged where these apply,
-// and one that wraps syscall.ENOSPC if a hundredth of the disk (12 to 256 MiB) is not left. A torn end of the log, as power
-// loss leaves it behind, is no damage: no commit in it was acknowledged.
+// and one that wraps syscall.ENOSPC if a hundredth of the disk (12 to 256 MiB) is not left. A torn end of the log, as power loss leaves it
+// behind, is no damage: no commit in it was acknowledged.
 func Open(ctx context.Context, opts Options) (*Store, error) {
 	return open(ctx, opts, spaceBelow)
 }
@@ -98,7 +98,8 @@ func open(ctx context.Context, opts Options, disk func(string) (diskSpace, error
 	}
 	e, err := s.start(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("opening store: %w", errors.Join(err, s.lock.release()))
+		s.lock.release()
+		return nil, fmt.Errorf("opening store: %w", err)
 	}
 	s.current.Store(e)
 	return s, nil
@@ -109,26 +110,19 @@ func (s *Store) enter() (*engine, error) {
 	for {
 		e := s.current.Load()
 		if e.users.TryRLock() {
-			if !e.failed.Load() {
-				return e, nil
-			}
-			e.users.RUnlock()
+			return e, nil
 		}
-		if err := s.outOfService(); err != nil {
-			return nil, err
+		s.mu.Lock()
+		closed, failure := s.closed, s.failure
+		s.mu.Unlock()
+		switch {
+		case closed:
+			return nil, storage.ErrClosed
+		case failure != nil:
+			return nil, failure
 		}
-		// The cause is about to be known, or a new engine has replaced e.
+		// Neither: a new engine has replaced e.
 	}
-}
-
-// outOfService returns why no transaction can run, or nil. It is never nil while an engine with users has failed.
-func (s *Store) outOfService() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return storage.ErrClosed
-	}
-	return s.failure
 }
 
 // Close waits for running transactions and closes the store. With the disk full it does not wait for room, but returns an
@@ -149,8 +143,8 @@ func (s *Store) close() error {
 
 	finished := make(chan error, 1)
 	go func() {
-		s.heals.Wait()
-		err := e.retire(s)
+		s.heals.Wait() // may leave a newer engine
+		err := s.current.Load().retire(s)
 		finished <- errors.Join(err, s.lock.release())
 	}()
 	patience := closePatience

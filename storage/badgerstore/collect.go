@@ -1,6 +1,9 @@
 package badgerstore
 
-import "time"
+import (
+	"path/filepath"
+	"time"
+)
 
 // topTables is how many tables of level 0, each a full log, are worth a compaction; manyTables is how many are too many for
 // reads, however small they are.
@@ -8,6 +11,10 @@ const (
 	topTables  = 5
 	manyTables = 32
 )
+
+// spareFiles is how many files the process must be able to open before a compaction begins. Badger (4.9) forgets about a table that
+// it could not make, and removes those that it was made of, so it must never want for a descriptor halfway.
+const spareFiles = 256
 
 // flushPoll is how often collect looks whether a full log has become a table.
 const flushPoll = 50 * time.Millisecond
@@ -18,14 +25,16 @@ func (s *Store) collect(e *engine) {
 	defer close(e.stopped)
 	for {
 		if !e.failed.Load() && s.worthCompaction(e) {
-			s.compact(e)
+			if err := e.db.Flatten(1); err != nil {
+				s.log.Debug("compacting the store", "dir", s.dir, "error", err)
+			}
 			_, e.compacted = e.measure()
 		}
 		if err := restrict(s.dir); err != nil {
 			s.log.Warn("restricting the store's files to their owner", "dir", s.dir, "error", err)
 		}
 		var flushed <-chan time.Time
-		if n, err := countLogs(s.dir); n > 1 || err != nil {
+		if logs, _ := filepath.Glob(filepath.Join(s.dir, "*"+walSuffix)); len(logs) > 1 {
 			flushed = time.After(flushPoll)
 		}
 		select {
@@ -51,6 +60,9 @@ func (e *engine) measure() (top int, all int64) {
 // that, so that a byte is rewritten a few times and no more, or when it may give back the room that commits lack.
 func (s *Store) worthCompaction(e *engine) bool {
 	top, all := e.measure()
+	if !filesToSpare() {
+		return false
+	}
 	d, err := s.disk(s.dir)
 	if err != nil || d.free < uint64(all)+minReserve/2 {
 		return false

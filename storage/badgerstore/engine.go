@@ -22,6 +22,9 @@ const (
 	stallNever   = 1 << 30
 )
 
+// roomPoll is how often a store that cannot close looks for room.
+const roomPoll = time.Second
+
 // engine is one opening of the directory by Badger.
 type engine struct {
 	db      *badger.DB
@@ -34,9 +37,7 @@ type engine struct {
 	stop    chan struct{} // ends collect
 	stopped chan struct{} // collect has ended
 
-	rotation  chan struct{} // capacity 1: held by a commit that may make a new log, and by compaction
-	compacted int64         // bytes of tables after the last compaction; of collect
-	lossy     bool          // compaction lost something, which is still in the directory; of collect
+	compacted int64 // bytes of tables after the last compaction; of collect
 
 	quiet   sync.Once
 	retired sync.Once
@@ -70,9 +71,6 @@ func (s *Store) start(ctx context.Context) (*engine, error) {
 	if err := s.room(0); err != nil {
 		return nil, err
 	}
-	if err := restoreList(s.dir); err != nil {
-		return nil, err
-	}
 	todo, err := check(ctx, s.dir)
 	if err != nil {
 		return nil, err
@@ -85,7 +83,7 @@ func (s *Store) start(ctx context.Context) (*engine, error) {
 		return nil, err
 	}
 	e := &engine{
-		db: db, changed: make(chan struct{}, 1), rotation: make(chan struct{}, 1),
+		db: db, changed: make(chan struct{}, 1),
 		stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	if err := errors.Join(restrict(s.dir), e.wal.find(s.dir)); err != nil {
@@ -125,36 +123,72 @@ func (e *engine) poke() {
 	}
 }
 
-// flushPatience bounds how long a commit waits for full logs to become tables, which Badger tries again and again.
-const flushPatience = 5 * time.Second
-
-// lockRotation waits until a commit may make a new log: not during compaction, and not while two full logs wait, when Badger
-// would hold the commit, and every transaction that begins after it, until the disk takes them.
-func (e *engine) lockRotation(ctx context.Context, dir string) error {
-	select {
-	case e.rotation <- struct{}{}:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	patience := time.After(flushPatience)
-	for {
-		n, err := countLogs(dir)
-		if err == nil && n <= 2 {
-			return nil
-		}
-		if err == nil {
-			select {
-			case <-time.After(flushPoll):
-				continue
-			case <-ctx.Done():
-				err = ctx.Err()
-			case <-patience:
-				err = errors.New("badgerstore: the disk does not take what was committed before")
-			}
-		}
-		e.unlockRotation()
-		return err
-	}
+// quiesce lets no transaction begin and waits for those that run.
+func (e *engine) quiesce() {
+	e.quiet.Do(e.users.Lock)
 }
 
-func (e *engine) unlockRotation() { <-e.rotation }
+// needsRoom returns an error if closing e would write to a disk that has no room.
+func (e *engine) needsRoom(s *Store) error {
+	if !e.wrote.Load() {
+		return nil
+	}
+	return s.room(0)
+}
+
+// retire closes e. It waits for the room that Badger needs to close: without it, writing a table to its mapped file would
+// kill the process.
+func (e *engine) retire(s *Store) error {
+	e.quiesce()
+	e.retired.Do(func() {
+		close(e.stop)
+		<-e.stopped
+		for e.needsRoom(s) != nil {
+			<-time.After(roomPoll)
+		}
+		e.result = errors.Join(e.db.Close(), restrict(s.dir))
+		e.wrote.Store(false)
+	})
+	return e.result
+}
+
+// fail takes e out of service after a failed write, and brings the store back when its cause is gone. What Badger holds in
+// memory may not be what is in its files, and another commit to it could end the process.
+func (s *Store) fail(e *engine, cause error) {
+	if !e.failed.CompareAndSwap(false, true) {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
+	s.failure = fmt.Errorf("badgerstore: out of service after a failed write: %w", cause)
+	s.log.Error("a write to the store failed; opening it again", "dir", s.dir, "error", cause)
+	s.heals.Add(1)
+	go s.heal(e)
+}
+
+func (s *Store) heal(e *engine) {
+	defer s.heals.Done()
+	if err := e.retire(s); err != nil {
+		s.log.Warn("closing the store after a failed write", "dir", s.dir, "error", err)
+	}
+	for delay := 100 * time.Millisecond; ; delay = min(2*delay, 10*time.Second) {
+		fresh, err := s.start(context.Background())
+		if err == nil {
+			s.current.Store(fresh)
+			s.mu.Lock()
+			s.failure = nil
+			s.mu.Unlock()
+			s.log.Info("the store is back in service", "dir", s.dir)
+			return
+		}
+		s.log.Warn("opening the store again", "dir", s.dir, "error", err)
+		select {
+		case <-s.done:
+			return
+		case <-time.After(delay):
+		}
+	}
+}

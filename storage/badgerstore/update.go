@@ -63,7 +63,7 @@ func (s *Store) Update(ctx context.Context, fn func(storage.Tx) error) error {
 			return err
 		}
 		select {
-		case <-time.After(rand.N(backoff)): //nolint:gosec // spreads retries, keeps no secret
+		case <-time.After(rand.N(backoff)):
 			backoff = min(2*backoff, maxBackoff)
 		case <-ctx.Done():
 			return ctx.Err()
@@ -114,7 +114,7 @@ func (s *Store) commitTx(t *tx, e *engine) error {
 		return t.ctx.Err()
 	}
 	if e.failed.Load() {
-		return s.outOfService()
+		return errors.New("badgerstore: out of service after a failed write")
 	}
 	if err := s.room(e.tables.Load()); err != nil {
 		e.poke()
@@ -122,13 +122,6 @@ func (s *Store) commitTx(t *tx, e *engine) error {
 	}
 	if err := e.wal.prepare(); err != nil {
 		return err
-	}
-	cost := t.size + WriteCost
-	if e.wal.mayRotate(cost) {
-		if err := e.lockRotation(t.ctx, s.dir); err != nil {
-			return err
-		}
-		defer e.unlockRotation()
 	}
 	e.wrote.Store(true)
 	err := t.txn.Commit()
@@ -142,7 +135,7 @@ func (s *Store) commitTx(t *tx, e *engine) error {
 		s.fail(e, err)
 		return err
 	}
-	rotated, err := e.wal.follow(cost)
+	rotated, err := e.wal.follow()
 	if err != nil {
 		s.fail(e, err)
 		return err

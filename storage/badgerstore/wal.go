@@ -26,27 +26,9 @@ type wal struct {
 	dir       string
 	id        int
 	allocated bool // its blocks are
-	logged    int  // bytes, at most
 }
 
 func (w *wal) path(id int) string { return filepath.Join(w.dir, fmt.Sprintf("%05d%s", id, walSuffix)) }
-
-// walQuiet is how much of a log can be written, in bytes, and Badger will not yet make the next.
-const walQuiet = memTableSize / 2
-
-// mayRotate tells whether a commit of cost bytes at most may be the one that makes a new log.
-func (w *wal) mayRotate(cost int) bool { return w.logged+cost > walQuiet }
-
-// countLogs returns the number of logs in dir: the one that commits go to, and those of which Badger still has to make tables.
-func countLogs(dir string) (n int, err error) {
-	files, err := os.ReadDir(dir)
-	for _, f := range files {
-		if strings.HasSuffix(f.Name(), walSuffix) {
-			n++
-		}
-	}
-	return n, err
-}
 
 // find looks for the newest log in dir.
 func (w *wal) find(dir string) error {
@@ -77,10 +59,9 @@ func (w *wal) prepare() error {
 	return nil
 }
 
-// follow takes note of the last commit, of cost bytes at most, and of a new log, if that made one. It makes the new log's name
-// survive power loss, which must precede the acknowledgement of what is in it.
-func (w *wal) follow(cost int) (rotated bool, err error) {
-	w.logged += cost
+// follow takes note of a new log, if the last commit made one, and makes its name survive power loss, which must precede the
+// acknowledgement of what is in it.
+func (w *wal) follow() (rotated bool, err error) {
 	for {
 		next := w.path(w.id + 1)
 		if _, err := os.Stat(next); errors.Is(err, os.ErrNotExist) {
@@ -88,7 +69,7 @@ func (w *wal) follow(cost int) (rotated bool, err error) {
 		} else if err != nil {
 			return rotated, err
 		}
-		w.id, w.allocated, w.logged, rotated = w.id+1, false, cost, true
+		w.id, w.allocated, rotated = w.id+1, false, true
 		if err := os.Chmod(next, fileMode); err != nil {
 			return rotated, err
 		}
