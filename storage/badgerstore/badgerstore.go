@@ -98,8 +98,7 @@ func open(ctx context.Context, opts Options, disk func(string) (diskSpace, error
 	}
 	e, err := s.start(ctx)
 	if err != nil {
-		s.lock.release()
-		return nil, fmt.Errorf("opening store: %w", err)
+		return nil, fmt.Errorf("opening store: %w", errors.Join(err, s.lock.release()))
 	}
 	s.current.Store(e)
 	return s, nil

@@ -26,7 +26,7 @@ type tidying struct {
 }
 
 // do does it.
-func (d tidying) do(dir string) error {
+func (d *tidying) do(dir string) error {
 	for _, name := range d.remove {
 		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err

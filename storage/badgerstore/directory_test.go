@@ -137,7 +137,7 @@ func TestOnlyTheOwnerReads(t *testing.T) { // S83
 func openToOthers(t *testing.T, dir string) []string {
 	t.Helper()
 	var wide []string
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}

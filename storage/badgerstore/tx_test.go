@@ -39,26 +39,26 @@ func TestRecordForm(t *testing.T) {
 
 // TestCollectionIsLate holds that Badger never drops a record that the store's clock may still find live.
 func TestCollectionIsLate(t *testing.T) {
-	real := time.Now()
+	machine := time.Now()
 	rows := []struct {
 		name    string
 		now     time.Time
 		left    time.Duration
 		atLeast time.Duration // from the machine's time; 0: never
 	}{
-		{"the machine's clock", real, time.Hour, 25 * time.Hour},
+		{"the machine's clock", machine, time.Hour, 25 * time.Hour},
 		{"a clock of 1970", time.Unix(0, 0), time.Hour, 25 * time.Hour},
 		{"a clock of 2500", time.Date(2500, 1, 1, 0, 0, 0, 0, time.UTC), time.Hour, 25 * time.Hour},
-		{"years", real, 10 * 365 * 24 * time.Hour, 20 * 365 * 24 * time.Hour},
-		{"as long as can be", real, 1<<63 - 1, 0},
+		{"years", machine, 10 * 365 * 24 * time.Hour, 20 * 365 * 24 * time.Hour},
+		{"as long as can be", machine, 1<<63 - 1, 0},
 	}
 	for _, r := range rows {
 		got := collectAt(r.now.Add(r.left), r.now)
-		if r.atLeast == 0 && got != 0 || r.atLeast > 0 && time.Unix(int64(got), 0).Before(real.Add(r.atLeast-time.Second)) {
+		if r.atLeast == 0 && got != 0 || r.atLeast > 0 && time.Unix(int64(got), 0).Before(machine.Add(r.atLeast-time.Second)) {
 			t.Errorf("%s: collected at %v", r.name, time.Unix(int64(got), 0))
 		}
 	}
-	if got := collectAt(time.Time{}, real); got != 0 {
+	if got := collectAt(time.Time{}, machine); got != 0 {
 		t.Errorf("what never expires is collected at %d", got)
 	}
 }

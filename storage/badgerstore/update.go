@@ -63,7 +63,7 @@ func (s *Store) Update(ctx context.Context, fn func(storage.Tx) error) error {
 			return err
 		}
 		select {
-		case <-time.After(rand.N(backoff)):
+		case <-time.After(rand.N(backoff)): //nolint:gosec // spreads retries, keeps no secret
 			backoff = min(2*backoff, maxBackoff)
 		case <-ctx.Done():
 			return ctx.Err()
