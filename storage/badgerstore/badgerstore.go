@@ -109,7 +109,10 @@ func (s *Store) enter() (*engine, error) {
 	for {
 		e := s.current.Load()
 		if e.users.TryRLock() {
-			return e, nil
+			if !e.failed.Load() {
+				return e, nil
+			}
+			e.users.RUnlock()
 		}
 		s.mu.Lock()
 		closed, failure := s.closed, s.failure
@@ -120,7 +123,7 @@ func (s *Store) enter() (*engine, error) {
 		case failure != nil:
 			return nil, failure
 		}
-		// Neither: a new engine has replaced e.
+		// Neither: the cause is about to be known, or a new engine has replaced e.
 	}
 }
 
@@ -142,8 +145,8 @@ func (s *Store) close() error {
 
 	finished := make(chan error, 1)
 	go func() {
-		s.heals.Wait() // may leave a newer engine
-		err := s.current.Load().retire(s)
+		s.heals.Wait()
+		err := e.retire(s)
 		finished <- errors.Join(err, s.lock.release())
 	}()
 	patience := closePatience

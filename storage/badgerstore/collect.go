@@ -25,8 +25,8 @@ func (s *Store) collect(e *engine) {
 	defer close(e.stopped)
 	for {
 		if !e.failed.Load() && s.worthCompaction(e) {
-			if err := e.db.Flatten(1); err != nil {
-				s.log.Debug("compacting the store", "dir", s.dir, "error", err)
+			if err := e.compact(); err != nil {
+				s.log.Warn("compacting the store", "dir", s.dir, "error", err)
 			}
 			_, e.compacted = e.measure()
 		}
@@ -46,6 +46,16 @@ func (s *Store) collect(e *engine) {
 	}
 }
 
+// compact merges all tables into one level. It reads them first: Badger would leave out what follows a block that it cannot
+// read.
+func (e *engine) compact() (err error) {
+	defer contain(&err)
+	if err := e.db.VerifyChecksum(); err != nil {
+		return err
+	}
+	return e.db.Flatten(1)
+}
+
 // measure returns the number of tables of level 0 and the size of all tables, which it also keeps in e.tables.
 func (e *engine) measure() (top int, all int64) {
 	levels := e.db.Levels()
@@ -60,7 +70,7 @@ func (e *engine) measure() (top int, all int64) {
 // that, so that a byte is rewritten a few times and no more, or when it may give back the room that commits lack.
 func (s *Store) worthCompaction(e *engine) bool {
 	top, all := e.measure()
-	if !filesToSpare() {
+	if !filesToSpare(spareFiles) {
 		return false
 	}
 	d, err := s.disk(s.dir)

@@ -44,8 +44,8 @@ func allocate(path string, size int64) error {
 	}
 }
 
-// filesToSpare reports whether the process is far from its limit on open files. It says yes where nobody can tell.
-func filesToSpare() bool {
+// filesToSpare reports whether the process may open n more files. It says yes where nobody can tell.
+func filesToSpare(n uint64) bool {
 	var limit syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil {
 		return true
@@ -54,5 +54,5 @@ func filesToSpare() bool {
 	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
 		return false
 	}
-	return err != nil || limit.Cur >= uint64(len(open))+spareFiles
+	return err != nil || limit.Cur >= uint64(len(open))+n
 }

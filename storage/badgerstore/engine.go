@@ -20,6 +20,7 @@ const (
 	tableSize    = 1 << 20                 // below level 0; building one takes twice that, for a few seconds
 	badgerMaxTx  = 15 * memTableSize / 100 // Badger's own limit on the bytes of a transaction
 	stallNever   = 1 << 30
+	openFiles    = 32 // to spare before Badger opens the directory: for want of one it would end the process
 )
 
 // roomPoll is how often a store that cannot close looks for room.
@@ -77,6 +78,9 @@ func (s *Store) start(ctx context.Context) (*engine, error) {
 	}
 	if err := todo.do(s.dir); err != nil {
 		return nil, err
+	}
+	if !filesToSpare(openFiles) {
+		return nil, fmt.Errorf("badgerstore: the process cannot open %d more files: %w", openFiles, syscall.EMFILE)
 	}
 	db, err := openBadger(badgerOptions(s))
 	if err != nil {
@@ -155,12 +159,9 @@ func (e *engine) retire(s *Store) error {
 // fail takes e out of service after a failed write, and brings the store back when its cause is gone. What Badger holds in
 // memory may not be what is in its files, and another commit to it could end the process.
 func (s *Store) fail(e *engine, cause error) {
-	if !e.failed.CompareAndSwap(false, true) {
-		return
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
+	if e.failed.Swap(true) || s.closed {
 		return
 	}
 	s.failure = fmt.Errorf("badgerstore: out of service after a failed write: %w", cause)
@@ -177,11 +178,7 @@ func (s *Store) heal(e *engine) {
 	for delay := 100 * time.Millisecond; ; delay = min(2*delay, 10*time.Second) {
 		fresh, err := s.start(context.Background())
 		if err == nil {
-			s.current.Store(fresh)
-			s.mu.Lock()
-			s.failure = nil
-			s.mu.Unlock()
-			s.log.Info("the store is back in service", "dir", s.dir)
+			s.replace(fresh)
 			return
 		}
 		s.log.Warn("opening the store again", "dir", s.dir, "error", err)
@@ -190,5 +187,23 @@ func (s *Store) heal(e *engine) {
 			return
 		case <-time.After(delay):
 		}
+	}
+}
+
+// replace puts a fresh engine into service, unless the store was closed meanwhile.
+func (s *Store) replace(fresh *engine) {
+	s.mu.Lock()
+	closed := s.closed
+	if !closed {
+		s.current.Store(fresh)
+		s.failure = nil
+	}
+	s.mu.Unlock()
+	if !closed {
+		s.log.Info("the store is back in service", "dir", s.dir)
+		return
+	}
+	if err := fresh.retire(s); err != nil {
+		s.log.Warn("closing the store", "dir", s.dir, "error", err)
 	}
 }
