@@ -79,7 +79,8 @@ func match(re *regexp.Regexp, s []byte) string {
 	return ""
 }
 
-// compare loads two routes of one process in turn, and in turn the one and the other first.
+// compare loads two routes of one process in rounds of four runs: A B B A, then B A A B, so that a machine that becomes steadily
+// slower or faster during a round treats both alike.
 func (b *bench) compare(ctx context.Context, pid int, plain, mfa target) (p, m []round, err error) {
 	for _, t := range []target{plain, mfa} { // warm up
 		if _, err := load(ctx, pid, t, time.Second); err != nil {
@@ -87,20 +88,30 @@ func (b *bench) compare(ctx context.Context, pid int, plain, mfa target) (p, m [
 		}
 	}
 	for i := range b.rounds {
-		order := []target{plain, mfa}
-		if i%2 == 1 {
-			order = []target{mfa, plain}
-		}
-		var got [2]round
-		for j, t := range order {
-			if got[j], err = load(ctx, pid, t, b.round); err != nil {
+		targets, sums := [2]target{plain, mfa}, [2]round{}
+		for _, j := range [4]int{i % 2, 1 - i%2, 1 - i%2, i % 2} {
+			r, err := load(ctx, pid, targets[j], b.round)
+			if err != nil {
 				return nil, nil, err
 			}
+			sums[j] = sums[j].plus(r)
 		}
-		if i%2 == 1 {
-			got[0], got[1] = got[1], got[0]
-		}
-		p, m = append(p, got[0]), append(m, got[1])
+		p, m = append(p, sums[0]), append(m, sums[1])
 	}
 	return p, m, nil
+}
+
+// plus joins two runs of the same length; the zero round is none.
+func (r round) plus(o round) round {
+	if r.requests == 0 {
+		return o
+	}
+	n, m := float64(r.requests), float64(o.requests)
+	return round{
+		requests: r.requests + o.requests,
+		rate:     (r.rate + o.rate) / 2,
+		p50:      (r.p50 + o.p50) / 2,
+		p99:      (r.p99 + o.p99) / 2,
+		cpu:      (r.cpu*n + o.cpu*m) / (n + m),
+	}
 }

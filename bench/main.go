@@ -3,7 +3,7 @@
 //
 // Requests are compared within one process: one Caddy serves a plain reverse_proxy, the same with mfa before it, and a bare
 // redir, each on a port of its own. wrk loads two of them in turn, in many short rounds; what counts is the median of the ratios
-// of neighbouring rounds, so that a machine that becomes slower or faster meanwhile changes nothing. Start, idle memory and
+// within a round, so that a machine that becomes slower or faster meanwhile changes nothing. Start, idle memory and
 // size compare two binaries: Caddy's standard modules alone, and ours.
 package main
 
@@ -22,8 +22,8 @@ import (
 
 // settings say how long to measure.
 type settings struct {
-	rounds    int           // pairs of rounds for each comparison
-	round     time.Duration // length of one round
+	rounds    int           // for each comparison, four runs each
+	round     time.Duration // length of one run
 	strangers int           // requests of each kind that must leave no trace
 	starts    int           // pairs of starts
 	people    int           // who sign in
@@ -31,7 +31,7 @@ type settings struct {
 }
 
 var (
-	full  = settings{rounds: 31, round: 2 * time.Second, strangers: 500_000, starts: 9, people: 200, crowd: 500}
+	full  = settings{rounds: 31, round: time.Second, strangers: 500_000, starts: 9, people: 200, crowd: 500}
 	short = settings{rounds: 3, round: time.Second, strangers: 20_000, starts: 3, people: 30, crowd: 100}
 )
 
