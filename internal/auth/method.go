@@ -52,7 +52,9 @@ type Enroller interface {
 // Identifier is a Method that finds the user by itself: discoverable passkeys.
 type Identifier interface {
 	Method
-	Identify(answer []byte) (userHandle []byte, err error)
+	// Identify reads what an answer claims; nothing of it is verified yet. The key is what Unique.Key gives for that credential.
+	// The error wraps ErrRejected: malformed input.
+	Identify(answer []byte) (key string, userHandle []byte, err error)
 }
 
 // Expensive is a Method whose Verify and FinishEnroll cost so much (argon2id) that they run in one of few slots.
