@@ -167,7 +167,7 @@ func printAccount(w io.Writer, v *accountView) {
 	if v.EnrollUntil.After(time.Now()) {
 		window = "open until " + localTime(v.EnrollUntil) + ": the password alone may set up the first second method"
 	}
-	table(w, "", [][]string{
+	rows := [][]string{
 		{"Name:", v.Name},
 		{"Display name:", orElse(v.DisplayName, "none")},
 		{"Email:", email},
@@ -177,13 +177,17 @@ func printAccount(w io.Writer, v *accountView) {
 		{"Enrolment window:", window},
 		{"Recovery codes left:", strconv.Itoa(v.RecoveryCodesLeft)},
 		{"Sessions:", strconv.Itoa(v.Sessions)},
-	})
+	}
+	if len(v.Shut) > 0 {
+		rows = append(rows, []string{"Off for new browsers:", strings.Join(v.Shut, ", ") + " (too many wrong answers; a sign-in from a known browser opens it)"})
+	}
+	table(w, "", rows)
 	if len(v.Credentials) == 0 {
 		fmt.Fprintln(w, "Methods:              none")
 		return
 	}
 	fmt.Fprintln(w, "Methods:")
-	rows := [][]string{{"METHOD", "NAME", "ADDED", "LAST USED"}}
+	rows = [][]string{{"METHOD", "NAME", "ADDED", "LAST USED"}}
 	for _, c := range v.Credentials {
 		method, used := c.Method, localTime(c.Used)
 		if method == auth.MethodPassword {

@@ -230,8 +230,12 @@ func (v *visit) portal() error {
 		Host: v.host, Addr: clientAddr(v.vars), UserAgent: v.r.UserAgent(),
 		Session: v.cookies.session, Flow: v.cookies.flow, Browser: v.cookies.browser,
 	}}
-	session, user, err := v.session()
-	if err != nil {
+	look := l.realm.Session
+	if l.portal.Passive(v.sent.Path) {
+		look = l.realm.PeekSession
+	}
+	session, user, err := look(v.r.Context(), v.host, v.cookies.session)
+	if err != nil && !errors.Is(err, auth.ErrNoSession) {
 		return v.unavailable(err)
 	}
 	if auth.Decide(v.gate.now(), auth.Requirement{Mode: auth.ModeSignedIn}, user, session) == auth.Allow {

@@ -40,6 +40,7 @@ type (
 		Credentials       []credentialView `json:"credentials"`
 		RecoveryCodesLeft int              `json:"recovery_codes_left"`
 		Sessions          int              `json:"sessions"`
+		Shut              []string         `json:"shut,omitempty"` // methods that are off, after 100 wrong answers, for browsers the account does not know
 	}
 	credentialView struct {
 		ID       string    `json:"id"`
@@ -104,7 +105,7 @@ func accountState(u *auth.User) string {
 func viewAccount(a *auth.Account) accountView {
 	v := accountView{
 		userView: viewUser(&a.User), Credentials: []credentialView{},
-		RecoveryCodesLeft: a.RecoveryLeft, Sessions: a.Sessions,
+		RecoveryCodesLeft: a.RecoveryLeft, Sessions: a.Sessions, Shut: a.Shut,
 	}
 	for _, c := range a.Credentials {
 		v.Credentials = append(v.Credentials, credentialView{

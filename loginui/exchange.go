@@ -152,12 +152,13 @@ func (x *exchange) again() string {
 	return to
 }
 
-// fault answers for an error of ours: logged once, with an id that the page shows too, and never in detail on the page.
+// fault answers for an error of ours: logged once, with an id that the page shows too, and never in detail on the page. While
+// everything fails only some are logged.
 func (x *exchange) fault(err error) error {
 	var b [4]byte
 	rand.Read(b[:])
 	id := hex.EncodeToString(b[:])
-	if x.r.Context().Err() == nil { // else the client left, and that is what err says
+	if x.r.Context().Err() == nil && x.faults.log(x) { // else the client left, and that is what err says
 		x.logger.LogAttrs(x.r.Context(), slog.LevelError, "portal: request failed",
 			slog.String("id", id), slog.String("method", x.r.Method), slog.String("path", x.r.URL.Path), slog.Any("error", err))
 	}

@@ -28,6 +28,7 @@ type Portal struct {
 	now    func() time.Time
 	csrf   *http.CrossOriginProtection
 	login  string // what LoginURL puts before the target
+	faults faults
 }
 
 // Request is what the gate knows of a request for the portal.
@@ -76,6 +77,12 @@ func cleanPrefix(prefix string) bool {
 		}
 	}
 	return true
+}
+
+// Passive reports whether a request for path is no sign that somebody is there: a script asks for it, or a page loads it.
+func (p *Portal) Passive(path string) bool {
+	path = strings.TrimPrefix(path, p.prefix)
+	return path == "/session" || strings.HasPrefix(path, staticPath)
 }
 
 // ServeHTTP answers a request whose path, as the client sent it, is the prefix or below it. It answers wrong input and faults

@@ -14,7 +14,8 @@ const (
 
 // addresses counts wrong answers by client address (an IPv6 /64 counts as one) in a fixed number of keyed buckets. The work that a
 // wrong answer costs bounds how many buckets anybody can fill in a minute to a few hundred of 65536, so filling them locks nobody
-// else out. It is kept in memory: a restart forgives at most one minute.
+// else out. It is kept in memory: a restart forgives at most one minute. A visitor without an address, over a Unix socket for
+// example, is not counted: everybody would share one bucket.
 type addresses struct {
 	seed    maphash.Seed
 	buckets []atomic.Uint64 // minute << 32 | count
@@ -37,6 +38,9 @@ func (a *addresses) bucket(addr netip.Addr) *atomic.Uint64 {
 // check returns *Throttled if the address has used up its minute. It comes before any waiting, so that whoever is shut out does not
 // stand in the queue of the others.
 func (a *addresses) check(now time.Time, addr netip.Addr) error {
+	if !addr.IsValid() {
+		return nil
+	}
 	if v := a.bucket(addr).Load(); v>>32 == uint64(now.Unix()/60) && v&0xffffffff >= addressLimit {
 		return waitMinute(now)
 	}
@@ -49,6 +53,9 @@ func waitMinute(now time.Time) error {
 
 // take counts one answer as wrong before it is verified, or returns *Throttled. refund takes it back after a right one.
 func (a *addresses) take(now time.Time, addr netip.Addr) (refund func(), err error) {
+	if !addr.IsValid() {
+		return func() {}, nil
+	}
 	b, minute := a.bucket(addr), uint64(now.Unix()/60)
 	for {
 		old := b.Load()

@@ -28,6 +28,7 @@ type Account struct {
 	Credentials  []Credential // without secrets; the password and the recovery codes are among them
 	RecoveryLeft int          // unused recovery codes
 	Sessions     int          // live ones
+	Shut         []string     // methods that are off, after too many wrong answers, for browsers that the account does not know
 }
 
 // AddUser makes a user, who may set up a second method during the next 72 hours. Without a password it returns the token of an
@@ -147,7 +148,11 @@ func (r *Realm) account(tx storage.Tx, u *User) (Account, error) {
 		a.Credentials = append(a.Credentials, c.Credential)
 	}
 	sessions, err := r.liveSessions(tx, u)
+	if err != nil {
+		return Account{}, err
+	}
 	a.Sessions = len(sessions)
+	a.Shut, err = shut(tx, u.ID)
 	return a, err
 }
 

@@ -133,11 +133,16 @@ func (r *Realm) openSession(tx storage.Tx, now time.Time, v Visit, f *flow, u *U
 		return nil, err
 	}
 	browser := r.openCookie(CookieBrowser, v.Browser)
+	who, err := r.subjectOf(tx, u, "", browser)
+	if err != nil {
+		return nil, err
+	}
+	if err := tx.Delete(who.unfinished()); err != nil {
+		return nil, err
+	}
 	if browser == "" {
 		browser = newToken()
-	} else if known, err := exists(tx, keyBrowser(u.ID, browser)); err != nil {
-		return nil, err
-	} else if known {
+	} else if who.known {
 		if err := reopen(tx, u.ID); err != nil {
 			return nil, err
 		}

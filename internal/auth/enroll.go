@@ -183,6 +183,9 @@ func (r *Realm) addCred(tx storage.Tx, u *User, creds []held, c Credential) ([]h
 	creds = append(creds, held{Credential: c})
 	u.Rev++
 	u.Enrolled = enrolled(creds)
+	if u.HasSecond() {
+		u.EnrollUntil = time.Time{} // the authority is used: removing the method later does not bring it back
+	}
 	// Set up again: what was counted against the old one is over.
 	if err := tx.Delete(subject{id: u.ID, pool: strangers}.key(c.Method)); err != nil {
 		return nil, err

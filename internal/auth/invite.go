@@ -8,11 +8,10 @@ import (
 )
 
 // OpenInvitation begins the flow in which an invitation, or the first set-up, is accepted. The token stays valid until then.
+//
+// A wrong token is not counted against the address: nobody guesses 256 bits, and answers that cost so little must not fill the
+// counters that people who sign in share (CVE-2026-77561).
 func (r *Realm) OpenInvitation(ctx context.Context, v Visit, token, to string) (out Outcome, err error) {
-	refund, err := r.addresses.take(r.now(), v.Addr)
-	if err != nil {
-		return out, err
-	}
 	if len(token) != len(newTravelToken()) {
 		r.failed()
 		return out, ErrToken
@@ -28,7 +27,6 @@ func (r *Realm) OpenInvitation(ctx context.Context, v Visit, token, to string) (
 	if err != nil {
 		return out, err // before any write: a wrong token stores nothing
 	}
-	refund()
 	err = r.store.Update(ctx, func(tx storage.Tx) error {
 		t, u, err := r.redeemable(tx, key)
 		if err != nil {
@@ -116,8 +114,9 @@ func (r *Realm) AcceptInvitation(ctx context.Context, v Visit, name, password st
 	if err == nil {
 		r.cache.invalidateUser(u.ID)
 		r.ended(v, out)
-		if err := r.sweep(ctx, u.ID, u.Epoch); err != nil { // what is left is void all the same
-			r.log.Warn("removing ended sessions failed", "error", err)
+		// The browsers of whoever used the account before are strangers from here on. What is left of sessions is void all the same.
+		if err := r.sweep(ctx, u.ID, u.Epoch, keyBrowsers(u.ID)); err != nil {
+			r.log.Warn("removing ended sessions and known browsers failed", "error", err)
 		}
 		r.log.Info("password set by invitation", "user", u.Name, "client", v.Addr)
 	}

@@ -131,15 +131,22 @@ func (r *Realm) verify(ctx context.Context, v Visit, m Method, answer []byte, re
 
 // take reads what the answer is verified against, counts the try and takes the challenge: it is spent by any answer.
 func (r *Realm) take(ctx context.Context, v Visit, m Method, read func(storage.Tx) (attempt, error)) (a attempt, err error) {
+	shut := false
 	err = r.store.Update(ctx, func(tx storage.Tx) error {
+		shut = false
 		if a, err = read(tx); err != nil {
 			return err
+		}
+		if a.flow == nil || len(a.flow.Proofs) == 0 {
+			if err := checkUnfinished(tx, r.now(), a.who); err != nil {
+				return err
+			}
 		}
 		n, err := charge(tx, r.now(), a.who, m.Name())
 		if err != nil {
 			return err
 		}
-		if n == throttleOff && a.user != nil {
+		if shut = n == throttleOff && a.user != nil; shut {
 			if err := r.audit(tx, Event{Name: EventMethodShut, UserID: a.user.ID, User: a.user.Name, Method: m.Name(), Addr: v.Addr.String()}); err != nil {
 				return err
 			}
@@ -150,6 +157,9 @@ func (r *Realm) take(ctx context.Context, v Visit, m Method, read func(storage.T
 		a.flow.secrets.Challenge = nil
 		return r.putFlow(tx, a.flow)
 	})
+	if err == nil && shut {
+		r.log.Warn("method is off after too many wrong answers", "user", a.user.Name, "method", m.Name(), "known_browser", a.who.known, "client", v.Addr)
+	}
 	return a, err
 }
 
@@ -215,6 +225,9 @@ func (r *Realm) commit(ctx context.Context, v Visit, m Method, a attempt, got Ve
 		}
 		f := b.flow
 		if f.Proofs == nil { // the first proof: a flow of this browser that was left is over
+			if err := countUnfinished(tx, now, b.who); err != nil {
+				return err
+			}
 			if old := r.openCookie(CookieFlow, v.Flow); old != "" {
 				if err := tx.Delete(keyFlow(old)); err != nil {
 					return err

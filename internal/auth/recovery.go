@@ -8,7 +8,7 @@ import (
 	"github.com/caddy-mfa/caddy-mfa/storage"
 )
 
-// MakeRecoveryCodes puts a pending set into the flow, in place of one that was shown before.
+// MakeRecoveryCodes puts a pending set into the flow. A set that is pending already stays: somebody may be writing it down.
 func (r *Realm) MakeRecoveryCodes(ctx context.Context, v Visit) (out Outcome, err error) {
 	set := r.codes()
 	if set == nil {
@@ -27,8 +27,11 @@ func (r *Realm) MakeRecoveryCodes(ctx context.Context, v Visit) (out Outcome, er
 		if p.Step != StepRecovery {
 			return ErrStep
 		}
-		f.secrets.Codes = codes
 		out = p.Outcome
+		if len(f.secrets.Codes) > 0 {
+			return nil
+		}
+		f.secrets.Codes = codes
 		return r.putFlow(tx, f)
 	})
 	return out, err

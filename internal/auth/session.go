@@ -13,17 +13,49 @@ import (
 // seenEvery is how exact Session.Seen is, and how often at most it is written.
 const seenEvery = time.Minute
 
-// Session returns the session that a cookie names on host, and its user. ErrNoSession: none that counts; any other error is a
-// fault of the store, and the request must not pass. What it returns is shared and must not be changed.
+// Session returns the session that a cookie names on host, and its user, and notes that it was seen. ErrNoSession: none that
+// counts; any other error is a fault of the store, and the request must not pass. What it returns is shared and must not be changed.
 func (r *Realm) Session(ctx context.Context, host, cookie string) (*Session, *User, error) {
+	f, err := r.find(ctx, host, cookie)
+	if err != nil {
+		return nil, nil, err
+	}
+	if f.now.Sub(f.session.Seen) >= min(seenEvery, r.idle/10) {
+		next := *f.session
+		next.Seen, next.IdleEnd = f.now, earlier(f.now.Add(r.idle), next.End)
+		r.cache.note(f.hash, f.entry, f.session, &next)
+		f.session = &next
+	}
+	return f.session, f.entry.user, nil
+}
+
+// PeekSession is Session for a visit that is no sign of life: a script that asks whether the session goes on must not be what
+// makes it go on (S55).
+func (r *Realm) PeekSession(ctx context.Context, host, cookie string) (*Session, *User, error) {
+	f, err := r.find(ctx, host, cookie)
+	if err != nil {
+		return nil, nil, err
+	}
+	return f.session, f.entry.user, nil
+}
+
+// found is a session that counts at the moment now.
+type found struct {
+	now     time.Time
+	hash    string
+	entry   *entry
+	session *Session
+}
+
+func (r *Realm) find(ctx context.Context, host, cookie string) (found, error) {
 	if cookie == "" {
-		return nil, nil, ErrNoSession
+		return found{}, ErrNoSession
 	}
 	hash, ok := r.cache.cookie(cookie)
 	if !ok {
 		token := r.openCookie(CookieSession, cookie)
 		if token == "" {
-			return nil, nil, ErrNoSession
+			return found{}, ErrNoSession
 		}
 		hash = hashToken(token)
 	}
@@ -31,7 +63,7 @@ func (r *Realm) Session(ctx context.Context, host, cookie string) (*Session, *Us
 	if e == nil {
 		var err error
 		if e, err = r.loadSession(ctx, gen, hash); err != nil {
-			return nil, nil, err
+			return found{}, err
 		}
 	}
 	if !ok {
@@ -41,15 +73,9 @@ func (r *Realm) Session(ctx context.Context, host, cookie string) (*Session, *Us
 	// The second line holds a session to limits that became stricter since it began.
 	if s.Host != host || !live(now, e.user, s) ||
 		now.Sub(s.Created) >= r.lifetime || now.Sub(s.Seen) >= r.idle {
-		return nil, nil, ErrNoSession
+		return found{}, ErrNoSession
 	}
-	if now.Sub(s.Seen) >= min(seenEvery, r.idle/10) {
-		next := *s
-		next.Seen, next.IdleEnd = now, earlier(now.Add(r.idle), s.End)
-		r.cache.note(hash, e, s, &next)
-		s = &next
-	}
-	return s, e.user, nil
+	return found{now, hash, e, s}, nil
 }
 
 func (r *Realm) loadSession(ctx context.Context, gen uint64, hash string) (*entry, error) {

@@ -20,6 +20,11 @@ const (
 	nameBuckets   = 1 << 16             // counters that all unknown names share
 	browserLife   = 90 * 24 * time.Hour // how long a browser stays known
 	strangers     = "strangers"         // the pool of all browsers that the account does not know
+
+	// Whoever holds one factor can be right as often as they like, and each time takes a run of argon2id and leaves a flow. So an
+	// account may begin that many sign-ins without finishing one, in that time, for each pool.
+	unfinishedLimit = 60
+	unfinishedLife  = 10 * time.Minute
 )
 
 // counter is the record of wrong answers in a row. Only a right answer clears a user's. Those of unknown names stay as long, or else
@@ -98,21 +103,54 @@ func delay(n int) time.Duration {
 	return d
 }
 
-// reopen clears the strangers' counters that are shut: the person has signed in from a browser that the account knows.
-func reopen(tx storage.Tx, user string) error {
-	for _, method := range []string{MethodPassword, MethodTOTP, MethodEmail, MethodRecovery} {
-		var c counter
-		key := subject{id: user, pool: strangers}.key(method)
-		err := getJSON(tx, key, &c)
-		if errors.Is(err, storage.ErrNotFound) || err == nil && c.Count < throttleOff {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if err := tx.Delete(key); err != nil {
-			return err
-		}
+func (s subject) unfinished() string { return s.key("unfinished") }
+
+// checkUnfinished returns *Throttled where too many sign-ins were begun and none of them finished.
+func checkUnfinished(tx storage.Tx, now time.Time, sub subject) error {
+	var c counter
+	err := getJSON(tx, sub.unfinished(), &c)
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	case c.Count >= unfinishedLimit:
+		return &Throttled{RetryAfter: c.Until.Sub(now)}
 	}
 	return nil
+}
+
+// countUnfinished counts a sign-in that was begun. The record goes by itself when its time is over, and when a sign-in is finished.
+func countUnfinished(tx storage.Tx, now time.Time, sub subject) error {
+	c := counter{Until: now.Add(unfinishedLife)}
+	if err := getJSON(tx, sub.unfinished(), &c); err != nil && !errors.Is(err, storage.ErrNotFound) {
+		return err
+	}
+	c.Count++
+	return putJSON(tx, sub.unfinished(), c, c.Until)
+}
+
+// shut names the methods that are off for strangers.
+func shut(tx storage.Tx, user string) (methods []string, err error) {
+	for _, method := range []string{MethodPassword, MethodTOTP, MethodEmail, MethodRecovery} {
+		var c counter
+		err := getJSON(tx, subject{id: user, pool: strangers}.key(method), &c)
+		switch {
+		case errors.Is(err, storage.ErrNotFound):
+		case err != nil:
+			return nil, err
+		case c.Count >= throttleOff:
+			methods = append(methods, method)
+		}
+	}
+	return methods, nil
+}
+
+// reopen clears the strangers' counters that are shut: the person has signed in from a browser that the account knows.
+func reopen(tx storage.Tx, user string) error {
+	methods, err := shut(tx, user)
+	for _, method := range methods {
+		err = errors.Join(err, tx.Delete(subject{id: user, pool: strangers}.key(method)))
+	}
+	return err
 }
