@@ -219,8 +219,9 @@ func TestRules(t *testing.T) {
 	s := newSite(t)
 	s.serve(`{address} {
 	@probe header X-Probe yes
+	@static path *.css
 	mfa {
-		public /healthz /assets/* @probe
+		public /healthz /assets/* @probe @static
 		allow group:ops carol
 	}
 	reverse_proxy {app}
@@ -244,13 +245,24 @@ func TestRules(t *testing.T) {
 		{"/assets/a/b.css", asPage, http.StatusOK},
 		{"/assets/caf%C3%A9.css", asPage, http.StatusOK},
 		{"/x", "X-Probe: yes", http.StatusOK},
+		{"/style.css", asPage, http.StatusOK},
+		{"/%E2%9C%93.css?x;y", asPage, http.StatusOK},
 		// Weaker rules must match every reading (S70).
-		{"/%61ssets/a.css", asPage, http.StatusSeeOther},
-		{"/assets%2fa.css", asPage, http.StatusSeeOther},
-		{"//assets/a.css", asPage, http.StatusSeeOther},
+		{"/%61ssets/a.js", asPage, http.StatusSeeOther},
+		{"/assets%2fa.js", asPage, http.StatusSeeOther},
+		{"//assets/a.js", asPage, http.StatusSeeOther},
 		{"/assets//evil/x", asPage, http.StatusSeeOther},
-		{"/assets;x/a.css", asPage, http.StatusSeeOther},
+		{"/assets;x/a.js", asPage, http.StatusSeeOther},
 		{"/healthz/", asPage, http.StatusSeeOther},
+		{"/admin/users;x.css", asPage, http.StatusSeeOther},
+		{"/admin/users;x.css", ops, http.StatusOK}, // what the site itself asks for is enough
+		{"/admin/users;x.css", other, http.StatusForbidden},
+		{"/admin/users%3Bx.css", asPage, http.StatusSeeOther},
+		{"/admin/users%3Fx.css", asPage, http.StatusSeeOther},
+		{"/admin/users%23x.css", asPage, http.StatusSeeOther},
+		{"/admin/users%0Ax.css", asPage, http.StatusSeeOther},
+		{"/admin/users%C0%AFx.css", asPage, http.StatusSeeOther},
+		{"/x;y", "X-Probe: yes", http.StatusUnauthorized},
 		// And these are nobody's business, signed in or not.
 		{"/assets/../secret", ops, http.StatusBadRequest},
 		{"/assets/..%2fsecret", asPage, http.StatusBadRequest},

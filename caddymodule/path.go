@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"net/url"
 	"strings"
+	"unicode/utf8"
 )
 
 // ambiguous reports whether two readers could take the path for different ones (S70). path is decoded. Looking at it alone is
@@ -29,10 +30,23 @@ func ambiguous(path string) bool {
 	return false
 }
 
-// oneReading reports whether the path has one reading: it was sent as its decoded form is normally encoded, and holds no empty
-// segment, which Caddy's matcher merges and some apps take for a host.
-func oneReading(u *url.URL) bool {
-	return u.RawPath == "" && !strings.Contains(u.Path, "//")
+// ordinary reports whether the path, which is decoded, holds nothing that some apps read in a way of their own. No weaker rule
+// opens a path that does (S70):
+//
+//   - empty segments: Caddy's matcher merges them, some apps take them for a host
+//   - ";": Tomcat, Jetty and Spring cut what follows it from the segment, so that "/admin;x.css" is no style sheet there
+//   - "?", "#": an app that decodes before it splits ends the path there
+//   - control bytes and invalid UTF-8: apps strip, replace or refuse them
+func ordinary(path string) bool {
+	ascii, last := true, byte(0)
+	for i := range len(path) {
+		c := path[i]
+		if c < ' ' || c == 0x7f || c == ';' || c == '?' || c == '#' || c == '/' && last == '/' {
+			return false
+		}
+		ascii, last = ascii && c < utf8.RuneSelf, c
+	}
+	return ascii || utf8.ValidString(path)
 }
 
 // below reports whether the path is prefix or lies under it, both as sent and as decoded. Another spelling of the prefix is a path

@@ -73,14 +73,18 @@ func subset[T comparable](a, b []T) bool {
 }
 
 // matches reports whether the rule is for the request. A weaker rule must match the path in each of its readings: as decoded, which
-// is what Caddy's matchers look at, and as sent. Empty segments, which Caddy merges and some apps take for a host, weaken nothing.
+// is what Caddy's matchers look at, and as sent. It matches no path that is out of the ordinary: there the site's own requirement
+// holds.
 func (rule *Rule) matches(r *http.Request) (bool, error) {
 	ok, err := rule.matchers.AnyMatchWithError(r)
-	if err != nil || !ok || !rule.weaker || oneReading(r.URL) {
+	if err != nil || !ok || !rule.weaker {
 		return ok, err
 	}
-	if strings.Contains(r.URL.Path, "//") {
+	if !ordinary(r.URL.Path) {
 		return false, nil
+	}
+	if r.URL.RawPath == "" { // it was sent as what it decodes to is normally encoded
+		return true, nil
 	}
 	decoded := *r.URL
 	r.URL.Path, r.URL.RawPath = decoded.EscapedPath(), "" // in place: Caddy's placeholders hold this very URL
