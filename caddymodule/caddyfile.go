@@ -192,7 +192,7 @@ func parsePublic(h httpcaddyfile.Helper, open *publicPaths) (*Rule, error) {
 			return nil, h.Errf("%q is neither a path that begins with / nor a matcher such as @health", token)
 		case open.covers(token):
 			return nil, h.Errf("%q is public already, by an earlier one", token)
-		case set == nil:
+		case matchesAll(set): // nil for *
 			return nil, h.Errf("%s would open the whole site to everybody; leave mfa out of it instead", token)
 		case strings.HasPrefix(token, "/"):
 			paths = append(paths, token)

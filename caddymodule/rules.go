@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -30,6 +31,9 @@ type Rule struct {
 }
 
 func (rule *Rule) provision(ctx caddy.Context, site auth.Requirement) error {
+	if rule.Public && slices.ContainsFunc(rule.MatcherSetsRaw, matchesAll) {
+		return errors.New("a public rule that matches every path would open the whole site to everybody")
+	}
 	matchers, err := ctx.LoadModule(rule, "MatcherSetsRaw")
 	if err != nil {
 		return fmt.Errorf("loading matchers: %w", err)
@@ -54,6 +58,22 @@ func (rule *Rule) provision(ctx caddy.Context, site auth.Requirement) error {
 	}
 	rule.weaker = weaker(rule.requirement, site)
 	return nil
+}
+
+// matchesAll reports whether the set asks for nothing, or for no more than a path that is made of wildcards alone, such as "*", "/*"
+// or "/**".
+func matchesAll(set caddy.ModuleMap) bool {
+	for name, raw := range set {
+		var patterns []string
+		if name != "path" || json.Unmarshal(raw, &patterns) != nil || !slices.ContainsFunc(patterns, wildcards) {
+			return false
+		}
+	}
+	return true
+}
+
+func wildcards(pattern string) bool {
+	return strings.Contains(pattern, "*") && strings.Trim(pattern, "/*?%") == ""
 }
 
 // weaker reports whether a may let through what b does not.
