@@ -55,16 +55,6 @@ func TestForgedPostRefused(t *testing.T) { // S61
 	signedIn.want(signedIn.get("/.mfa/session"), 200, `"signed_in":true`)
 }
 
-// TestGetChangesNothing: no address that a link or an image could hold does anything.
-func TestGetChangesNothing(t *testing.T) { // S61
-	r := newRig(t)
-	b, _ := r.account()
-	for path := range routes {
-		b.get("/.mfa" + path + "?name=alice&password=x&token=x&confirm=1&method=totp")
-	}
-	b.want(b.get("/.mfa/session"), 200, `"signed_in":true`)
-}
-
 func TestCookiesRefused(t *testing.T) {
 	r := newRig(t)
 	r.addAlice()

@@ -2,6 +2,7 @@ package loginui
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
 	"github.com/caddy-mfa/caddy-mfa/internal/method"
+	"github.com/caddy-mfa/caddy-mfa/storage"
 	"github.com/caddy-mfa/caddy-mfa/storage/badgerstore"
 )
 
@@ -29,6 +31,7 @@ type rig struct {
 	*Portal
 	t     *testing.T
 	state *auth.State
+	store storage.Store
 	log   *bytes.Buffer
 
 	mu    sync.Mutex
@@ -42,6 +45,7 @@ func newRig(t *testing.T) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.store = store
 	r.state, err = auth.NewState(t.Context(), auth.Options{Store: store, Secrets: [][]byte{bytes.Repeat([]byte("k"), 32)}, Now: r.time})
 	if err != nil {
 		store.Close()
@@ -70,12 +74,36 @@ func (r *rig) pass(d time.Duration) {
 	r.clock = r.clock.Add(d)
 }
 
-// addAlice makes a user with a password and no second method.
-func (r *rig) addAlice() {
+// add makes a user with a password and no second method.
+func (r *rig) add(name string) {
 	r.t.Helper()
-	if _, _, _, err := r.realm.AddUser(r.t.Context(), auth.NewUser{Name: "alice", Password: password}); err != nil {
+	if _, _, _, err := r.realm.AddUser(r.t.Context(), auth.NewUser{Name: name, Password: password}); err != nil {
 		r.t.Fatal(err)
 	}
+}
+
+func (r *rig) addAlice() {
+	r.t.Helper()
+	r.add("alice")
+}
+
+// records is everything that is stored, with when it expires.
+func (r *rig) records() map[string]string {
+	r.t.Helper()
+	all := map[string]string{}
+	err := r.store.View(r.t.Context(), func(tx storage.Tx) error {
+		for e, err := range tx.Scan("", "") {
+			if err != nil {
+				return err
+			}
+			all[e.Key] = fmt.Sprintf("%q until %v", e.Value, e.Expires)
+		}
+		return nil
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return all
 }
 
 // browser keeps cookies and looks at every answer.

@@ -1,0 +1,113 @@
+package loginui
+
+import (
+	"maps"
+	"net/http"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/caddy-mfa/caddy-mfa/internal/auth"
+)
+
+// visitors returns one visitor at every step of a flow, before and after it too, and a query that would do something at each of them
+// if any page took it for a form.
+func (r *rig) visitors() (at map[string]*browser, query string) {
+	r.t.Helper()
+	at = map[string]*browser{"nowhere": {r, map[string]string{}, nil}, "the sign-in page": r.browser()}
+	at["the sign-in page"].get("/.mfa/login")
+	invited := func(name string) (token string) {
+		_, token, _, err := r.realm.AddUser(r.t.Context(), auth.NewUser{Name: name})
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		return token
+	}
+	// led is a visitor whom the password leads to a page.
+	led := func(name, to string) *browser {
+		b := r.browser()
+		b.get("/.mfa/login")
+		b.want(b.post("/.mfa/login", "name", name, "password", password), 303, to)
+		return b
+	}
+	// begun is one who then sees the key for the app.
+	begun := func(name string) (b *browser, key string) {
+		r.add(name)
+		b = led(name, "/.mfa/enroll")
+		b.want(b.post("/.mfa/enroll", "method", "totp"), 303, "/.mfa/enroll/totp")
+		return b, b.secret()
+	}
+
+	r.add("peggy")
+	r.pass(100 * time.Hour) // longer than peggy may set something up
+	at["ask the administrator"] = led("peggy", "/.mfa/ask-admin")
+
+	r.addAlice()
+	at["signed in"] = led("alice", "/.mfa/enroll")
+	key, _ := at["signed in"].enroll("/")
+	at["the code"] = led("alice", "/.mfa/verify/totp")
+
+	r.add("bob")
+	at["the choice"] = led("bob", "/.mfa/enroll")
+	at["the set-up"], _ = begun("carol")
+
+	b, again := begun("dave")
+	b.want(b.post("/.mfa/enroll/totp", "code", b.code(again)), 303, "/.mfa/recovery-codes")
+	at["the recovery codes"] = b
+	r.pass(time.Minute)
+	b = led("dave", "/.mfa/verify/totp")
+	b.want(b.post("/.mfa/verify/totp", "code", b.code(again)), 303, "/.mfa/recovery-codes")
+	b.want(b.get("/.mfa/recovery-codes"), 200, "Show my codes")
+	at["the recovery codes, not made yet"] = b
+
+	b = r.browser()
+	b.get("/.mfa/invite")
+	b.want(b.post("/.mfa/invite", "token", invited("erin")), 303, "/.mfa/invite")
+	at["the invitation"] = b
+
+	return at, "?" + url.Values{
+		"name": {"alice"}, "password": {password}, "token": {invited("frank")}, "confirm": {"1"}, "download": {"1"}, "method": {"totp"},
+		"code": {r.code(key)}, "to": {"/x"}, "again": {"1"}, "check": {"cookies"}, "signed_out": {"1"},
+	}.Encode()
+}
+
+// TestGetChangesNothing: no address that a link or an image could hold does anything, wherever its visitor is.
+func TestGetChangesNothing(t *testing.T) { // S61
+	r := newRig(t)
+	visitors, query := r.visitors()
+	before := r.records()
+	if len(before) < 50 {
+		t.Fatalf("%d records; want one visitor at every step", len(before))
+	}
+	paths := []string{"/nowhere", staticPath + asset("mfa.js").name}
+	for path := range routes {
+		paths = append(paths, path)
+	}
+	for where, visitor := range visitors {
+		for _, path := range paths {
+			for _, method := range []string{http.MethodGet, http.MethodHead} {
+				for _, q := range []string{"", query} {
+					b := &browser{r, maps.Clone(visitor.cookies), visitor.headers}
+					a := b.send(b.request(method, "/.mfa"+path+q, ""))
+					for _, c := range a.Cookies() { // the nonce that binds a browser is the one thing that a page gives
+						if c.Name != auth.CookieFlow || c.MaxAge < 0 || visitor.cookies[auth.CookieFlow] != "" {
+							t.Errorf("at %s, %s %s sets %s", where, method, path, c.Name)
+						}
+					}
+					after := r.records()
+					for key := range before {
+						if after[key] != before[key] {
+							t.Errorf("at %s, %s %s: %s was\n%s, is\n%s", where, method, path, key, before[key], after[key])
+						}
+					}
+					for key := range after {
+						if _, ok := before[key]; !ok {
+							t.Errorf("at %s, %s %s stored %s", where, method, path, key)
+						}
+					}
+					before = after
+				}
+			}
+		}
+	}
+}
