@@ -1,13 +1,10 @@
 package badgerstore
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"math"
 	"os"
 	"path/filepath"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -86,93 +83,5 @@ func TestAVanishedDirectoryIsAnError(t *testing.T) {
 	mustPut(t, s, "key", "new")
 	if err := s.Close(); err != nil {
 		t.Error(err)
-	}
-}
-
-// TestFullDisk fills a real file system while transactions run. Where the system lets nobody mount one,
-// TestNothingIsWrittenWithoutRoom has to do.
-func TestFullDisk(t *testing.T) {
-	mount := smallDisk(t)
-	if mount == "" {
-		return
-	}
-	dir, ballast := filepath.Join(mount, "store"), filepath.Join(mount, "ballast")
-	s := mustOpen(t, dir)
-	want := map[string]string{}
-	for round := range 3 {
-		var mu sync.Mutex
-		var writers sync.WaitGroup
-		for w := range 4 {
-			writers.Go(func() {
-				for i := range 500 { // less than fills a log
-					key, value := fmt.Sprintf("%d/%d/%d", round, w, i), pad(i, 200)
-					err := put(s, key, value)
-					if errors.Is(err, syscall.ENOSPC) {
-						return
-					}
-					if err != nil {
-						t.Errorf("Update = %v, want ENOSPC", err)
-						return
-					}
-					mu.Lock()
-					want[key] = value
-					mu.Unlock()
-				}
-			})
-		}
-		fill(t, ballast)
-		writers.Wait()
-		if err := put(s, "full", ""); !errors.Is(err, syscall.ENOSPC) {
-			t.Errorf("Update on a full disk = %v, want ENOSPC", err)
-		}
-		wantContents(t, s, want)
-		if _, err := open(t.Context(), Options{Dir: filepath.Join(mount, "another")}, spaceBelow); !errors.Is(err, syscall.ENOSPC) {
-			t.Errorf("Open on a full disk = %v, want ENOSPC", err)
-		}
-		if round == 1 {
-			if err := s.Close(); !errors.Is(err, syscall.ENOSPC) {
-				t.Errorf("Close on a full disk = %v, want ENOSPC", err)
-			}
-		}
-		if err := os.Remove(ballast); err != nil {
-			t.Fatal(err)
-		}
-		if round == 1 {
-			eventually(t, "the directory is released", func() bool {
-				var err error
-				s, err = Open(context.Background(), Options{Dir: dir})
-				return err == nil
-			})
-		}
-		mustPut(t, s, "after", fmt.Sprint(round))
-		want["after"] = fmt.Sprint(round)
-		wantContents(t, s, want)
-	}
-	if err := s.Close(); err != nil {
-		t.Error(err)
-	}
-	s = mustOpen(t, dir)
-	wantContents(t, s, want)
-	if err := s.Close(); err != nil {
-		t.Error(err)
-	}
-}
-
-// fill writes a file until the disk is full.
-func fill(t *testing.T, path string) {
-	t.Helper()
-	f, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	for chunk := make([]byte, 1<<20); len(chunk) > 0; {
-		n, err := f.Write(chunk)
-		if err != nil && !errors.Is(err, syscall.ENOSPC) {
-			t.Fatal(err)
-		}
-		if err != nil {
-			chunk = chunk[:n/2]
-		}
 	}
 }

@@ -40,3 +40,27 @@ func TestOpenWithoutFilesIsAnError(t *testing.T) {
 	}
 	mustOpen(t, dir)
 }
+
+// TestTheLogHasItsBlocks holds that a commit does not depend on the disk's room: its log is allocated before.
+func TestTheLogHasItsBlocks(t *testing.T) {
+	s := mustOpen(t, t.TempDir())
+	allocated := func() int64 {
+		w := s.current.Load().wal
+		var st syscall.Stat_t
+		if err := syscall.Stat(w.path(w.id), &st); err != nil {
+			t.Fatal(err)
+		}
+		return st.Blocks * 512
+	}
+	first := s.current.Load().wal.id
+	for i := 0; s.current.Load().wal.id == first; i++ {
+		mustPut(t, s, "key", pad(i, 300_000))
+		if got := allocated(); s.current.Load().wal.id == first && got < walBlocks {
+			t.Fatalf("the log has %d bytes, want %d", got, walBlocks)
+		}
+	}
+	mustPut(t, s, "key", "in the next log")
+	if got := allocated(); got < walBlocks {
+		t.Errorf("the next log has %d bytes, want %d", got, walBlocks)
+	}
+}
