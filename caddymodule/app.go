@@ -67,6 +67,7 @@ type App struct {
 	ctx      caddy.Context // zero outside a running Caddy
 	log      *zap.Logger
 	surveyed sync.Once
+	flaw     error  // what the survey found wrong with the sites
 	address  string // of the first site with a gate, without a path; "" if there is none; set by survey
 
 	lease lease
@@ -148,6 +149,9 @@ func (a *App) open(ctx context.Context) (*live, error) {
 	if l := a.live.Load(); l != nil {
 		return l, nil
 	}
+	if err := a.look(); err != nil {
+		return nil, err
+	}
 	// A visitor who leaves must not undo an opening that others wait for.
 	state, err := a.lease.take(context.WithoutCancel(ctx), &a.settings)
 	if err != nil {
@@ -158,7 +162,6 @@ func (a *App) open(ctx context.Context) (*live, error) {
 	if err != nil {
 		return nil, fmt.Errorf("preparing the pages: %w", err)
 	}
-	a.surveyed.Do(a.survey)
 	a.live.Store(l)
 	return l, nil
 }

@@ -1,0 +1,147 @@
+package caddymodule
+
+import (
+	"maps"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// look makes sure that the sites were surveyed: before the first request is decided about, and where a link is made. The error says
+// what is wrong with them.
+func (a *App) look() error {
+	if a.live.Load() != nil { // open has looked
+		return nil
+	}
+	a.surveyed.Do(func() { a.flaw = a.survey() })
+	return a.flaw
+}
+
+// survey looks at the sites with a gate. It finds the address of the first one, by the servers' names and then in the order of
+// their routes, for the case that the option url is not set; a site without a name of its own is taken to be on localhost. It tells
+// the gates of such sites under which name the portal may be shown. And it refuses gates where nobody could sign in.
+func (a *App) survey() error {
+	app, err := a.ctx.AppIfConfigured("http")
+	if err != nil {
+		return nil // no sites
+	}
+	web := app.(*caddyhttp.App)
+	unnamed, first := "", error(nil)
+	for _, name := range slices.Sorted(maps.Keys(web.Servers)) {
+		server := web.Servers[name]
+		eachGate(server, server.Routes, way{}, func(g *Gate, w way) {
+			host := firstName(w.hosts)
+			switch {
+			case len(w.hosts) == 0:
+				g.only.Store(&a.settings.host)
+				if unnamed == "" {
+					unnamed = addressOf(server, "localhost")
+				}
+			case a.address == "" && host != "":
+				a.address = addressOf(server, host)
+			}
+			if err := a.checkWay(server, w); err != nil && first == nil {
+				first = err
+			}
+		})
+	}
+	if a.address == "" {
+		a.address = unnamed
+	}
+	if unnamed != "" && a.settings.host == "" {
+		a.log.Warn("a site with mfa answers to any host name and shows the sign-in pages under any; say with the option url which one is yours")
+	}
+	return first
+}
+
+// way is what leads to a gate.
+type way struct {
+	hosts []string // of the request; none stands for any
+	paths bool     // only some paths lead there
+	named []string // routes that were invoked
+	twice bool     // another gate stands beside it
+}
+
+// eachGate visits the gates below routes.
+func eachGate(server *caddyhttp.Server, routes caddyhttp.RouteList, outer way, visit func(*Gate, way)) {
+	always := 0 // gates that every request passes that comes this far
+	for _, route := range routes {
+		inner := outer
+		if own := hostsOf(route); len(own) > 0 {
+			inner.hosts = own
+		}
+		inner.paths = outer.paths || asksForPath(route)
+		beside := &always
+		if len(route.MatcherSets) > 0 {
+			beside = new(int)
+		}
+		for _, h := range route.Handlers {
+			switch h := h.(type) {
+			case *Gate:
+				*beside++
+				w := inner
+				w.twice = *beside > 1
+				visit(h, w)
+			case *caddyhttp.Subroute:
+				eachGate(server, h.Routes, inner, visit)
+			case *caddyhttp.Invoke:
+				if named := server.NamedRoutes[h.Name]; named != nil && !slices.Contains(inner.named, h.Name) {
+					w := inner
+					w.named = append(slices.Clone(w.named), h.Name)
+					eachGate(server, caddyhttp.RouteList{*named}, w, visit)
+				}
+			}
+		}
+	}
+}
+
+// hostsOf returns the host names that a route asks for, or none if one of its matcher sets does without.
+func hostsOf(route caddyhttp.Route) (hosts []string) {
+	for _, set := range route.MatcherSets {
+		named := false
+		for _, m := range set {
+			if names, ok := m.(*caddyhttp.MatchHost); ok {
+				hosts, named = append(hosts, *names...), true
+			}
+		}
+		if !named {
+			return nil
+		}
+	}
+	return hosts
+}
+
+// firstName returns the first host that can stand in a link: no wildcard and no placeholder.
+func firstName(hosts []string) string {
+	for _, host := range hosts {
+		if !strings.ContainsAny(host, "*{") {
+			return host
+		}
+	}
+	return ""
+}
+
+// addressOf writes scheme, host and port of a server.
+func addressOf(server *caddyhttp.Server, host string) string {
+	scheme, usual := "http", uint(80)
+	if len(server.TLSConnPolicies) > 0 {
+		scheme, usual = "https", 443
+	}
+	for _, listen := range server.Listen {
+		addr, err := caddy.ParseNetworkAddress(listen)
+		if err == nil && addr.StartPort != 0 && addr.StartPort != usual {
+			return scheme + "://" + net.JoinHostPort(host, strconv.FormatUint(uint64(addr.StartPort), 10))
+		}
+		if err == nil {
+			break
+		}
+	}
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	return scheme + "://" + host
+}
