@@ -172,6 +172,7 @@ func (v *visit) misplaced() *refusal {
 		countInsecure.Inc()
 		return errInsecure
 	}
+	_ = v.gate.app.look() // a request may come before Start; with sites that are wrong, open fails
 	if only := v.gate.only.Load(); only != nil && *only != "" && *only != v.host {
 		countForeign.Inc()
 		return errForeignHost

@@ -101,7 +101,7 @@ func checkName(name string) error {
 
 func checkURL(address string) error {
 	u, err := url.Parse(address)
-	if err != nil || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
+	if err != nil || u.Hostname() == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
 		return fmt.Errorf("%q is not a site's address such as https://dash.example.com", address)
 	}
 	if u.Scheme != "https" && (u.Scheme != "http" || !localhost(u.Hostname())) {

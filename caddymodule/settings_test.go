@@ -69,6 +69,7 @@ func TestWrongOptions(t *testing.T) {
 		{"unknown placeholder", &App{Name: "{nonsense}"}, "option name: unrecognized placeholder {nonsense}"},
 		{"url", &App{URL: "{env.MFA_TEST_URL}"}, `option url: "ftp://example.com" must begin with https://`},
 		{"url with a user", &App{URL: "https://a@example.com"}, "option url"},
+		{"url without a host", &App{URL: "https://:8443"}, `option url: "https://:8443" is not a site's address`},
 		{"path", &App{Path: "/a//b"}, "option path"},
 		{"storage", &App{Storage: &Storage{Type: "postgres"}}, `option storage: there is no storage "postgres"`},
 		{"literal secret", &App{Secret: []string{strings.Repeat("x", 32)}}, "option secret: a secret must not stand in the configuration"},

@@ -86,6 +86,12 @@ const plainGate = `{address} {
 // load makes Caddy run the sites in the text, with options in the block of the mfa app.
 func (s *site) load(sites string, options ...string) error {
 	s.t.Helper()
+	return caddy.Load(s.config(sites, options...), true)
+}
+
+// config is what load loads, as JSON.
+func (s *site) config(sites string, options ...string) []byte {
+	s.t.Helper()
 	text := fmt.Sprintf(`{
 	admin off
 	persist_config off
@@ -108,7 +114,7 @@ func (s *site) load(sites string, options ...string) error {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return caddy.Load(cfg, true)
+	return cfg
 }
 
 // serve is load where nothing may go wrong.
