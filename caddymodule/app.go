@@ -70,6 +70,8 @@ type App struct {
 	flaw     error  // what the survey found wrong with the sites
 	address  string // of the first site with a gate, without a path; "" if there is none; set by survey
 
+	addressless seldom
+
 	lease lease
 	mu    sync.Mutex // held while opening
 	live  atomic.Pointer[live]

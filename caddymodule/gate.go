@@ -231,6 +231,9 @@ func (v *visit) portal() error {
 		Host: v.host, Addr: clientAddr(v.vars), UserAgent: v.r.UserAgent(),
 		Session: v.cookies.session, Flow: v.cookies.flow, Browser: v.cookies.browser,
 	}}
+	if !in.Visit.Addr.IsValid() {
+		v.gate.app.noAddress(v.gate.now())
+	}
 	look := l.realm.Session
 	if l.portal.Passive(v.sent.Path) {
 		look = l.realm.PeekSession

@@ -2,11 +2,8 @@ package caddymodule
 
 import (
 	"net/http"
-	"sync/atomic"
-	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"go.uber.org/zap"
 
 	"github.com/caddy-mfa/caddy-mfa/loginui"
 )
@@ -94,21 +91,4 @@ func (v *visit) signIn(code string) error {
 	// The path of the portal needs no escaping.
 	_, err = v.w.Write([]byte(`{"error":"` + code + `","login":"` + login + "\"}\n"))
 	return err
-}
-
-// faultLog logs that the store fails, at most once in ten seconds: requests come faster than anybody reads.
-type faultLog struct {
-	log  *zap.Logger
-	last atomic.Int64
-	more atomic.Int64 // not logged since
-}
-
-func (f *faultLog) report(now time.Time, err error) {
-	const every = 10
-	last := f.last.Load()
-	if now.Unix()-last < every || !f.last.CompareAndSwap(last, now.Unix()) {
-		f.more.Add(1)
-		return
-	}
-	f.log.Error("requests are refused because the store fails", zap.Error(err), zap.Int64("since_last_report", f.more.Swap(0)))
 }

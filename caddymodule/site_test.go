@@ -30,6 +30,7 @@ type site struct {
 	log  string // file
 	// trusted is the network of the proxies that Caddy believes.
 	trusted string
+	servers string // another option for servers
 	app     *httptest.Server
 	http    *http.Client
 }
@@ -102,13 +103,14 @@ func (s *site) config(sites string, options ...string) []byte {
 	default_bind 127.0.0.1
 	servers {
 		trusted_proxies static %s
+		%s
 	}
 	mfa {
 		storage badger %s
 		%s
 	}
 }
-`, s.log, s.trusted, s.dir, strings.Join(options, "\n\t\t")) + sites
+`, s.log, s.trusted, s.servers, s.dir, strings.Join(options, "\n\t\t")) + sites
 	text = strings.NewReplacer("{address}", "http://localhost:"+s.port, "{port}", s.port, "{app}", s.app.Listener.Addr().String()).Replace(text)
 	cfg, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(text), map[string]any{"filename": "Caddyfile"})
 	if err != nil {
