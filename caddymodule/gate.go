@@ -95,7 +95,8 @@ type visit struct {
 	host    string
 	secure  bool
 	cookies cookies
-	outer   *passage // of a gate further out, nil if there is none
+	outer   *passage   // of a gate further out, nil if there is none
+	denied  *auth.User // who is signed in and may not pass, else nil
 }
 
 // ServeHTTP takes a request through the steps that the package's documentation lists, in that order.
@@ -145,6 +146,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 		return v.signIn("step_up_required")
 	default:
 		countDeny.Inc()
+		v.denied = user
 		return v.refuse(errNotAllowed)
 	}
 }
@@ -228,7 +230,7 @@ func (v *visit) portal() error {
 		return v.unavailable(err)
 	}
 	in := loginui.Request{Secure: v.secure, Visit: auth.Visit{
-		Host: v.host, Addr: clientAddr(v.vars), UserAgent: v.r.UserAgent(),
+		Host: v.host, Origin: v.origin(), Addr: clientAddr(v.vars), UserAgent: v.r.UserAgent(),
 		Session: v.cookies.session, Flow: v.cookies.flow, Browser: v.cookies.browser,
 	}}
 	if !in.Visit.Addr.IsValid() {

@@ -18,6 +18,15 @@ func hostOf(r *http.Request) string {
 	return strings.ToLower(strings.Trim(host, "[]"))
 }
 
+// origin is that of the pages as the browser has it: scheme, host and port.
+func (v *visit) origin() string {
+	scheme, port := "http://", ":80"
+	if v.secure {
+		scheme, port = "https://", ":443"
+	}
+	return scheme + strings.TrimSuffix(strings.ToLower(v.r.Host), port)
+}
+
 // localhost reports whether browsers treat the host as this very machine, where they keep Secure cookies over plain HTTP too.
 func localhost(host string) bool {
 	if host == "localhost" || strings.HasSuffix(host, ".localhost") {

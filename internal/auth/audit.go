@@ -29,6 +29,8 @@ const (
 	EventInvited       = "invited"
 	EventInviteUsed    = "invitation_accepted"
 	EventEnrolled      = "method_added"
+	EventRemoved       = "method_removed"
+	EventCounter       = "counter_went_back" // a security key may have been cloned
 	EventRecoveryNew   = "recovery_codes_made"
 	EventRecoveryUsed  = "recovery_code_used"
 	EventReset         = "mfa_reset"

@@ -14,69 +14,107 @@ import (
 
 // next is the dispatcher: it alone says what a flow asks, from the stored flow, the user and the credentials. Steps never route to
 // one another.
-func (r *Realm) next(now time.Time, f *flow, u *User, creds []held) (p Progress) {
-	p = Progress{Purpose: f.Purpose, Outcome: Outcome{To: f.To, RecoveryLeft: -1}}
+func (r *Realm) next(now time.Time, site Site, f *flow, u *User, creds []held) (p Progress) {
+	p = Progress{Purpose: f.Purpose, Change: f.Change, Outcome: Outcome{To: f.To, RecoveryLeft: -1}}
 	if f.Left != nil {
 		p.RecoveryLeft = *f.Left
 	}
 	if u != nil {
 		p.User = *u
 	}
+	enroll := func(methods []string) {
+		p.Step, p.Enrollable = StepEnroll, methods
+		if ch := f.secrets.Challenge; ch != nil {
+			p.Method, p.Challenge = ch.Method, &Challenge{Method: ch.Method, Public: ch.Public, Expires: ch.Expires}
+		}
+	}
+	proofs := f.Proofs
+	if f.Change != nil {
+		proofs = recent(now, proofs)
+	}
 	switch {
-	case len(f.Proofs) == 0 && f.Purpose != PurposeSignIn:
+	case f.Change != nil && f.Change.Done:
+		p.Step = StepDone // but for the codes below
+	case len(proofs) == 0 && f.Change == nil && f.Purpose != PurposeSignIn:
 		p.Step = StepPassword
-	case len(f.Proofs) == 0:
+	case len(proofs) == 0 && f.Change == nil:
 		p.Step = StepStart
-	case !Kinds(f.Proofs).MultiFactor():
-		ways := r.ways(f, creds)
+	case !Kinds(proofs).MultiFactor():
+		ways := r.ways(site, proofs, creds)
 		switch {
 		case len(ways) > 0:
 			p.Step, p.Method, p.Others = StepVerify, ways[0], ways[1:]
-		case r.mayEnroll(now, u):
-			p.Step, p.Enrollable = StepEnroll, r.enrollable()
-			if ch := f.secrets.Challenge; ch != nil {
-				p.Method, p.Challenge = ch.Method, &Challenge{Method: ch.Method, Public: ch.Public, Expires: ch.Expires}
-			}
+		case f.Change == nil && r.mayEnroll(now, site, u):
+			enroll(r.enrollable(site))
 		default:
 			p.Step = StepAskAdmin
 		}
+		return p
+	case f.Change != nil && f.Change.Op == ChangeAdd:
+		enroll([]string{f.Change.Method})
+		return p
+	default:
+		p.Step = StepDone
+	}
+	if p.Step != StepDone {
+		return p
+	}
+	switch {
 	case r.codes() != nil && u.HasSecond() && !slices.Contains(u.Enrolled, MethodRecovery):
 		p.Step, p.RecoveryList = StepRecovery, f.secrets.Codes
 	default:
-		p.Step = StepDone
+		p.Upgrade = f.Change == nil && r.upgradable(site, f.Proofs, creds)
 	}
 	return p
 }
 
-// ways are the methods that would add a second kind to the flow's proofs, in order of preference.
-func (r *Realm) ways(f *flow, creds []held) []string {
+// ways are the methods that would add a kind to the proofs, in order of preference.
+func (r *Realm) ways(site Site, proofs []Proof, creds []held) []string {
 	var out []string
-	for _, m := range r.methods {
-		name := m.Name()
-		if name == MethodPassword || slices.ContainsFunc(f.Proofs, func(p Proof) bool { return p.Method == name }) {
+	have := Kinds(proofs)
+	for _, name := range r.preference() {
+		if have&shows(name) != 0 {
 			continue
 		}
-		have := usable(creds, name)
-		if set, ok := m.(CodeSet); ok {
-			have = slices.DeleteFunc(have, func(c Credential) bool { return set.Left(c) == 0 })
-		}
-		if len(have) > 0 {
+		if m := r.at(site, name); m != nil && len(fitting(m, creds)) > 0 {
 			out = append(out, name)
 		}
 	}
 	return out
 }
 
-// mayEnroll says whether a password alone is authority enough to set up a second method: only where none is enrolled, counting
-// disabled ones and those of methods switched off, and only for the time that an admin granted.
-func (r *Realm) mayEnroll(now time.Time, u *User) bool {
-	return !u.HasSecond() && now.Before(u.EnrollUntil) && len(r.enrollable()) > 0
-}
-
-func (r *Realm) enrollable() []string {
+// preference are the names of the methods in the order in which they are asked. A key comes before the password, because it may
+// be all that is needed.
+func (r *Realm) preference() []string {
 	var out []string
 	for _, m := range r.methods {
-		if _, ok := m.(Enroller); ok {
+		out = append(out, m.Name())
+	}
+	if i := slices.Index(out, MethodPassword); i >= 0 {
+		out = slices.Delete(out, i, i+1)
+		out = slices.Insert(out, slices.Index(out, MethodWebAuthn)+1, MethodPassword)
+	}
+	return out
+}
+
+// shows is the kind that every proof by a method has.
+func shows(method string) Kind {
+	if method == MethodPassword {
+		return Knowledge
+	}
+	return Possession
+}
+
+// mayEnroll says whether a password alone is authority enough to set up a second method: only where none is enrolled, counting
+// disabled ones and those of methods switched off, and only for the time that an admin granted.
+func (r *Realm) mayEnroll(now time.Time, site Site, u *User) bool {
+	return !u.HasSecond() && now.Before(u.EnrollUntil) && len(r.enrollable(site)) > 0
+}
+
+func (r *Realm) enrollable(site Site) []string {
+	var out []string
+	for _, m := range r.methods {
+		if _, ok := r.at(site, m.Name()).(Enroller); ok {
 			out = append(out, m.Name())
 		}
 	}
@@ -87,7 +125,7 @@ func (r *Realm) enrollable() []string {
 // flow. It runs inside the transaction of that step: what was consumed and what it opened are one write (S89).
 func (r *Realm) advance(tx storage.Tx, v Visit, f *flow, u *User, creds []held) (Outcome, error) {
 	now := r.now()
-	out := r.next(now, f, u, creds).Outcome
+	out := r.next(now, v.site(), f, u, creds).Outcome
 	if out.Step != StepDone {
 		if err := r.rotate(tx, f); err != nil {
 			return Outcome{}, err
@@ -100,7 +138,11 @@ func (r *Realm) advance(tx storage.Tx, v Visit, f *flow, u *User, creds []held) 
 	if err != nil {
 		return Outcome{}, err
 	}
-	out.Cookies, err = r.openSession(tx, now, v, f, u)
+	if f.Change != nil {
+		out.Cookies, err = r.finishChange(tx, now, v, f, u, creds)
+	} else {
+		out.Cookies, err = r.openSession(tx, now, v, f, u)
+	}
 	out.Cookies = append(out.Cookies, Cookie{Name: CookieFlow})
 	return out, err
 }

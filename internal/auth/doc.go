@@ -18,6 +18,8 @@
 //	dispatch.go   what a flow asks next, and how it becomes a session
 //	flow.go       the record of a flow, and its cookie
 //	enroll.go     setting up a method; recovery.go: the codes for when it is lost
+//	ask.go        a challenge that travels in the page; passkey.go: signing in with one, without a name
+//	modify.go     what people who are signed in change, and the proofs that it takes; upgrade.go: a passkey for the next time
 //	invite.go     accepting a ticket (ticket.go): an invitation, the first set-up
 //	session.go    the path of every request: cookie → cache → session; cache.go is the cache
 //	decide.go     what a rule makes of a session; pure

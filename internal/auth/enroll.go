@@ -22,7 +22,7 @@ func (r *Realm) Progress(ctx context.Context, v Visit) (p Progress, err error) {
 		if err != nil {
 			return err
 		}
-		p = r.next(r.now(), f, u, creds)
+		p = r.next(r.now(), v.site(), f, u, creds)
 		return nil
 	})
 	return p, err
@@ -34,7 +34,7 @@ func (r *Realm) enrolling(tx storage.Tx, v Visit, method string) (*flow, *User, 
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	if p := r.next(r.now(), f, u, creds); p.Step != StepEnroll || !slices.Contains(p.Enrollable, method) {
+	if p := r.next(r.now(), v.site(), f, u, creds); p.Step != StepEnroll || !slices.Contains(p.Enrollable, method) {
 		return nil, nil, nil, ErrStep
 	}
 	return f, u, creds, nil
@@ -42,7 +42,7 @@ func (r *Realm) enrolling(tx storage.Tx, v Visit, method string) (*flow, *User, 
 
 // BeginEnroll prepares the set-up of a method in the flow in progress, in place of any that was begun before.
 func (r *Realm) BeginEnroll(ctx context.Context, v Visit, method string) (Outcome, error) {
-	m, ok := r.method(method).(Enroller)
+	m, ok := r.at(v.site(), method).(Enroller)
 	if !ok {
 		return Outcome{}, ErrStep
 	}
@@ -72,7 +72,7 @@ func (r *Realm) BeginEnroll(ctx context.Context, v Visit, method string) (Outcom
 			return err
 		}
 		f.secrets.Challenge = &ch
-		out = r.next(r.now(), f, u, creds).Outcome
+		out = r.next(r.now(), v.site(), f, u, creds).Outcome
 		return r.putFlow(tx, f)
 	})
 	return out, err
@@ -81,7 +81,7 @@ func (r *Realm) BeginEnroll(ctx context.Context, v Visit, method string) (Outcom
 // FinishEnroll takes the answer that shows that the person holds the new credential. The credential counts as the second kind of
 // this very flow; it is a proof for no rule (see Proof.Enrolled).
 func (r *Realm) FinishEnroll(ctx context.Context, v Visit, method, label string, answer []byte) (Outcome, error) {
-	m, ok := r.method(method).(Enroller)
+	m, ok := r.at(v.site(), method).(Enroller)
 	if !ok {
 		return Outcome{}, ErrStep
 	}
@@ -109,7 +109,7 @@ func (r *Realm) FinishEnroll(ctx context.Context, v Visit, method, label string,
 	cred, err := m.FinishEnroll(r.now(), *u, *ch, answer)
 	if err != nil {
 		if errors.Is(err, ErrRejected) {
-			r.wrong(ctx, v, m, u)
+			r.wrong(ctx, v, m, u, EventWrongAnswer)
 		} else {
 			refund()
 		}
@@ -117,9 +117,7 @@ func (r *Realm) FinishEnroll(ctx context.Context, v Visit, method, label string,
 	}
 	refund()
 	cred.ID, cred.Method, cred.Created = newID(), method, r.now()
-	if label != "" {
-		cred.Label = label
-	}
+	proposed := cred.Label
 	var codes []string
 	if set := r.codes(); set != nil {
 		if codes, err = set.Generate(); err != nil {
@@ -136,11 +134,17 @@ func (r *Realm) FinishEnroll(ctx context.Context, v Visit, method, label string,
 		if u.Rev != rev || ch.Reusable && (held == nil || !bytes.Equal(held.Private, ch.Private)) {
 			return ErrStep // another request was quicker
 		}
+		if cred.Label = label; label == "" {
+			cred.Label = unusedLabel(proposed, creds)
+		}
 		if creds, err = r.addCred(tx, u, creds, cred); err != nil {
 			return err
 		}
 		f.Proofs = append(f.Proofs, Proof{Method: method, Kinds: Possession, Credential: cred.ID, At: r.now(), Enrolled: true})
 		f.secrets = flowSecrets{Codes: codes}
+		if f.Change != nil {
+			f.Change.Done = true
+		}
 		if err := r.audit(tx, Event{Name: EventEnrolled, UserID: u.ID, User: u.Name, Method: method, Addr: v.Addr.String()}); err != nil {
 			return err
 		}
@@ -177,6 +181,11 @@ func (r *Realm) takeEnrolment(ctx context.Context, v Visit, method string) (u *U
 
 // addCred stores a new credential and what the user's record says of it.
 func (r *Realm) addCred(tx storage.Tx, u *User, creds []held, c Credential) ([]held, error) {
+	if m, ok := r.method(c.Method).(Unique); ok {
+		if err := claim(tx, u, &c, m); err != nil {
+			return nil, err
+		}
+	}
 	if err := r.putCred(tx, u.ID, c); err != nil {
 		return nil, err
 	}
@@ -193,6 +202,26 @@ func (r *Realm) addCred(tx storage.Tx, u *User, creds []held, c Credential) ([]h
 	return creds, putUser(tx, u)
 }
 
+// owner is the record that finds the credential of a Unique method.
+type owner struct {
+	User string `json:"user"`
+	ID   string `json:"id"`
+}
+
+// claim makes c the one credential of its key (S45).
+func claim(tx storage.Tx, u *User, c *Credential, m Unique) error {
+	c.Key = m.Key(*c)
+	if c.Key == "" {
+		return fmt.Errorf("a new credential of %s without a key", c.Method)
+	}
+	if taken, err := exists(tx, keyWebAuthn(c.Key)); err != nil {
+		return err
+	} else if taken {
+		return ErrDuplicate
+	}
+	return putJSON(tx, keyWebAuthn(c.Key), owner{u.ID, c.ID}, time.Time{})
+}
+
 // removeCreds deletes the credentials that gone picks. The caller stores the user.
 func (r *Realm) removeCreds(tx storage.Tx, u *User, creds []held, gone func(held) bool) ([]held, error) {
 	var rest []held
@@ -203,6 +232,11 @@ func (r *Realm) removeCreds(tx storage.Tx, u *User, creds []held, gone func(held
 		}
 		if err := tx.Delete(keyCred(u.ID, c.ID)); err != nil {
 			return nil, err
+		}
+		if c.Key != "" {
+			if err := tx.Delete(keyWebAuthn(c.Key)); err != nil {
+				return nil, err
+			}
 		}
 	}
 	u.Rev++

@@ -19,7 +19,9 @@ type flow struct {
 	To      string    `json:"to,omitempty"`
 	Ticket  string    `json:"ticket,omitempty"` // key of the travelling token that an invitation or set-up uses up
 	Proofs  []Proof   `json:"proofs,omitempty"`
-	Left    *int      `json:"left,omitempty"` // recovery codes left, after one was used in this flow
+	Left    *int      `json:"left,omitempty"`    // recovery codes left, after one was used in this flow
+	Session string    `json:"session,omitempty"` // with a Change: hash of the token of the session that it was begun in
+	Change  *Change   `json:"change,omitempty"`
 	End     time.Time `json:"end"`
 	Sealed  []byte    `json:"secret,omitempty"`
 
@@ -73,6 +75,11 @@ func (r *Realm) getFlow(tx storage.Tx, v Visit) (*flow, *User, []held, error) {
 	}
 	if u == nil || u.Disabled || u.Epoch != f.Epoch {
 		return nil, nil, nil, ErrNoFlow
+	}
+	if f.Change != nil { // it is part of a session, and over with it
+		if s, _, err := r.liveSession(tx, v); err != nil || s.Token != f.Session {
+			return nil, nil, nil, noSession(err)
+		}
 	}
 	creds, err := r.getCreds(tx, u.ID)
 	if err != nil {

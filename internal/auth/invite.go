@@ -57,7 +57,7 @@ func (r *Realm) AcceptInvitation(ctx context.Context, v Visit, name, password st
 		if f, u, creds, err = r.getFlow(tx, v); err != nil {
 			return nil, err
 		}
-		if r.next(r.now(), f, u, creds).Step != StepPassword {
+		if r.next(r.now(), v.site(), f, u, creds).Step != StepPassword {
 			return nil, ErrStep
 		}
 		_, _, err = r.redeemable(tx, f.Ticket)

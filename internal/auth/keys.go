@@ -34,6 +34,7 @@ type signingKey struct {
 // keyring seals and opens cookies. Each purpose has codecs of its own, as their cookies live for different times.
 type keyring struct {
 	session, flow, browser []securecookie.Codec
+	asks                   []securecookie.Codec // challenges in pages
 }
 
 // raw passes the 32 bytes of a token through, instead of encoding them again.
@@ -65,7 +66,11 @@ func newKeyring(keys []signingKey) *keyring {
 		}
 		return out
 	}
-	return &keyring{session: codecs(MaxLifetime), flow: codecs(time.Hour), browser: codecs(browserLife)}
+	asks := codecs(time.Hour) // they say themselves when they expire
+	for _, c := range asks {
+		c.(*securecookie.SecureCookie).MaxLength(maxAsk)
+	}
+	return &keyring{session: codecs(MaxLifetime), flow: codecs(time.Hour), browser: codecs(browserLife), asks: asks}
 }
 
 func (k *keyring) codecs(name string) []securecookie.Codec {
@@ -77,6 +82,9 @@ func (k *keyring) codecs(name string) []securecookie.Codec {
 	}
 	return k.browser
 }
+
+// askName is the name under which challenges in pages are sealed: no cookie has it.
+const askName = "ask"
 
 // sealCookie returns the value of the cookie that carries token.
 func (s *State) sealCookie(name, token string) (string, error) {

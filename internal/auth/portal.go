@@ -17,6 +17,7 @@ const (
 // Visit is where a request of the portal came from, and what it carried.
 type Visit struct {
 	Host      string     // host without port, lower case
+	Origin    string     // scheme://host[:port] as the browser has it
 	Addr      netip.Addr // client address, as Caddy trusts it
 	UserAgent string
 	Session   string // value of CookieSession as received, "" if absent; likewise the next two
@@ -52,12 +53,17 @@ type Outcome struct {
 	Cookies []Cookie
 	// RecoveryLeft is how many recovery codes are left after one was used; -1 otherwise.
 	RecoveryLeft int
+	// Upgrade, with StepDone, says that a passkey would spare this person the next password: see UpgradeAsk.
+	Upgrade bool
 }
+
+func (v Visit) site() Site { return Site{Host: v.Host, Origin: v.Origin} }
 
 // Progress is what a page of a flow shows. It never holds a secret beyond what that very page is for.
 type Progress struct {
 	Outcome                 // Step, Method, To; no cookies
-	Purpose      Purpose    // sign-in, invitation, set-up
+	Purpose      Purpose    // sign-in, invitation, set-up, change
+	Change       *Change    // with PurposeChange
 	User         User       // zero before a name is proven or given; for an invitation its fixed name
 	Others       []string   // further methods that would do in place of Method, in order of preference
 	Enrollable   []string   // methods that may be set up now
@@ -73,6 +79,7 @@ const (
 	PurposeSignIn Purpose = "sign_in"
 	PurposeInvite Purpose = "invite"
 	PurposeSetup  Purpose = "setup"
+	PurposeChange Purpose = "change" // somebody who is signed in changes how they sign in
 )
 
 var (

@@ -20,6 +20,7 @@ type attempt struct {
 	user  *User // nil for an unknown name
 	creds []held
 	ch    Challenge
+	spent string // key under which a challenge that came with the page is noted as spent; "" without one
 	who   subject
 }
 
@@ -44,18 +45,32 @@ func (r *Realm) SignIn(ctx context.Context, v Visit, name, password, to string) 
 	})
 }
 
-// Prove takes the answer to a further method of the flow in progress.
+// Prove takes the answer to a further method of the flow in progress, one that asks for nothing but an answer.
 func (r *Realm) Prove(ctx context.Context, v Visit, method string, answer []byte) (Outcome, error) {
-	m := r.method(method)
-	browser := r.openCookie(CookieBrowser, v.Browser)
+	return r.ProveAsked(ctx, v, method, answer, "")
+}
+
+// ProveAsked is Prove for a method with a challenge: sealed is that of the Ask that was answered.
+func (r *Realm) ProveAsked(ctx context.Context, v Visit, method string, answer []byte, sealed string) (Outcome, error) {
+	m := r.at(v.site(), method)
 	if m == nil {
 		return Outcome{}, ErrStep
 	}
-	return r.verify(ctx, v, m, answer, func(tx storage.Tx) (a attempt, err error) {
+	var ch Challenge
+	var spent string
+	if _, asked := r.method(method).(Bound); asked {
+		var err error
+		if ch, spent, err = r.openAsk(v, askVerify, r.openCookie(CookieFlow, v.Flow), method, sealed); err != nil {
+			return Outcome{}, err
+		}
+	}
+	browser := r.openCookie(CookieBrowser, v.Browser)
+	out, err := r.verify(ctx, v, m, answer, func(tx storage.Tx) (a attempt, err error) {
 		if a.flow, a.user, a.creds, err = r.getFlow(tx, v); err != nil {
 			return a, err
 		}
-		p := r.next(r.now(), a.flow, a.user, a.creds)
+		a.ch, a.spent = ch, spent
+		p := r.next(r.now(), v.site(), a.flow, a.user, a.creds)
 		if p.Step != StepVerify || p.Method != method && !slices.Contains(p.Others, method) {
 			return a, ErrStep
 		}
@@ -65,6 +80,10 @@ func (r *Realm) Prove(ctx context.Context, v Visit, method string, answer []byte
 		a.who, err = r.subjectOf(tx, a.user, "", browser)
 		return a, err
 	})
+	if err != nil {
+		return out, err
+	}
+	return r.resume(ctx, v, out)
 }
 
 // verify carries the commit rule. The slot comes first, then the try is counted and the challenge taken, then the answer is
@@ -92,7 +111,7 @@ func (r *Realm) verify(ctx context.Context, v Visit, m Method, answer []byte, re
 			a, err = r.reread(ctx, a.ch, read)
 		}
 		if err != nil {
-			if _, throttled := errors.AsType[*Throttled](err); !throttled {
+			if _, throttled := errors.AsType[*Throttled](err); !throttled && !errors.Is(err, ErrRejected) {
 				refund()
 			}
 			return none, err
@@ -101,8 +120,11 @@ func (r *Realm) verify(ctx context.Context, v Visit, m Method, answer []byte, re
 		if a.user != nil {
 			u = *a.user
 		}
-		got, err := m.Verify(r.now(), u, usable(a.creds, m.Name()), a.ch, answer)
-		if err == nil && (a.user == nil || u.Disabled) {
+		got, err := m.Verify(r.now(), u, fitting(m, a.creds), a.ch, answer)
+		switch _, unique := m.(Unique); {
+		case a.user == nil && unique && (err == nil || errors.Is(err, ErrRejected)):
+			err = ErrUnknownKey
+		case err == nil && (a.user == nil || u.Disabled):
 			err = ErrRejected
 		}
 		if errors.Is(err, ErrRejected) {
@@ -120,6 +142,9 @@ func (r *Realm) verify(ctx context.Context, v Visit, m Method, answer []byte, re
 			refund()
 		}
 		if err == nil {
+			if a.flow.Change != nil {
+				r.cache.invalidateUser(a.user.ID)
+			}
 			r.ended(v, out)
 			r.log.Info("proved", "user", u.Name, "method", m.Name(), "client", v.Addr, "signed_in", out.Step == StepDone)
 		}
@@ -137,10 +162,18 @@ func (r *Realm) take(ctx context.Context, v Visit, m Method, read func(storage.T
 		if a, err = read(tx); err != nil {
 			return err
 		}
-		if a.flow == nil || len(a.flow.Proofs) == 0 {
+		if a.who.id != "" && (a.flow == nil || len(a.flow.Proofs) == 0) {
 			if err := checkUnfinished(tx, r.now(), a.who); err != nil {
 				return err
 			}
+		}
+		if a.spent != "" {
+			if err := spend(tx, a.spent, a.ch.Expires); err != nil {
+				return err
+			}
+		}
+		if m.Name() == MethodWebAuthn { // nobody guesses a signature: the limit for each address is enough
+			return nil
 		}
 		n, err := charge(tx, r.now(), a.who, m.Name())
 		if err != nil {
@@ -175,19 +208,23 @@ func (r *Realm) reread(ctx context.Context, ch Challenge, read func(storage.Tx) 
 
 // rejected notes a wrong answer.
 func (r *Realm) rejected(ctx context.Context, v Visit, m Method, a attempt, cause error) error {
-	if a.flow == nil || len(a.flow.Proofs) == 0 {
+	if errors.Is(cause, ErrCounter) {
+		r.wrong(ctx, v, m, a.user, EventCounter)
+		return cause
+	}
+	if a.flow == nil || len(a.flow.Proofs) == 0 && a.flow.Change == nil {
 		r.failed()
 		return cause
 	}
-	r.wrong(ctx, v, m, a.user)
+	r.wrong(ctx, v, m, a.user, EventWrongAnswer)
 	return cause
 }
 
 // wrong notes the wrong answer of somebody whose name is proven.
-func (r *Realm) wrong(ctx context.Context, v Visit, m Method, u *User) {
-	r.log.Warn("wrong answer", "user", u.Name, "method", m.Name(), "client", v.Addr)
+func (r *Realm) wrong(ctx context.Context, v Visit, m Method, u *User, event string) {
+	r.log.Warn("wrong answer", "event", event, "user", u.Name, "method", m.Name(), "client", v.Addr)
 	err := r.store.Update(ctx, func(tx storage.Tx) error {
-		return r.audit(tx, Event{Name: EventWrongAnswer, UserID: u.ID, User: u.Name, Method: m.Name(), Addr: v.Addr.String()})
+		return r.audit(tx, Event{Name: event, UserID: u.ID, User: u.Name, Method: m.Name(), Addr: v.Addr.String()})
 	})
 	if err != nil {
 		r.log.Error("writing the audit trail failed", "error", err)
@@ -224,7 +261,7 @@ func (r *Realm) commit(ctx context.Context, v Visit, m Method, a attempt, got Ve
 			return err
 		}
 		f := b.flow
-		if f.Proofs == nil { // the first proof: a flow of this browser that was left is over
+		if f.Proofs == nil && f.Change == nil { // the first proof: a flow of this browser that was left is over
 			if err := countUnfinished(tx, now, b.who); err != nil {
 				return err
 			}

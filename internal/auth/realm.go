@@ -37,6 +37,27 @@ func (r *Realm) method(name string) Method {
 	return nil
 }
 
+// at returns a method as it works at a site, nil also where it cannot work there.
+func (r *Realm) at(site Site, name string) Method {
+	m := r.method(name)
+	if b, ok := m.(Bound); ok {
+		return b.At(site)
+	}
+	return m
+}
+
+// fitting are the user's credentials that m can use.
+func fitting(m Method, creds []held) []Credential {
+	have := usable(creds, m.Name())
+	if set, ok := m.(CodeSet); ok {
+		have = slices.DeleteFunc(have, func(c Credential) bool { return set.Left(c) == 0 })
+	}
+	if f, ok := m.(Fitting); ok {
+		have = slices.DeleteFunc(have, func(c Credential) bool { return !f.Fits(c) })
+	}
+	return have
+}
+
 // PasswordSetter is what the password's Method does besides: it makes the credential of a new password. The error is an *Invalid
 // where the password is refused; context holds words that must not be in it. It is expensive.
 type PasswordSetter interface {

@@ -36,6 +36,8 @@ func keyUserSessions(user string) string {
 }
 func keyThrottle(subject string) string      { return "throttle/" + subject + "/" }
 func keyBrowsers(user string) string         { return "browser/" + user + "/" }
+func keyWebAuthn(key string) string          { return "webauthn/" + key }
+func keySpent(hash string) string            { return "spent/" + hash }
 func keyBrowser(user, browser string) string { return "browser/" + user + "/" + hashToken(browser) }
 
 // newID returns 128 random bits for the name of a record.

@@ -23,7 +23,7 @@ func (r *Realm) MakeRecoveryCodes(ctx context.Context, v Visit) (out Outcome, er
 		if err != nil {
 			return err
 		}
-		p := r.next(r.now(), f, u, creds)
+		p := r.next(r.now(), v.site(), f, u, creds)
 		if p.Step != StepRecovery {
 			return ErrStep
 		}
@@ -56,7 +56,7 @@ func (r *Realm) ConfirmRecoveryCodes(ctx context.Context, v Visit) (out Outcome,
 		if err != nil {
 			return nil, nil, nil, err
 		}
-		if r.next(r.now(), f, u, creds).Step != StepRecovery || len(f.secrets.Codes) == 0 {
+		if r.next(r.now(), v.site(), f, u, creds).Step != StepRecovery || len(f.secrets.Codes) == 0 {
 			return nil, nil, nil, ErrStep
 		}
 		return f, u, creds, nil

@@ -49,6 +49,7 @@ type Credential struct {
 	ID       string    `json:"id"`
 	Method   string    `json:"method"`
 	Label    string    `json:"label,omitempty"` // what the person calls it
+	Key      string    `json:"key,omitempty"`   // of a Unique method: what there is once in the whole store
 	Data     []byte    `json:"data,omitempty"`  // the method's own state, readable: a counter, the last step
 	Secret   []byte    `json:"-"`               // the method's own secret; sealed at rest (AES-256-GCM, the record's key as additional data)
 	Created  time.Time `json:"created"`
@@ -101,7 +102,7 @@ func (k Kind) MultiFactor() bool { return k&(k-1) != 0 }
 
 // same reports whether nothing that is stored differs.
 func (c Credential) same(o Credential) bool {
-	return c.ID == o.ID && c.Method == o.Method && c.Label == o.Label && c.Disabled == o.Disabled &&
+	return c.ID == o.ID && c.Method == o.Method && c.Label == o.Label && c.Key == o.Key && c.Disabled == o.Disabled &&
 		c.Created.Equal(o.Created) && c.Used.Equal(o.Used) &&
 		bytes.Equal(c.Data, o.Data) && bytes.Equal(c.Secret, o.Secret)
 }
