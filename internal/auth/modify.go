@@ -1,0 +1,251 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/caddy-mfa/caddy-mfa/storage"
+)
+
+// freshFor is how recently two kinds must have been proven before anything about signing in is changed (S58).
+const freshFor = 10 * time.Minute
+
+// ChangeOp is what a Change does.
+type ChangeOp string
+
+// The changes.
+const (
+	ChangeAdd    ChangeOp = "add"    // set up a further credential of Method
+	ChangeRename ChangeOp = "rename" // give Credential the name Label
+	ChangeRemove ChangeOp = "remove" // remove Credential, and with EndSessions every other session that it helped to open
+)
+
+// Change is something about signing in that a person who is signed in changes. It needs two kinds proven within the last ten
+// minutes; where they are missing the flow asks for them first, and then goes on with the very change that was begun.
+type Change struct {
+	Op          ChangeOp `json:"op"`
+	Method      string   `json:"method,omitempty"`
+	Credential  string   `json:"credential,omitempty"`
+	Label       string   `json:"label,omitempty"`
+	EndSessions bool     `json:"end_sessions,omitempty"`
+	Done        bool     `json:"done,omitempty"` // the credential of ChangeAdd is there
+}
+
+// ErrNoCredential means that the person has no such credential that could be changed.
+var ErrNoCredential = errors.New("auth: no such credential")
+
+// recent are the proofs that count for a change.
+func recent(now time.Time, proofs []Proof) []Proof {
+	var out []Proof
+	for _, p := range proofs {
+		if !p.Enrolled && now.Sub(p.At) <= freshFor {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// liveSession reads the session of the visitor's cookie, and its user. ErrNoSession if it does not count.
+func (r *Realm) liveSession(tx storage.Tx, v Visit) (*Session, *User, error) {
+	token := r.openCookie(CookieSession, v.Session)
+	if token == "" {
+		return nil, nil, ErrNoSession
+	}
+	s := new(Session)
+	err := getJSON(tx, keySession(hashToken(token)), s)
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil, nil, ErrNoSession
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	u, err := getUser(tx, s.UserID)
+	if err != nil {
+		return nil, nil, err
+	}
+	now := r.now()
+	if cached, _ := r.cache.get(s.Token); cached != nil {
+		s.Seen, s.IdleEnd = cached.session.Load().Seen, cached.session.Load().IdleEnd // later than was noted
+	}
+	if s.Host != v.Host || !live(now, u, s) || now.Sub(s.Created) >= r.lifetime || now.Sub(s.Seen) >= r.idle {
+		return nil, nil, ErrNoSession
+	}
+	return s, u, nil
+}
+
+// Change begins a change in the visitor's session, and makes it at once where nothing is left to prove. to is where the visitor
+// goes in the end. An *Invalid says what cannot be; ErrNoCredential also where the credential is somebody else's.
+func (r *Realm) Change(ctx context.Context, v Visit, c Change, to string) (out Outcome, err error) {
+	if c.Label, err = cleanLabel(c.Label); err != nil {
+		return out, err
+	}
+	if c.Op == ChangeRename && c.Label == "" {
+		return out, &Invalid{"label", "Type a name."}
+	}
+	c.Done = false
+	var user string
+	err = r.store.Update(ctx, func(tx storage.Tx) error {
+		s, u, err := r.liveSession(tx, v)
+		if err != nil {
+			return err
+		}
+		user = u.ID
+		creds, err := r.getCreds(tx, u.ID)
+		if err != nil {
+			return err
+		}
+		if err := r.possible(v, c, u, creds); err != nil {
+			return err
+		}
+		if old := r.openCookie(CookieFlow, v.Flow); old != "" { // of this browser: it was left
+			if err := tx.Delete(keyFlow(old)); err != nil {
+				return err
+			}
+		}
+		f := r.newFlow(v, PurposeChange, to)
+		f.UserID, f.Epoch, f.Session, f.Change, f.Proofs = u.ID, u.Epoch, s.Token, &c, recent(r.now(), s.Proofs)
+		// What a removed credential proved counts no more.
+		f.Proofs = slices.DeleteFunc(f.Proofs, func(p Proof) bool {
+			return !slices.ContainsFunc(creds, func(c held) bool { return c.ID == p.Credential && !c.Disabled })
+		})
+		out, err = r.advance(tx, v, f, u, creds)
+		return err
+	})
+	if err != nil {
+		return out, err
+	}
+	r.cache.invalidateUser(user)
+	r.ended(v, out)
+	return r.resume(ctx, v, out)
+}
+
+// resume prepares the set-up that a change is about, once everything that it needs is proven.
+func (r *Realm) resume(ctx context.Context, v Visit, out Outcome) (Outcome, error) {
+	if out.Step != StepEnroll || out.Method != "" {
+		return out, nil
+	}
+	i := slices.IndexFunc(out.Cookies, func(c Cookie) bool { return c.Name == CookieFlow })
+	if i < 0 {
+		return out, nil
+	}
+	v.Flow = out.Cookies[i].Value
+	p, err := r.Progress(ctx, v)
+	if err != nil || p.Change == nil {
+		return out, err
+	}
+	begun, err := r.BeginEnroll(ctx, v, p.Change.Method)
+	begun.Cookies = out.Cookies
+	return begun, err
+}
+
+// possible returns why a change cannot be made, or nil.
+func (r *Realm) possible(v Visit, c Change, u *User, creds []held) error {
+	switch c.Op {
+	case ChangeAdd:
+		if !slices.Contains(r.enrollable(v.site()), c.Method) {
+			return &Invalid{"method", "This method cannot be set up here."}
+		}
+		return nil
+	case ChangeRename, ChangeRemove:
+	default:
+		return ErrStep
+	}
+	i := slices.IndexFunc(creds, func(h held) bool { return h.ID == c.Credential })
+	if i < 0 || !second(creds[i].Method) {
+		return ErrNoCredential
+	}
+	if c.Op == ChangeRename {
+		return nil
+	}
+	// Without another one there would be no second kind to sign in with.
+	if !slices.ContainsFunc(creds, func(h held) bool { return h.ID != c.Credential && second(h.Method) }) {
+		return &Invalid{"", "This is your only second method. Set up another one first."}
+	}
+	return nil
+}
+
+// second reports whether a method is one that people set up beside the password. Recovery codes are for when it is lost.
+func second(method string) bool { return method != MethodPassword && method != MethodRecovery }
+
+// finishChange makes the change, and gives the session the proofs that were needed for it and with them a new token (S52).
+func (r *Realm) finishChange(tx storage.Tx, now time.Time, v Visit, f *flow, u *User, creds []held) ([]Cookie, error) {
+	s, _, err := r.liveSession(tx, v)
+	if err != nil || s.Token != f.Session {
+		return nil, noSession(err)
+	}
+	if err := r.possible(v, *f.Change, u, creds); err != nil {
+		return nil, err
+	}
+	switch f.Change.Op {
+	case ChangeAdd: // FinishEnroll has stored it
+	case ChangeRename:
+		i := slices.IndexFunc(creds, func(h held) bool { return h.ID == f.Change.Credential })
+		c := creds[i].Credential
+		c.Label = f.Change.Label
+		if err := r.putCred(tx, u.ID, c); err != nil {
+			return nil, err
+		}
+	case ChangeRemove:
+		i := slices.IndexFunc(creds, func(h held) bool { return h.ID == f.Change.Credential })
+		method := creds[i].Method
+		if _, err := r.removeCreds(tx, u, creds, func(h held) bool { return h.ID == f.Change.Credential }); err != nil {
+			return nil, err
+		}
+		if err := putUser(tx, u); err != nil {
+			return nil, err
+		}
+		if f.Change.EndSessions {
+			if err := r.endUsing(tx, u, f.Change.Credential, s.Token); err != nil {
+				return nil, err
+			}
+		}
+		if err := r.audit(tx, Event{Name: EventRemoved, UserID: u.ID, User: u.Name, Method: method, Session: s.ID, Addr: v.Addr.String()}); err != nil {
+			return nil, err
+		}
+	}
+	proofs := recent(now, f.Proofs)
+	if !slices.ContainsFunc(proofs, func(p Proof) bool { return !slices.Contains(s.Proofs, p) }) {
+		return nil, nil
+	}
+	return r.rotateSession(tx, s, proofs)
+}
+
+// endUsing ends the sessions that a credential helped to open, but keep.
+func (r *Realm) endUsing(tx storage.Tx, u *User, credential, keep string) error {
+	sessions, err := r.liveSessions(tx, u)
+	if err != nil {
+		return err
+	}
+	for _, s := range sessions {
+		if s.Token == keep || !slices.ContainsFunc(s.Proofs, func(p Proof) bool { return p.Credential == credential }) {
+			continue
+		}
+		if _, err := deleteSession(tx, s.Token); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rotateSession gives a session further proofs and a new token; the old token dies. Its end stays where it was.
+func (r *Realm) rotateSession(tx storage.Tx, s *Session, proofs []Proof) ([]Cookie, error) {
+	if _, err := deleteSession(tx, s.Token); err != nil {
+		return nil, err
+	}
+	token := newToken()
+	s.Token = hashToken(token)
+	for _, p := range proofs {
+		s.Proofs = slices.DeleteFunc(s.Proofs, func(old Proof) bool { return old.Method == p.Method && old.Credential == p.Credential })
+		s.Proofs = append(s.Proofs, p)
+	}
+	if err := putJSON(tx, keySession(s.Token), s, s.End); err != nil {
+		return nil, err
+	}
+	if err := tx.Put(keyUserSessions(s.UserID)+s.ID, []byte(s.Token), s.End); err != nil {
+		return nil, err
+	}
+	cookie, err := r.sealCookie(CookieSession, token)
+	return []Cookie{{Name: CookieSession, Value: cookie, MaxAge: s.End.Sub(r.now())}}, err
+}
