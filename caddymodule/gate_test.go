@@ -356,8 +356,13 @@ func TestRules(t *testing.T) {
 	})
 	t.Run("the refusal is a page for people", func(t *testing.T) {
 		body, _ := io.ReadAll(s.get("/", other, asPage).Body)
-		if !strings.Contains(string(body), "You may not see this page") {
-			t.Errorf("%s", body)
+		for _, want := range []string{"You may not see this page", "You are signed in as bob, but", `href="/.mfa/security"`, "Security page and sign-out</a>"} {
+			if !strings.Contains(string(body), want) {
+				t.Errorf("no %q in\n%s", want, body)
+			}
+		}
+		if res := s.get("/.mfa/security", other, asPage); res.StatusCode != http.StatusOK {
+			t.Errorf("the Security page: %s", res.Status)
 		}
 	})
 	t.Run("the refusal is JSON for programs", func(t *testing.T) {

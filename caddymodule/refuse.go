@@ -23,7 +23,8 @@ var (
 	}
 	errNotAllowed = &refusal{
 		http.StatusForbidden, "forbidden", "You may not see this page",
-		"You are signed in, but this page is for other people.", "If you need it, ask the admin of this site.",
+		"You are signed in, but this page is for other people.",
+		"If you need it, ask the admin of this site. If you have another account, sign out first.",
 	}
 	errInsecure = &refusal{
 		http.StatusForbidden, "https_required", "This site needs HTTPS",
@@ -54,9 +55,12 @@ func (v *visit) refuse(why *refusal) error {
 	if l == nil { // the store never opened: there are no pages either
 		return caddyhttp.Error(why.status, why)
 	}
-	l.portal.Message(v.w, v.r, why.status, loginui.Message{
-		Code: why.code, Title: why.title, Text: why.text, Todo: why.todo, Secure: v.secure,
-	})
+	m := loginui.Message{Code: why.code, Title: why.title, Text: why.text, Todo: why.todo, Secure: v.secure}
+	if v.denied != nil { // who must be able to go on, or to sign out
+		m.Text = "You are signed in as " + v.denied.Name + ", but this page is for other people."
+		m.Link, m.Label = v.gate.app.settings.prefix+"/security", "Security page and sign-out"
+	}
+	l.portal.Message(v.w, v.r, why.status, m)
 	return nil
 }
 
