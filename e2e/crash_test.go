@@ -30,8 +30,9 @@ func TestCrashes(t *testing.T) { // S17, S33, S54, S89, S90
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	t.Logf("seed %d", seed)
 	workers := make([]*worker, crashWorkers)
+	sent := make(chan struct{}, 1) // a code is on its way
 	for i := range workers {
-		workers[i] = &worker{t: t, s: s, n: i, rnd: rand.New(rand.NewPCG(seed, uint64(i+1)))}
+		workers[i] = &worker{t: t, s: s, n: i, rnd: rand.New(rand.NewPCG(seed, uint64(i+1))), sent: sent}
 	}
 	for round := range crashRounds {
 		ctx, stop := context.WithCancel(t.Context())
@@ -41,6 +42,12 @@ func TestCrashes(t *testing.T) { // S17, S33, S54, S89, S90
 			}
 		}, func() {
 			<-time.After(time.Duration(rnd.IntN(800)) * time.Millisecond)
+			switch round % 4 {
+			case 1:
+				underway(sent, time.Duration(rnd.IntN(60_000))*time.Microsecond)
+			case 3:
+				afterSignIn(s)
+			}
 			s.Kill()
 			stop()
 		})
@@ -53,14 +60,38 @@ func TestCrashes(t *testing.T) { // S17, S33, S54, S89, S90
 			t.Fatalf("failed in round %d", round)
 		}
 	}
-	users, codes := 0, 0
+	users, refused, lost, counted := 0, 0, 0, 0
 	for _, w := range workers {
 		users += len(w.people)
-		codes += w.replayed
+		refused += w.refused
+		lost += w.lost
+		counted += w.counted
 	}
-	t.Logf("%d users, %d used codes tried again", users, codes)
-	if users < crashRounds/2 || codes < crashRounds/4 {
+	t.Logf("%d users, %d used codes refused, %d codes without an answer tried again, of which %d had counted", users, refused, lost, counted)
+	if users < crashRounds/2 || refused < crashRounds/4 || lost < crashRounds/5 || counted == 0 {
 		t.Error("too little happened between the crashes to prove anything")
+	}
+}
+
+// underway waits until a code is sent, and then some: it or its answer is under way.
+func underway(sent <-chan struct{}, after time.Duration) {
+	select {
+	case <-sent: // long ago
+	default:
+	}
+	select {
+	case <-sent:
+		<-time.After(after)
+	case <-time.After(time.Second):
+	}
+}
+
+// afterSignIn waits until the server says that a code has opened a session: its answer is hardly on its way.
+func afterSignIn(s *rig.Server) {
+	const line = `"signed_in":true`
+	before := strings.Count(s.Log.String(), line)
+	for begun := time.Now(); strings.Count(s.Log.String(), line) == before && time.Since(begun) < time.Second; {
+		<-time.After(50 * time.Microsecond)
 	}
 }
 
@@ -78,14 +109,19 @@ func each(workers []*worker, f func(*worker), beside func()) {
 
 // worker looks after people: it makes accounts, signs them in and out, and remembers what was acknowledged.
 type worker struct {
-	t        *testing.T
-	s        *rig.Server
-	n        int
-	rnd      *rand.Rand
-	people   []*account
-	touched  []*account // since the last start
-	named    int        // how many names were given away
-	replayed int
+	t         *testing.T
+	s         *rig.Server
+	n         int
+	rnd       *rand.Rand
+	sent      chan<- struct{} // told of every code that is sent
+	people    []*account
+	touched   []*account // since the last start
+	named     int        // how many names were given away
+	addressed int        // how many addresses
+
+	refused int // used codes that were verified again, and refused
+	lost    int // codes whose answer a crash took, and that were verified again
+	counted int // of these, those that had opened a session
 }
 
 // account is what the server acknowledged about a person. What was under way when it died may have happened or not.
@@ -94,9 +130,13 @@ type account struct {
 	complete bool // enrolled, and the recovery codes are confirmed
 	in, out  []*rig.Visitor
 	used     []string // codes that opened a session
+	lost     []try    // codes that may have
 	groups   int      // how many were added
 	unsure   bool     // a group was under way
 }
+
+// try is a code that no answer came to, and the address it came from, which no other sign-in has.
+type try struct{ code, addr string }
 
 // act does one thing with somebody.
 func (w *worker) act(ctx context.Context) {
@@ -157,7 +197,7 @@ func (w *worker) finish(ctx context.Context, a *account) error {
 
 // signIn uses a code of the phone if there is one left in this step, or else a recovery code.
 func (w *worker) signIn(ctx context.Context, a *account) {
-	v := rig.NewVisitor(w.s.URL)
+	v := w.visitor()
 	page, err := v.Post(ctx, "/.mfa/login", url.Values{"name": {a.Name}, "password": {a.Password}})
 	if err != nil || page.Status == http.StatusServiceUnavailable {
 		return
@@ -173,8 +213,16 @@ func (w *worker) signIn(ctx context.Context, a *account) {
 		}
 		one, a.Recovery = a.Recovery[0], a.Recovery[1:]
 	}
+	select {
+	case w.sent <- struct{}{}:
+	default:
+	}
 	page, err = v.Post(ctx, "/.mfa/verify/totp", url.Values{"code": {one}})
-	if err != nil || page.Status == http.StatusServiceUnavailable {
+	if err != nil {
+		a.lost = append(a.lost, try{one, v.Addr})
+		return
+	}
+	if page.Status == http.StatusServiceUnavailable {
 		return
 	}
 	if page.Status == http.StatusTooManyRequests {
@@ -201,7 +249,7 @@ func (w *worker) signOut(ctx context.Context, a *account) {
 func (w *worker) check() {
 	for _, a := range w.touched {
 		w.checkOne(a)
-		a.out, a.used = nil, nil
+		a.out, a.used, a.lost = nil, nil, nil
 	}
 	w.touched = w.touched[:0]
 }
@@ -231,6 +279,9 @@ func (w *worker) checkOne(a *account) {
 			w.t.Errorf("%s is signed in again after signing out", a.Name)
 		}
 	}
+	for _, l := range a.lost {
+		w.retry(ctx, a, l)
+	}
 	for _, c := range a.used[max(0, len(a.used)-2):] { // more wrong answers would close the account for a while
 		w.replay(ctx, a, c)
 	}
@@ -241,46 +292,114 @@ func (w *worker) checkOne(a *account) {
 	}
 }
 
-// replay tries a code that has opened a session before.
-func (w *worker) replay(ctx context.Context, a *account, used string) {
+// visitor is somebody at an address of their own: wrong answers are counted for each address, too.
+func (w *worker) visitor() *rig.Visitor {
+	w.addressed++
 	v := rig.NewVisitor(w.s.URL)
-	v.Addr = fmt.Sprintf("2001:db8:%x:%x::1", w.n, w.replayed) // wrong answers are counted for each address, too
+	v.Addr = fmt.Sprintf("2001:db8:%x:%x::1", w.n+1, w.addressed)
+	return v
+}
+
+// verify signs in with the password and a code that was sent before. The server knows the code from wrong ones only where the
+// status is 303 or 401; others mean that it did not look.
+func (w *worker) verify(ctx context.Context, a *account, code string) (v *rig.Visitor, status int) {
+	v = w.visitor()
 	if _, err := v.Post(ctx, "/.mfa/login", url.Values{"name": {a.Name}, "password": {a.Password}}); err != nil {
 		w.t.Errorf("%s cannot sign in: %v", a.Name, err)
-		return
+		return v, 0
 	}
-	page, err := v.Post(ctx, "/.mfa/verify/totp", url.Values{"code": {used}})
+	page, err := v.Post(ctx, "/.mfa/verify/totp", url.Values{"code": {code}})
 	if err != nil {
 		w.t.Errorf("%s: %v", a.Name, err)
+		return v, 0
+	}
+	in := signedIn(w.t, v)
+	switch page.Status {
+	case http.StatusSeeOther, http.StatusUnauthorized, http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		if in == (page.Status == http.StatusSeeOther) {
+			return v, page.Status
+		}
+	}
+	w.t.Errorf("%s: the code %s gets %d, signed in: %v: %s", a.Name, code, page.Status, in, page.Text())
+	return v, 0
+}
+
+// replay tries a code that has opened a session before.
+func (w *worker) replay(ctx context.Context, a *account, used string) {
+	switch _, status := w.verify(ctx, a, used); status {
+	case http.StatusSeeOther:
+		w.t.Errorf("%s: the used code %s opened a second session", a.Name, used)
+	case http.StatusUnauthorized:
+		w.refused++
+	}
+}
+
+// retry tries a code whose answer was lost. Using it and opening the session are one, so of the two tries one has opened a session:
+// the lost one if it was used up by it, or else this one. A code of the phone may have grown too old meanwhile.
+func (w *worker) retry(ctx context.Context, a *account, l try) {
+	before := w.sessionsFrom(ctx, a.Name, l.addr)
+	v, status := w.verify(ctx, a, l.code)
+	opened := before
+	switch status {
+	case http.StatusSeeOther:
+		opened++
+		a.in, a.used = append(a.in, v), append(a.used, l.code)
+	case http.StatusUnauthorized:
+	default:
 		return
 	}
-	if signedIn(w.t, v) || page.Status == http.StatusSeeOther {
-		w.t.Errorf("%s: the used code %s opened a second session", a.Name, used)
+	w.lost++
+	w.counted += before
+	if recovery := strings.Contains(l.code, "-"); opened > 1 || recovery && opened == 0 {
+		w.t.Errorf("%s: the code %s, whose answer was lost, opened %d sessions, %d of them before the crash", a.Name, l.code, opened, before)
 	}
-	w.replayed++
+}
+
+// sessionsFrom counts the live sessions of a user that were opened from an address.
+func (w *worker) sessionsFrom(ctx context.Context, name, addr string) (n int) {
+	var list []struct {
+		Addr string `json:"addr"`
+	}
+	if err := w.ask(ctx, "session/list", name, &list); err != nil {
+		w.t.Errorf("%s: %v", name, err)
+	}
+	for _, s := range list {
+		if s.Addr == addr {
+			n++
+		}
+	}
+	return n
 }
 
 // show asks for a user as an admin would.
 func (w *worker) show(ctx context.Context, name string) (groups int, methods string, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+w.s.Admin+"/mfa/user/show?name="+name, nil)
-	if err != nil {
-		return 0, "", err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return 0, "", err
-	}
-	defer resp.Body.Close()
 	var u struct {
 		Name    string   `json:"name"`
 		Groups  []string `json:"groups"`
 		Methods []string `json:"methods"`
 	}
-	if err := json.NewDecoder(resp.Body).Decode(&u); err != nil {
+	if err := w.ask(ctx, "user/show", name, &u); err != nil {
 		return 0, "", err
 	}
 	if u.Name != name {
-		return 0, "", fmt.Errorf("status %d", resp.StatusCode)
+		return 0, "", fmt.Errorf("%q is shown", u.Name)
 	}
 	return len(u.Groups), strings.Join(u.Methods, ","), nil
+}
+
+// ask reads from the admin API what an operation says of a user.
+func (w *worker) ask(ctx context.Context, op, name string, into any) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+w.s.Admin+"/mfa/"+op+"?name="+name, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: status %d", op, resp.StatusCode)
+	}
+	return json.NewDecoder(resp.Body).Decode(into)
 }
