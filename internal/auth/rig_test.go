@@ -165,6 +165,19 @@ type person struct {
 	home  *browser // the browser of the first sign-in, still signed in
 }
 
+// appOf is an app with the secret that is being set up.
+func appOf(r *rig, p auth.Progress) app {
+	r.t.Helper()
+	var pub struct{ Secret string }
+	if err := json.Unmarshal(p.Challenge.Public, &pub); err != nil {
+		r.t.Fatal(err)
+	}
+	if _, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(pub.Secret); err != nil {
+		r.t.Fatalf("secret %q: %v", pub.Secret, err)
+	}
+	return app{r, pub.Secret}
+}
+
 // enroll goes from StepEnroll to a session in b.
 func (r *rig) enroll(b *browser) (app, []string) {
 	r.t.Helper()
@@ -174,14 +187,7 @@ func (r *rig) enroll(b *browser) (app, []string) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	var pub struct{ Secret string }
-	if err := json.Unmarshal(p.Challenge.Public, &pub); err != nil {
-		r.t.Fatal(err)
-	}
-	if _, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(pub.Secret); err != nil {
-		r.t.Fatalf("secret %q: %v", pub.Secret, err)
-	}
-	a := app{r, pub.Secret}
+	a := appOf(r, p)
 	r.must(b, auth.StepRecovery)(r.FinishEnroll(ctx, b.v, auth.MethodTOTP, "", []byte(a.now())))
 	p, err = r.Progress(ctx, b.v)
 	if err != nil {
