@@ -91,6 +91,72 @@ func TestErrorRoutes(t *testing.T) {
 	arrived(t, s.get("/", alice))
 }
 
+// A handler before the gate may fail, and then the error routes get the request as the client sent it. A gate there cleans it, and
+// knows who was refused by the first one.
+func TestGateInErrorRoutes(t *testing.T) {
+	s := newSite(t)
+	s.serve(`{address} {
+	@limited header X-Limited yes
+	@down path /down
+	route {
+		error @limited 429
+		mfa {
+			public /a
+			allow alice
+		}
+		reverse_proxy @down 127.0.0.1:1
+		reverse_proxy {app}
+	}
+	handle_errors 403 {
+		mfa {
+			allow alice
+		}
+		reverse_proxy {app}
+	}
+	handle_errors {
+		mfa
+		reverse_proxy {app} {
+			header_up X-Id {http.auth.user.id}
+			header_up X-Status {err.status_code}
+		}
+	}
+}
+`)
+	alice := sessionCookie(signIn(t, "localhost", "alice"))
+	bob := sessionCookie(signIn(t, "localhost", "bob"))
+	for _, c := range []struct {
+		name, target, header, header2 string
+		want                          int
+		user, status                  string // that the app behind the error routes was told
+	}{
+		{"before the gate", "/", "X-Limited: yes", alice, 200, "alice", "429"},
+		{"before the gate, a stranger", "/", "X-Limited: yes", asPage, 303, "", ""},
+		{"before the gate, a program", "/", "X-Limited: yes", asScript, 401, "", ""},
+		{"before the gate, for the pages", "/.mfa/login", "X-Limited: yes", asPage, 200, "", ""},
+		{"behind the gate", "/down", alice, asPage, 200, "alice", "502"},
+		{"by the gate, and passed", "/a/..;/b", bob, asPage, 200, "bob", "400"},
+		{"by the gate, and refused again", "/", bob, asPage, 403, "", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			res := s.get(c.target, c.header, c.header2, "Remote-User: mallory")
+			if res.StatusCode != c.want {
+				t.Fatal(res.Status)
+			}
+			if c.user == "" {
+				body, _ := io.ReadAll(res.Body)
+				if c.want == http.StatusForbidden && !strings.Contains(string(body), "You are signed in as bob, but") {
+					t.Errorf("%s", body)
+				}
+				return
+			}
+			got := arrived(t, res)
+			if got.Header.Get("Remote-User") != c.user || got.Header.Get("X-Id") != c.user || got.Header.Get("X-Status") != c.status || got.Header.Get("Cookie") != "" { // S67
+				t.Errorf("got %v", got.Header)
+			}
+		})
+	}
+}
+
 // An admin may put a second, stricter gate further in. Both must let the request pass.
 func TestGateInsideAGate(t *testing.T) {
 	s := newSite(t)

@@ -72,7 +72,7 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 }
 
 // passage is what the gate keeps of a request that it lets through, in one allocation. It lies in the request's variables, so
-// that a second gate further in finds the cookies that the first removed.
+// that a second gate, further in or in the error routes, finds the cookies that the first removed.
 type passage struct {
 	response
 	identity
@@ -206,17 +206,23 @@ func (v *visit) pass(next caddyhttp.Handler, user *auth.User) error {
 		p.user = user
 		p.setHeaders(v.r.Header)
 	}
-	if v.outer != nil { // whose placeholders come first
-		if user != nil {
-			v.outer.identity = p.identity
-		}
-	} else if v.vars != nil {
-		v.vars[passageVar] = p
-		if repl, ok := v.r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
-			repl.Map(p.placeholder)
-		}
+	if v.outer == nil {
+		v.remember(p)
+	} else if user != nil { // the outer one's placeholders come first
+		v.outer.identity = p.identity
 	}
 	return next.ServeHTTP(&p.response, v.r)
+}
+
+// remember keeps p for gates further in and for those of error routes.
+func (v *visit) remember(p *passage) {
+	if v.vars == nil {
+		return
+	}
+	v.vars[passageVar] = p
+	if repl, ok := v.r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		repl.Map(p.placeholder)
+	}
 }
 
 // portal serves the pages.

@@ -204,13 +204,30 @@ func TestBehindTrustedProxy(t *testing.T) { // S69
 func TestForeignHostsGetNoPortal(t *testing.T) { // S71
 	s := newSite(t)
 	s.trusted = "127.0.0.0/8"
-	s.serve("http://:{port} {\n\tmfa {\n\t\tpublic /healthz\n\t}\n\treverse_proxy {app}\n}\n", "url https://dash.example.com")
+	s.serve(`http://:{port} {
+	@limited header X-Limited yes
+	route {
+		error @limited 429
+		mfa {
+			public /healthz
+		}
+		reverse_proxy {app}
+	}
+	handle_errors 429 {
+		mfa
+		respond {err.status_code}
+	}
+}
+`, "url https://dash.example.com")
 	for host, want := range map[string]int{
 		"dash.example.com": http.StatusOK, "DASH.example.com:443": http.StatusOK, "localhost": http.StatusOK,
 		"evil.example.com": http.StatusMisdirectedRequest, "dash.example.com.": http.StatusMisdirectedRequest,
 	} {
 		if res := s.get("/.mfa/login", "Host: "+host, "X-Forwarded-Proto: https", asPage); res.StatusCode != want {
 			t.Errorf("%s: portal %s", host, res.Status)
+		}
+		if res := s.get("/.mfa/login", "Host: "+host, "X-Forwarded-Proto: https", "X-Limited: yes", asPage); res.StatusCode != want {
+			t.Errorf("%s: portal in the error routes %s", host, res.Status)
 		}
 		if res := s.get("/", "Host: "+host, "X-Forwarded-Proto: https", asPage); (res.StatusCode == http.StatusSeeOther) != (want == http.StatusOK) {
 			t.Errorf("%s: page %s", host, res.Status)

@@ -49,6 +49,9 @@ const retryAfter = "5"
 func (v *visit) refuse(why *refusal) error {
 	v.w.Header().Set("Cache-Control", "no-store")
 	if hasErrorRoutes(v.r) {
+		if v.outer == nil {
+			v.remember(&passage{cookies: v.cookies})
+		}
 		return caddyhttp.Error(why.status, why)
 	}
 	l := v.gate.app.live.Load()

@@ -62,8 +62,9 @@ func sentURL(r *http.Request) *url.URL {
 	return r.URL
 }
 
-// hasErrorRoutes reports whether the site's admin shows errors in a way of their own (handle_errors).
+// hasErrorRoutes reports whether the site's admin shows errors in a way of their own (handle_errors). An error of those routes
+// themselves is shown by nobody.
 func hasErrorRoutes(r *http.Request) bool {
 	s, _ := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
-	return s != nil && s.Errors != nil && len(s.Errors.Routes) > 0
+	return s != nil && s.Errors != nil && len(s.Errors.Routes) > 0 && r.Context().Value(caddyhttp.ErrorCtxKey) == nil
 }

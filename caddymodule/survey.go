@@ -48,6 +48,17 @@ func (a *App) survey() error {
 				first = err
 			}
 		})
+		if server.Errors == nil {
+			continue
+		}
+		eachGate(server, server.Errors.Routes, way{}, func(g *Gate, w way) {
+			if len(w.hosts) == 0 {
+				g.only.Store(&a.settings.host)
+			}
+			if w.twice && first == nil {
+				first = errTwice
+			}
+		})
 	}
 	if a.address == "" {
 		a.address = unnamed
