@@ -41,7 +41,8 @@ type tab struct {
 
 	mu       sync.Mutex
 	requests []string
-	bytes    float64        // received, headers included
+	finished int            // requests that were answered whole
+	bytes    float64        // received for these, headers included
 	problems []string       // what the browser complained of
 	expected *regexp.Regexp // complaints that the journey provokes
 }
@@ -86,7 +87,12 @@ func (b *tab) listen(ev any) {
 	switch ev := ev.(type) {
 	case *network.EventRequestWillBeSent:
 		b.requests = append(b.requests, ev.Request.URL)
+		if ev.RedirectResponse != nil { // ends the request that led here
+			b.finished++
+			b.bytes += ev.RedirectResponse.EncodedDataLength
+		}
 	case *network.EventLoadingFinished:
+		b.finished++
 		b.bytes += ev.EncodedDataLength
 	case *runtime.EventExceptionThrown:
 		b.problems = append(b.problems, "exception: "+ev.ExceptionDetails.Text)
