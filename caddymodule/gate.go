@@ -24,7 +24,8 @@ func init() {
 // The handlers behind it, such as `reverse_proxy`, get the headers `Remote-User`, `Remote-Name`, `Remote-Email` and
 // `Remote-Groups` (comma-separated); what a client sends under these names, in any spelling, is removed. The placeholders
 // `{http.auth.user.id}` (the sign-in name, also as `name`), `{http.auth.user.display_name}`, `{http.auth.user.email}` and
-// `{http.auth.user.groups}` hold the same, and access logs show the first.
+// `{http.auth.user.groups}` hold the same, and access logs show the first. For people without a name to show, `display_name` is the
+// sign-in name, while `Remote-Name` is absent.
 type Gate struct {
 	// Who may pass: user names, and groups as `group:name`. Default: everybody who has signed in.
 	Allow []string `json:"allow,omitempty"`
