@@ -8,6 +8,6 @@
 // in routes.go. A method of proving is one file and one page: verify_totp.go with pages/verify_totp.html, for example, and two
 // rows of the table; the pages that offer methods offer those that have a row.
 //
-// Pages are html/template files that work without script; their words stand in text.go. mfa.js adds conveniences, and carries
+// Pages are html/template files that work without script; their words stand in english.go. mfa.js adds conveniences, and carries
 // the #fragment of a deep link, which no server sees, from page to page.
 package loginui
