@@ -40,8 +40,8 @@ func NewAttester() (*Attester, error) {
 // oidAAGUID is id-fido-gen-ce-aaguid.
 var oidAAGUID = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 45724, 1, 1, 4}
 
-// chain is the certificate for a model.
-func (a *Attester) chain(aaguid [16]byte) []any {
+// Chain is the certificate for a model, as x5c in a statement has it.
+func (a *Attester) Chain(aaguid [16]byte) []any {
 	value, err := asn1.Marshal(aaguid[:])
 	if err != nil {
 		panic(err) // bytes can be encoded

@@ -36,6 +36,7 @@ type Draft struct {
 	Format    string // "none", or "packed" by Attester, or without one by the credential's own key
 	Attester  *Attester
 	Statement func(map[string]any)
+	Object    func(map[string]any) // changes the attestation object, with the statement in it
 
 	// The rest of the response.
 	UserHandle   []byte // of an assertion
@@ -107,7 +108,7 @@ func (d *Draft) registration() ([]byte, error) {
 		alg, sign := d.Key.Algorithm, d.Key.Sign
 		if d.Attester != nil {
 			alg, sign = d.Attester.key.Algorithm, d.Attester.key.Sign
-			statement["x5c"] = d.Attester.chain(d.AAGUID)
+			statement["x5c"] = d.Attester.Chain(d.AAGUID)
 		}
 		statement["alg"] = alg
 		if statement["sig"], err = d.sign(authData, clientData, sign); err != nil {
@@ -117,13 +118,16 @@ func (d *Draft) registration() ([]byte, error) {
 	if d.Statement != nil {
 		d.Statement(statement)
 	}
-	object := mustCBOR(map[string]any{"fmt": d.Format, "attStmt": statement, "authData": authData})
+	object := map[string]any{"fmt": d.Format, "attStmt": statement, "authData": authData}
+	if d.Object != nil {
+		d.Object(object)
+	}
 	extensions := map[string]any{}
 	if d.Discoverable != nil {
 		extensions["credProps"] = map[string]any{"rk": *d.Discoverable}
 	}
 	return d.respond(extensions, map[string]any{
-		"clientDataJSON": base64url(clientData), "attestationObject": base64url(object), "authenticatorData": base64url(authData),
+		"clientDataJSON": base64url(clientData), "attestationObject": base64url(mustCBOR(object)), "authenticatorData": base64url(authData),
 		"transports": append([]string{}, d.Transports...),
 	})
 }

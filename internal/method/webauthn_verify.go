@@ -1,0 +1,273 @@
+package method
+
+import (
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/go-webauthn/webauthn/protocol"
+	"github.com/go-webauthn/webauthn/protocol/webauthncose"
+
+	"github.com/caddy-mfa/caddy-mfa/internal/auth"
+)
+
+// What a challenge is for.
+const (
+	forSecondStep = "second" // a named user, whose keys are named
+	forSignIn     = "signin" // whoever has a passkey
+	forEnrolment  = "enrol"
+	forUpgrade    = "upgrade" // conditional create: nobody needs to be present
+)
+
+// ceremony is Challenge.Private.
+type ceremony struct {
+	For       string   `json:"for"`
+	Challenge []byte   `json:"challenge"`
+	RPID      string   `json:"rp_id"`
+	Origin    string   `json:"origin"`
+	User      string   `json:"user,omitempty"` // ID
+	Keys      []string `json:"keys,omitempty"` // as Unique.Key has them: at the second step the allowed ones, at set-up the excluded
+}
+
+// begin draws a challenge for a user and says which credentials of this site it names.
+func (s *siteWebAuthn) begin(purpose string, u auth.User, creds []auth.Credential) (c ceremony, named []protocol.CredentialDescriptor, err error) {
+	c = ceremony{For: purpose, Challenge: make([]byte, challengeSize), RPID: s.rpID, Origin: s.origin, User: u.ID}
+	if _, err := io.ReadFull(s.rand, c.Challenge); err != nil {
+		return c, nil, fmt.Errorf("reading randomness: %w", err)
+	}
+	for _, cred := range creds {
+		r, err := parseKeyRecord(cred)
+		if err != nil {
+			return c, nil, fmt.Errorf("credential %s: %w", cred.ID, err)
+		}
+		if r.RPID == s.rpID {
+			c.Keys = append(c.Keys, keyName(r.CredentialID))
+			named = append(named, r.descriptor())
+		}
+	}
+	return c, named, nil
+}
+
+// seal makes the challenge of a ceremony.
+func (c ceremony) seal(now time.Time, options any) (auth.Challenge, error) {
+	public, err := json.Marshal(options)
+	if err != nil {
+		return auth.Challenge{}, err
+	}
+	private, err := json.Marshal(c)
+	if err != nil {
+		return auth.Challenge{}, err
+	}
+	return auth.Challenge{Method: auth.MethodWebAuthn, Public: public, Private: private, Expires: now.Add(challengeLife)}, nil
+}
+
+// open reads a challenge, which must be for one of the purposes, this user and this site, and not have expired.
+func (s *siteWebAuthn) open(now time.Time, u auth.User, ch auth.Challenge, purposes ...string) (ceremony, error) {
+	var c ceremony
+	if err := json.Unmarshal(ch.Private, &c); err != nil || len(c.Challenge) < challengeSize {
+		return ceremony{}, errChallenge
+	}
+	switch {
+	case !slices.Contains(purposes, c.For):
+		return ceremony{}, rejected("a challenge for something else")
+	case c.For != forSignIn && c.User != u.ID:
+		return ceremony{}, rejected("a challenge for somebody else")
+	case c.RPID != s.rpID || c.Origin != s.origin:
+		return ceremony{}, rejected("a challenge for another site")
+	case !now.Before(ch.Expires):
+		return ceremony{}, rejected("an expired challenge")
+	}
+	return c, nil
+}
+
+// rejected is ErrRejected for a reason, which is ours alone: nothing of the answer stands in it.
+func rejected(reason string) error { return fmt.Errorf("%w: %s", auth.ErrRejected, reason) }
+
+// Challenge asks for one of the keys of u that fit this site. For the zero user it asks for any passkey: whoever answers says who it
+// is. Public is PublicKeyCredentialRequestOptionsJSON. With no key that fits, no answer is right.
+func (s *siteWebAuthn) Challenge(now time.Time, u auth.User, creds []auth.Credential) (auth.Challenge, error) {
+	purpose := forSecondStep
+	if u.ID == "" {
+		purpose, creds = forSignIn, nil
+	}
+	c, named, err := s.begin(purpose, u, creds)
+	if err != nil {
+		return auth.Challenge{}, err
+	}
+	return c.seal(now, protocol.PublicKeyCredentialRequestOptions{
+		Challenge:          c.Challenge,
+		Timeout:            int(challengeLife.Milliseconds()),
+		RelyingPartyID:     s.rpID,
+		AllowedCredentials: named,
+		UserVerification:   protocol.UserVerificationRequirement(s.config.UserVerification),
+	})
+}
+
+// decoy is verified where no credential is named, to take as long as with one: the generator of P-256, whose private key is 1. It
+// proves nothing: what it verifies is rejected at the end.
+var decoy = keyRecord{PublicKey: []byte("\xa5\x01\x02\x03\x26\x20\x01\x21\x58\x20" +
+	"\x6b\x17\xd1\xf2\xe1\x2c\x42\x47\xf8\xbc\xe6\xe5\x63\xa4\x40\xf2\x77\x03\x7d\x81\x2d\xeb\x33\xa0\xf4\xa1\x39\x45\xd8\x98\xc2\x96" +
+	"\x22\x58\x20" +
+	"\x4f\xe3\x42\xe2\xfe\x1a\x7f\x9b\x8e\xe7\xeb\x4a\x7c\x0f\x9e\x16\x2b\xce\x33\x57\x6b\x31\x5e\xce\xcb\xb6\x40\x68\x37\xbf\x51\xf5")}
+
+// Verify checks an assertion (WebAuthn Level 3, section 7.2). It shows possession, and with user verification a second kind: read from
+// this assertion, and counted only once it was established beside a proof of another kind, at set-up or at a second step.
+//
+// A counter that went back is auth.ErrCounter. What it returns to store holds the new counter and backup state.
+func (s *siteWebAuthn) Verify(now time.Time, u auth.User, creds []auth.Credential, ch auth.Challenge, answer []byte) (auth.Verified, error) {
+	c, err := s.open(now, u, ch, forSecondStep, forSignIn)
+	if err != nil {
+		return auth.Verified{}, err
+	}
+	p, err := parseAssertion(answer)
+	if err != nil {
+		return auth.Verified{}, err
+	}
+	cred, r, found, err := s.pick(creds, keyName(p.RawID))
+	if err != nil {
+		return auth.Verified{}, err
+	}
+	if err := s.checkAssertion(c, p, u, r); err != nil {
+		return auth.Verified{}, err
+	}
+	if !found {
+		return auth.Verified{}, rejected("none of the user's credentials")
+	}
+	// Section 6.1.1. A zero on both sides: the authenticator does not count.
+	counter := p.Response.AuthenticatorData.Counter
+	if (counter != 0 || r.Counter != 0) && counter <= r.Counter {
+		return auth.Verified{}, &auth.Hint{
+			Text: "This security key may have been copied: its counter went back. Sign in another way and tell the admin.",
+			Err:  auth.ErrCounter,
+		}
+	}
+	flags := p.Response.AuthenticatorData.Flags
+	r.Counter, r.BackupState = counter, flags.HasBackupState()
+	if c.For == forSignIn {
+		r.Discoverable = true // as it has just shown
+	} else if flags.HasUserVerified() {
+		r.UserVerified = true
+	}
+	kinds := auth.Possession
+	if flags.HasUserVerified() && r.UserVerified {
+		kinds |= auth.Inherence
+	}
+	if cred.Data, err = json.Marshal(r); err != nil {
+		return auth.Verified{}, err
+	}
+	cred.Used = now
+	return auth.Verified{Kinds: kinds, Credential: cred}, nil
+}
+
+// pick finds the credential of that name among those that fit, or the decoy.
+func (s *siteWebAuthn) pick(creds []auth.Credential, name string) (cred auth.Credential, r keyRecord, found bool, err error) {
+	r = decoy
+	for _, c := range creds {
+		got, err := parseKeyRecord(c)
+		if err != nil {
+			return cred, r, false, fmt.Errorf("credential %s: %w", c.ID, err)
+		}
+		if got.RPID == s.rpID && keyName(got.CredentialID) == name {
+			cred, r, found = c, got, true
+		}
+	}
+	if _, err := webauthncose.ParsePublicKey(r.PublicKey); err != nil {
+		return cred, r, false, fmt.Errorf("credential %s: %w", cred.ID, errKeyRecord)
+	}
+	return cred, r, found, nil
+}
+
+// checkAssertion does what section 7.2 demands, but for the counter. Its errors are rejections.
+func (s *siteWebAuthn) checkAssertion(c ceremony, p *protocol.ParsedCredentialAssertionData, u auth.User, r keyRecord) error {
+	client, data := p.Response.CollectedClientData, p.Response.AuthenticatorData
+	if err := c.checkClient(client, protocol.AssertCeremony); err != nil {
+		return err
+	}
+	verify := s.config.UserVerification == string(protocol.VerificationRequired)
+	if verify && !data.Flags.HasUserVerified() {
+		return hintVerification()
+	}
+	if err := p.Verify(base64.RawURLEncoding.EncodeToString(c.Challenge), s.rpID, "", []string{s.origin}, nil, nil,
+		protocol.TopOriginExplicitVerificationMode, false, verify, true, r.PublicKey, protocol.SignaturePolicy{}); err != nil {
+		return rejectedBy(err)
+	}
+	if err := offered(r.PublicKey); err != nil {
+		return err
+	}
+	if err := checkBackup(data.Flags); err != nil {
+		return err
+	}
+	handle := p.Response.UserHandle
+	switch {
+	case data.Flags.HasBackupEligible() != r.BackupEligible && r.RPID != "":
+		return rejected("backup eligibility changed")
+	case c.For == forSecondStep && !slices.Contains(c.Keys, keyName(p.RawID)):
+		return rejected("a credential that was not asked for")
+	case c.For == forSignIn && len(handle) == 0:
+		return rejected("no user handle")
+	case len(handle) > 0 && subtle.ConstantTimeCompare(handle, u.Handle) != 1:
+		return rejected("somebody else's user handle")
+	}
+	return nil
+}
+
+// checkClient compares what the browser says with what was asked, byte for byte: the library takes origins that differ in case, port or
+// path for equal. Frames of other sites are refused.
+func (c ceremony) checkClient(client protocol.CollectedClientData, kind protocol.CeremonyType) error {
+	challenge := base64.RawURLEncoding.EncodeToString(c.Challenge)
+	switch {
+	case client.Type != kind:
+		return rejected("another ceremony")
+	case subtle.ConstantTimeCompare([]byte(client.Challenge), []byte(challenge)) != 1:
+		return rejected("another challenge")
+	case client.Origin != c.Origin:
+		return rejected("another origin")
+	case client.CrossOrigin || client.TopOrigin != "":
+		return rejected("in a frame of another site")
+	}
+	return nil
+}
+
+// checkBackup refuses a backup of what cannot be backed up (section 6.1.3).
+func checkBackup(flags protocol.AuthenticatorFlags) error {
+	if flags.HasBackupState() && !flags.HasBackupEligible() {
+		return rejected("backed up without being eligible")
+	}
+	return nil
+}
+
+func hintVerification() error {
+	return &auth.Hint{
+		Text: "This site asks for a PIN, a fingerprint or a face together with the key. Set one up on the key, then try again.",
+		Err:  rejected("user not verified"),
+	}
+}
+
+// rejectedBy is ErrRejected for a reason that the library gives. Only its own fixed words are kept: the rest may quote the answer.
+func rejectedBy(err error) error {
+	var e *protocol.Error
+	if errors.As(err, &e) {
+		return rejected(e.Type)
+	}
+	return rejected("refused by the library")
+}
+
+// parseAssertion reads an AuthenticationResponseJSON. Its errors are rejections.
+func parseAssertion(answer []byte) (*protocol.ParsedCredentialAssertionData, error) {
+	if len(answer) > maxResponse {
+		return nil, rejected("too large")
+	}
+	p, err := protocol.ParseCredentialRequestResponseBytes(answer)
+	if err != nil {
+		return nil, rejected("malformed")
+	}
+	if len(p.RawID) > maxCredentialID || len(p.Response.UserHandle) > maxUserHandle {
+		return nil, rejected("credential ID or user handle too long")
+	}
+	return p, nil
+}
