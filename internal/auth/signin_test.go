@@ -284,7 +284,7 @@ func TestInvitation(t *testing.T) {
 	}
 }
 
-func TestInvitationOfSomebodyWithMethodsAsksForThem(t *testing.T) {
+func TestInvitationOfSomebodyWithMethodsAsksForThem(t *testing.T) { // S85
 	r := newRig(t)
 	p := r.person("alice")
 	ctx := t.Context()
@@ -297,6 +297,12 @@ func TestInvitationOfSomebodyWithMethodsAsksForThem(t *testing.T) {
 	out := r.must(b, auth.StepVerify)(r.AcceptInvitation(ctx, b.v, "", "quite another sentence"))
 	if out.Method != auth.MethodTOTP {
 		t.Errorf("asked for %q", out.Method)
+	}
+	if r.signedIn(b) {
+		t.Error("a new password alone signs in")
+	}
+	if _, err := r.BeginEnroll(ctx, b.v, auth.MethodTOTP); !errors.Is(err, auth.ErrStep) {
+		t.Errorf("a new password alone sets up another app: %v", err)
 	}
 	if r.signedIn(p.home) {
 		t.Error("a new password leaves old sessions")
