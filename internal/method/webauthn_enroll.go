@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"math/big"
 	"slices"
 	"time"
 
@@ -194,10 +195,10 @@ func offered(publicKey []byte) error {
 	return nil
 }
 
-// usableRSA demands 2048 to 4096 bits and the exponent 65537, as authenticators have them.
+// usableRSA demands an odd modulus of 2048 to 4096 bits and the exponent 65537, as authenticators have them.
 func usableRSA(k webauthncose.RSAPublicKeyData) bool {
-	n := bytes.TrimLeft(k.Modulus, "\x00")
-	if len(n) < 256 || len(n) > 512 || n[0]&0x80 == 0 || n[len(n)-1]&1 == 0 {
+	n := new(big.Int).SetBytes(k.Modulus)
+	if n.BitLen() < 2048 || n.BitLen() > 4096 || n.Bit(0) == 0 {
 		return false
 	}
 	e, err := webauthncose.ParseRSAPublicKeyDataExponent(&k)
