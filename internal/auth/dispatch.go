@@ -161,7 +161,7 @@ func (r *Realm) openSession(tx storage.Tx, now time.Time, v Visit, f *flow, u *U
 			}
 		}
 	}
-	browserName, system := describe(v.UserAgent)
+	browserName, system := Describe(v.UserAgent)
 	token := newToken()
 	s := Session{
 		ID: newID(), Token: hashToken(token), UserID: u.ID, Epoch: u.Epoch, Host: f.Host, Proofs: f.Proofs,
@@ -216,8 +216,8 @@ func (r *Realm) ended(v Visit, out Outcome) {
 	}
 }
 
-// describe says which browser and system a User-Agent names, for people to recognise. It is what the client says, cut short.
-func describe(userAgent string) (browser, system string) {
+// Describe says which browser and system a User-Agent names, for people to recognise. It is what the client says, cut short.
+func Describe(userAgent string) (browser, system string) {
 	ua := useragent.Parse(userAgent[:min(len(userAgent), 512)])
 	return short(ua.Name), short(ua.OS)
 }

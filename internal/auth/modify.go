@@ -140,6 +140,9 @@ func (r *Realm) resume(ctx context.Context, v Visit, out Outcome) (Outcome, erro
 	return begun, err
 }
 
+// Addable are the methods that a ChangeAdd can set up at the visitor's site, in order of preference.
+func (r *Realm) Addable(v Visit) []string { return r.enrollable(v.site()) }
+
 // possible returns why a change cannot be made, or nil.
 func (r *Realm) possible(v Visit, c Change, u *User, creds []held) error {
 	switch c.Op {
