@@ -31,7 +31,7 @@ func parseAAGUID(s string) (string, bool) {
 		return "", false
 	}
 	a := formatAAGUID(b)
-	return a, a != "" && a == strings.ToLower(s)
+	return a, a != "" && strings.EqualFold(a, s)
 }
 
 // modelName is what people call the model of that AAGUID, "" for one that is not listed.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -122,10 +123,8 @@ var (
 
 func (v *vector) among(lists ...[]string) bool {
 	for _, l := range lists {
-		for _, name := range l {
-			if name == v.Name {
-				return true
-			}
+		if slices.Contains(l, v.Name) {
+			return true
 		}
 	}
 	return false

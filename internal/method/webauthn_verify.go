@@ -250,8 +250,7 @@ func hintVerification() error {
 
 // rejectedBy is ErrRejected for a reason that the library gives. Only its own fixed words are kept: the rest may quote the answer.
 func rejectedBy(err error) error {
-	var e *protocol.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*protocol.Error](err); ok {
 		return rejected(e.Type)
 	}
 	return rejected("refused by the library")

@@ -52,23 +52,37 @@ const (
 
 // creation is what it reads of PublicKeyCredentialCreationOptionsJSON.
 type creation struct {
-	Challenge string
-	RP        struct{ ID string }
-	User      struct{ ID base64url }
-	Params    []struct{ Alg int64 }    `json:"pubKeyCredParams"`
-	Exclude   []struct{ ID base64url } `json:"excludeCredentials"`
+	Challenge string `json:"challenge"`
+	RP        struct {
+		ID string `json:"id"`
+	} `json:"rp"`
+	User      named       `json:"user"`
+	Params    []parameter `json:"pubKeyCredParams"`
+	Exclude   []named     `json:"excludeCredentials"`
 	Selection struct {
-		UserVerification string
+		UserVerification string `json:"userVerification"`
 	} `json:"authenticatorSelection"`
-	Extensions struct{ CredProps bool }
+	Extensions struct {
+		CredProps bool `json:"credProps"`
+	} `json:"extensions"`
 }
 
 // request is what it reads of PublicKeyCredentialRequestOptionsJSON.
 type request struct {
-	Challenge        string
-	RPID             string `json:"rpId"`
-	UserVerification string
-	Allow            []struct{ ID base64url } `json:"allowCredentials"`
+	Challenge        string  `json:"challenge"`
+	RPID             string  `json:"rpId"`
+	UserVerification string  `json:"userVerification"`
+	Allow            []named `json:"allowCredentials"`
+}
+
+// named is a user or a credential.
+type named struct {
+	ID base64url `json:"id"`
+}
+
+// parameter is a kind of key.
+type parameter struct {
+	Algorithm int64 `json:"alg"`
 }
 
 // Create makes a credential, as navigator.credentials.create does, and returns it as PublicKeyCredential.toJSON has it.
@@ -88,11 +102,11 @@ func (d *Device) Create(options []byte, change ...func(*Draft)) ([]byte, error) 
 	if err != nil {
 		return nil, err
 	}
-	i := slices.IndexFunc(o.Params, func(p struct{ Alg int64 }) bool { return d.can(p.Alg) })
+	i := slices.IndexFunc(o.Params, func(p parameter) bool { return d.can(p.Algorithm) })
 	if i < 0 {
 		return nil, ErrAlgorithms
 	}
-	key, err := NewKey(o.Params[i].Alg)
+	key, err := NewKey(o.Params[i].Algorithm)
 	if err != nil {
 		return nil, err
 	}
@@ -139,8 +153,8 @@ func (d *Device) Get(options []byte, change ...func(*Draft)) ([]byte, error) {
 	}
 	var key *Key
 	for _, k := range d.keys {
-		named := slices.ContainsFunc(o.Allow, func(a struct{ ID base64url }) bool { return bytes.Equal(a.ID, k.ID) })
-		if k.RPID == o.RPID && (named || len(o.Allow) == 0 && k.Discoverable) {
+		asked := slices.ContainsFunc(o.Allow, func(a named) bool { return bytes.Equal(a.ID, k.ID) })
+		if k.RPID == o.RPID && (asked || len(o.Allow) == 0 && k.Discoverable) {
 			key = k
 		}
 	}
