@@ -114,7 +114,11 @@ func (r *Realm) Ask(ctx context.Context, v Visit, method string) (*Ask, error) {
 	if err != nil {
 		return nil, err
 	}
-	ch, err := m.Challenge(r.now(), *u, fitting(m, creds))
+	challenge := m.Challenge
+	if e, ok := m.(Establishing); ok && f.Change != nil && len(recent(r.now(), f.Proofs)) == 0 {
+		challenge = e.ChallengeAlone
+	}
+	ch, err := challenge(r.now(), *u, fitting(m, creds))
 	if err != nil {
 		return nil, fmt.Errorf("preparing %s: %w", method, err)
 	}

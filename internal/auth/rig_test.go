@@ -89,9 +89,13 @@ func (r *rig) use(store storage.Store, secrets ...[]byte) {
 		r.t.Fatal(err)
 	}
 	r.store = store
+	keys, err := method.NewWebAuthn(method.WebAuthnConfig{Name: "Example"})
+	if err != nil {
+		r.t.Fatal(err)
+	}
 	r.Realm = r.state.Realm(auth.Config{
 		Name: "Example", Idle: time.Hour, Lifetime: 24 * time.Hour,
-		Methods: []auth.Method{method.NewPassword("Example"), method.NewTOTP("Example"), method.NewRecovery()},
+		Methods: []auth.Method{method.NewPassword("Example"), keys, method.NewTOTP("Example"), method.NewRecovery()},
 	})
 }
 

@@ -1,6 +1,9 @@
 package auth
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // Errors of methods whose credentials are keys.
 var (
@@ -28,6 +31,14 @@ type Bound interface {
 type Fitting interface {
 	Method
 	Fits(Credential) bool
+}
+
+// Establishing is a Method that learns at a second step what later counts for more: user verification, which counts only once it
+// was shown beside a proof of another kind.
+type Establishing interface {
+	Method
+	// ChallengeAlone is Challenge for somebody who has proven nothing of another kind beside: nothing is established by its answer.
+	ChallengeAlone(now time.Time, u User, creds []Credential) (Challenge, error)
 }
 
 // Unique is a Method whose credentials may exist once in the whole store.

@@ -1,0 +1,473 @@
+package auth_test
+
+import (
+	"encoding/json"
+	"errors"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/caddy-mfa/caddy-mfa/internal/auth"
+	"github.com/caddy-mfa/caddy-mfa/internal/method/authenticator"
+	"github.com/caddy-mfa/caddy-mfa/storage"
+)
+
+const origin = "https://" + host
+
+// phone is an authenticator that knows whose hand holds it.
+func phone() *authenticator.Device {
+	return &authenticator.Device{Origin: origin, Verifies: true, Synced: true, Attachment: "platform"}
+}
+
+// stick is one that only shows that somebody touches it.
+func stick() *authenticator.Device {
+	return &authenticator.Device{Origin: origin, Counts: true, Forgets: true, Attachment: "cross-platform"}
+}
+
+// keyBrowser is a browser that can WebAuthn, with the cookie that the sign-in page sets.
+func (r *rig) keyBrowser() *browser {
+	r.t.Helper()
+	b := newBrowser()
+	b.v.Origin = origin
+	c, ok := r.PreFlow(b.v)
+	if !ok {
+		r.t.Fatal("no cookie")
+	}
+	b.v.Flow = c.Value
+	return b
+}
+
+// register gives d a credential in the set-up that b has begun.
+func (r *rig) register(b *browser, d *authenticator.Device) []byte {
+	r.t.Helper()
+	p, err := r.Progress(r.t.Context(), b.v)
+	if err != nil || p.Challenge == nil {
+		r.t.Fatalf("progress %+v, %v", p, err)
+	}
+	answer, err := d.Create(p.Challenge.Public)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return answer
+}
+
+// addKey adds a key in a fresh session.
+func (r *rig) addKey(b *browser, d *authenticator.Device) auth.Outcome {
+	r.t.Helper()
+	ctx := r.t.Context()
+	r.must(b, auth.StepEnroll)(r.Change(ctx, b.v, auth.Change{Op: auth.ChangeAdd, Method: auth.MethodWebAuthn}, ""))
+	return r.must(b, auth.StepDone)(r.FinishEnroll(ctx, b.v, auth.MethodWebAuthn, "", r.register(b, d)))
+}
+
+// keyPerson has a password, an app and a key in d, and is signed in at the returned browser.
+func (r *rig) keyPerson(name string, d *authenticator.Device) (*person, *browser) {
+	r.t.Helper()
+	p, b := r.person(name), r.keyBrowser()
+	out := r.must(b, auth.StepVerify)(r.SignIn(r.t.Context(), b.v, name, password, ""))
+	if out.Method != auth.MethodTOTP {
+		r.t.Fatalf("asks for %q", out.Method)
+	}
+	r.must(b, auth.StepDone)(r.Prove(r.t.Context(), b.v, auth.MethodTOTP, []byte(p.now())))
+	r.clock.add(time.Minute)
+	r.addKey(b, d)
+	return p, b
+}
+
+func (r *rig) passkey(b *browser, d *authenticator.Device, change ...func(*authenticator.Draft)) (auth.Outcome, error) {
+	r.t.Helper()
+	answer, sealed := r.assertion(b, d, change...)
+	return r.Passkey(r.t.Context(), b.v, answer, sealed, "/x")
+}
+
+func (r *rig) assertion(b *browser, d *authenticator.Device, change ...func(*authenticator.Draft)) (answer []byte, sealed string) {
+	r.t.Helper()
+	a, err := r.PasskeyAsk(b.v)
+	if err != nil || a == nil {
+		r.t.Fatalf("ask %v, %v", a, err)
+	}
+	if answer, err = d.Get(a.Public, change...); err != nil {
+		r.t.Fatal(err)
+	}
+	return answer, a.Sealed
+}
+
+func TestFirstMethodIsAKey(t *testing.T) {
+	r := newRig(t)
+	ctx := t.Context()
+	if _, _, _, err := r.AddUser(ctx, auth.NewUser{Name: "alice", Password: password}); err != nil {
+		t.Fatal(err)
+	}
+	b, d := r.keyBrowser(), phone()
+	r.must(b, auth.StepEnroll)(r.SignIn(ctx, b.v, "alice", password, ""))
+	r.must(b, auth.StepEnroll)(r.BeginEnroll(ctx, b.v, auth.MethodWebAuthn))
+	answer := r.register(b, d)
+	r.must(b, auth.StepRecovery)(r.FinishEnroll(ctx, b.v, auth.MethodWebAuthn, " Alice's phone ", answer))
+	r.must(b, auth.StepRecovery)(r.MakeRecoveryCodes(ctx, b.v))
+	r.must(b, auth.StepDone)(r.ConfirmRecoveryCodes(ctx, b.v))
+	if got := r.label("alice", r.cred("alice", auth.MethodWebAuthn)); got != "Alice's phone" {
+		t.Errorf("the label is %q", got)
+	}
+
+	// Its user verification was set up beside the password, so it is all that is needed.
+	other := r.keyBrowser()
+	out := r.must(other, auth.StepDone)(r.passkey(other, d))
+	if out.To != "/x" || !r.signedIn(other) {
+		t.Errorf("outcome %+v", out)
+	}
+	s, u, err := r.Session(ctx, host, other.v.Session)
+	if err != nil || u.Name != "alice" || len(s.Proofs) != 1 || s.Proofs[0].Kinds != auth.Possession|auth.Inherence {
+		t.Errorf("session %+v of %+v, %v", s, u, err)
+	}
+}
+
+func TestKeyAsSecondStep(t *testing.T) {
+	r := newRig(t)
+	ctx := t.Context()
+	d := stick()
+	_, home := r.keyPerson("alice", d)
+	_ = home
+	b := r.keyBrowser()
+	out := r.must(b, auth.StepVerify)(r.SignIn(ctx, b.v, "alice", password, ""))
+	if out.Method != auth.MethodWebAuthn {
+		t.Fatalf("asks for %q", out.Method)
+	}
+	a, err := r.Ask(ctx, b.v, auth.MethodWebAuthn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := d.Get(a.Public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, sealed := range map[string]string{"no challenge": "", "not ours": "MTc2", "changed": a.Sealed[:len(a.Sealed)-2] + "AA"} {
+		if _, err := r.ProveAsked(ctx, b.v, auth.MethodWebAuthn, answer, sealed); !errors.Is(err, auth.ErrRejected) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	r.must(b, auth.StepDone)(r.ProveAsked(ctx, b.v, auth.MethodWebAuthn, answer, a.Sealed))
+
+	// Where the browser is at an address without a name, the other ways are left.
+	plain := newBrowser()
+	if out := r.must(plain, auth.StepVerify)(r.SignIn(ctx, plain.v, "alice", password, "")); out.Method != auth.MethodTOTP {
+		t.Errorf("asks for %q where keys do not work", out.Method)
+	}
+	if _, err := r.Ask(ctx, plain.v, auth.MethodWebAuthn); !errors.Is(err, auth.ErrStep) {
+		t.Errorf("an ask where keys do not work: %v", err)
+	}
+}
+
+func TestPasskeyWithoutVerificationShowsPossession(t *testing.T) { // S42
+	r := newRig(t)
+	ctx := t.Context()
+	d := phone()
+	r.keyPerson("alice", d)
+	b := r.keyBrowser()
+	unverified := func(f *authenticator.Draft) { f.Flags &^= authenticator.UserVerified }
+	out := r.must(b, auth.StepVerify)(r.passkey(b, d, unverified))
+	if out.Method != auth.MethodPassword || r.signedIn(b) {
+		t.Fatalf("outcome %+v", out)
+	}
+	p, err := r.Progress(ctx, b.v)
+	if err != nil || len(p.Others) > 0 || p.User.Name != "alice" {
+		t.Errorf("progress %+v, %v", p, err)
+	}
+	for _, m := range []string{auth.MethodTOTP, auth.MethodRecovery, auth.MethodWebAuthn} { // none adds a kind
+		if _, err := r.ProveAsked(ctx, b.v, m, []byte("000000"), ""); !errors.Is(err, auth.ErrStep) && !errors.Is(err, auth.ErrRejected) {
+			t.Errorf("%s: %v", m, err)
+		}
+	}
+	if _, err := r.Prove(ctx, b.v, auth.MethodPassword, []byte("not the password")); !errors.Is(err, auth.ErrRejected) {
+		t.Errorf("a wrong password: %v", err)
+	}
+	r.must(b, auth.StepDone)(r.Prove(ctx, b.v, auth.MethodPassword, []byte(password)))
+}
+
+func TestVerificationCountsOnlyWhereItWasSetUpBesideAnotherKind(t *testing.T) { // S42
+	r := newRig(t)
+	ctx := t.Context()
+	d := phone()
+	d.Verifies = false // at set-up
+	r.keyPerson("alice", d)
+	d.Verifies = true // somebody who found it sets a PIN
+	for range 2 {
+		b := r.keyBrowser()
+		if out := r.must(b, auth.StepVerify)(r.passkey(b, d)); out.Method != auth.MethodPassword {
+			t.Fatalf("asks for %q", out.Method)
+		}
+	}
+	b := r.keyBrowser()
+	r.must(b, auth.StepVerify)(r.SignIn(ctx, b.v, "alice", password, ""))
+	a, err := r.Ask(ctx, b.v, auth.MethodWebAuthn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := d.Get(a.Public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.must(b, auth.StepDone)(r.ProveAsked(ctx, b.v, auth.MethodWebAuthn, answer, a.Sealed))
+	b = r.keyBrowser()
+	r.must(b, auth.StepDone)(r.passkey(b, d)) // now it was
+}
+
+func TestVerificationIsNotEstablishedInAnAgedSession(t *testing.T) { // S42
+	r := newRig(t)
+	ctx := t.Context()
+	d := phone()
+	d.Verifies = false // at set-up
+	_, b := r.keyPerson("alice", d)
+	d.Verifies = true
+	r.clock.add(15 * time.Minute)
+	rename := auth.Change{Op: auth.ChangeRename, Credential: r.cred("alice", auth.MethodWebAuthn), Label: "mine"}
+	out := r.must(b, auth.StepVerify)(r.Change(ctx, b.v, rename, ""))
+	if out.Method != auth.MethodWebAuthn {
+		t.Fatalf("asks for %q", out.Method)
+	}
+	a, err := r.Ask(ctx, b.v, auth.MethodWebAuthn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := d.Get(a.Public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out := r.must(b, auth.StepVerify)(r.ProveAsked(ctx, b.v, auth.MethodWebAuthn, answer, a.Sealed)); out.Method != auth.MethodPassword {
+		t.Errorf("asks for %q", out.Method)
+	}
+	r.must(b, auth.StepDone)(r.Prove(ctx, b.v, auth.MethodPassword, []byte(password)))
+	other := r.keyBrowser()
+	r.must(other, auth.StepVerify)(r.passkey(other, d))
+}
+
+func TestChallengeIsSpentOnce(t *testing.T) { // S38
+	r := newRig(t)
+	ctx := t.Context()
+	d := phone()
+	r.keyPerson("alice", d)
+	b := r.keyBrowser()
+	answer, sealed := r.assertion(b, d)
+	var wg sync.WaitGroup
+	errs := make([]error, 50)
+	for i := range errs {
+		v := b.v
+		v.Addr = netip.AddrFrom4([4]byte{198, 51, 100, byte(i)}) // one address alone would be throttled
+		wg.Go(func() { _, errs[i] = r.Passkey(ctx, v, answer, sealed, "") })
+	}
+	wg.Wait()
+	won := 0
+	for _, err := range errs {
+		switch {
+		case err == nil:
+			won++
+		case !errors.Is(err, auth.ErrRejected):
+			t.Errorf("a loser got %v", err)
+		}
+	}
+	if won != 1 {
+		t.Errorf("%d of %d uses of one challenge succeeded", won, len(errs))
+	}
+
+	b = r.keyBrowser()
+	right, sealed := r.assertion(b, d)
+	wrong := slices.Clone(right)
+	copy(wrong[slices.Index(wrong, ':'):], ":0") // malformed
+	if _, err := r.Passkey(ctx, b.v, wrong, sealed, ""); !errors.Is(err, auth.ErrRejected) {
+		t.Fatalf("a malformed answer: %v", err)
+	}
+	if _, err := r.Passkey(ctx, b.v, right, sealed, ""); !errors.Is(err, auth.ErrRejected) {
+		t.Errorf("a right answer after a wrong one: %v", err)
+	}
+}
+
+func TestChallengeIsBoundToTheBrowser(t *testing.T) { // S38
+	r := newRig(t)
+	ctx := t.Context()
+	d := phone()
+	_, home := r.keyPerson("alice", d)
+	b := r.keyBrowser()
+	before := len(r.keys(""))
+	answer, sealed := r.assertion(b, d)
+	if n := len(r.keys("")); n != before {
+		t.Errorf("asking stored %d records", n-before)
+	}
+	otherHost := b.v
+	otherHost.Host, otherHost.Origin = "wiki.example.com", "https://wiki.example.com"
+	otherPort := b.v
+	otherPort.Origin += ":8443"
+	none := b.v
+	none.Flow = ""
+	for name, v := range map[string]auth.Visit{
+		"another browser": r.keyBrowser().v, "another host": otherHost, "another port": otherPort, "no cookie": none,
+	} {
+		if out, err := r.Passkey(ctx, v, answer, sealed, ""); !errors.Is(err, auth.ErrRejected) {
+			t.Errorf("%s: %+v, %v", name, out, err)
+		}
+	}
+	// Nor is one for signing in good for anything else.
+	if err := r.Upgrade(ctx, home.v, answer, sealed); !errors.Is(err, auth.ErrRejected) {
+		t.Errorf("as an upgrade: %v", err)
+	}
+	answer, sealed = r.assertion(b, d)
+	r.clock.add(5 * time.Minute)
+	var hint *auth.Hint
+	if _, err := r.Passkey(ctx, b.v, answer, sealed, ""); !errors.As(err, &hint) || !errors.Is(err, auth.ErrRejected) {
+		t.Errorf("after five minutes: %v", err)
+	}
+}
+
+func TestKeyOfSomebodyElse(t *testing.T) { // S45, S46, S87
+	r := newRig(t)
+	ctx := t.Context()
+	mine, theirs := phone(), phone()
+	_, home := r.keyPerson("alice", mine)
+	r.keyPerson("bob", theirs)
+	// Mallory's authenticator claims alice's credential ID, or her handle, or both.
+	id, handle := mine.Keys()[0].ID, mine.Keys()[0].UserHandle
+	for name, lie := range map[string]func(*authenticator.Draft){
+		"her credential":            func(f *authenticator.Draft) { f.CredentialID = id },
+		"her handle":                func(f *authenticator.Draft) { f.UserHandle = handle },
+		"her credential and handle": func(f *authenticator.Draft) { f.CredentialID, f.UserHandle = id, handle },
+		"no handle":                 func(f *authenticator.Draft) { f.UserHandle = nil },
+	} {
+		b := r.keyBrowser()
+		if out, err := r.passkey(b, theirs, lie); !errors.Is(err, auth.ErrRejected) {
+			t.Errorf("%s: %+v, %v", name, out, err)
+		}
+	}
+	unknown := r.keyBrowser()
+	if _, err := r.passkey(unknown, theirs, func(f *authenticator.Draft) { f.CredentialID = []byte("0123456789abcdef") }); !errors.Is(err, auth.ErrUnknownKey) {
+		t.Errorf("an unknown key: %v", err)
+	}
+	// Nor can it be registered a second time, by anybody.
+	r.must(home, auth.StepEnroll)(r.Change(ctx, home.v, auth.Change{Op: auth.ChangeAdd, Method: auth.MethodWebAuthn}, ""))
+	p, err := r.Progress(ctx, home.v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := phone().Create(p.Challenge.Public, func(f *authenticator.Draft) { f.CredentialID = theirs.Keys()[0].ID })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.FinishEnroll(ctx, home.v, auth.MethodWebAuthn, "", answer); !errors.Is(err, auth.ErrDuplicate) {
+		t.Errorf("bob's credential registered by alice: %v", err)
+	}
+	if _, err := mine.Create(p.Challenge.Public); !errors.Is(err, authenticator.ErrExcluded) { // S49
+		t.Errorf("the key that is there: %v", err)
+	}
+}
+
+func TestCounterThatGoesBack(t *testing.T) { // S48
+	r := newRig(t)
+	ctx := t.Context()
+	d := stick()
+	d.Verifies, d.Forgets = true, false
+	r.keyPerson("alice", d)
+	b := r.keyBrowser()
+	r.must(b, auth.StepDone)(r.passkey(b, d))
+	var hint *auth.Hint
+	clone := r.keyBrowser()
+	if _, err := r.passkey(clone, d, func(f *authenticator.Draft) { f.Counter = 1 }); !errors.Is(err, auth.ErrCounter) || !errors.As(err, &hint) {
+		t.Fatalf("a counter that went back: %v", err)
+	}
+	found := false
+	err := r.store.View(ctx, func(tx storage.Tx) error {
+		for e, err := range tx.Scan("audit/", "") {
+			if err != nil {
+				return err
+			}
+			var ev auth.Event
+			if err := json.Unmarshal(e.Value, &ev); err != nil {
+				return err
+			}
+			found = found || ev.Name == auth.EventCounter && ev.User == "alice"
+		}
+		return nil
+	})
+	if err != nil || !found {
+		t.Errorf("the audit trail says nothing, %v", err)
+	}
+}
+
+func TestRemovedKeyIsNobodys(t *testing.T) {
+	r := newRig(t)
+	ctx := t.Context()
+	d := phone()
+	_, home := r.keyPerson("alice", d)
+	r.must(home, auth.StepDone)(r.Change(ctx, home.v, auth.Change{Op: auth.ChangeRemove, Credential: r.cred("alice", auth.MethodWebAuthn)}, ""))
+	b := r.keyBrowser()
+	if _, err := r.passkey(b, d); !errors.Is(err, auth.ErrUnknownKey) {
+		t.Errorf("a removed key: %v", err)
+	}
+	if left := r.keys("webauthn/"); len(left) > 0 {
+		t.Errorf("left behind: %q", left)
+	}
+	for _, leave := range []func(string) error{
+		func(n string) error { return r.ResetMFA(ctx, n) }, func(n string) error { return r.DeleteUser(ctx, n) },
+	} {
+		name := "bob" + strings.Repeat("b", len(r.keys("user-name/")))
+		r.keyPerson(name, phone())
+		if err := leave(name); err != nil {
+			t.Fatal(err)
+		}
+		if left := r.keys("webauthn/"); len(left) > 0 {
+			t.Errorf("left behind: %q", left)
+		}
+	}
+}
+
+func TestUpgradeToAPasskey(t *testing.T) {
+	r := newRig(t)
+	ctx := t.Context()
+	p, b := r.person("alice"), r.keyBrowser()
+	if _, err := r.UpgradeAsk(ctx, b.v); !errors.Is(err, auth.ErrNoSession) {
+		t.Errorf("before signing in: %v", err)
+	}
+	r.must(b, auth.StepVerify)(r.SignIn(ctx, b.v, "alice", password, ""))
+	if _, err := r.UpgradeAsk(ctx, b.v); !errors.Is(err, auth.ErrNoSession) {
+		t.Errorf("half signed in: %v", err)
+	}
+	out := r.must(b, auth.StepDone)(r.Prove(ctx, b.v, auth.MethodTOTP, []byte(p.now())))
+	if !out.Upgrade {
+		t.Error("no upgrade is offered")
+	}
+	a, err := r.UpgradeAsk(ctx, b.v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := phone()
+	d.Absent, d.Verifies = true, false // the browser asks nobody
+	answer, err := d.Create(a.Public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	errs := make([]error, 10)
+	for i := range errs {
+		wg.Go(func() { errs[i] = r.Upgrade(ctx, b.v, answer, a.Sealed) })
+	}
+	wg.Wait()
+	if n := len(slices.DeleteFunc(errs, func(err error) bool { return err != nil })); n != 1 {
+		t.Errorf("%d of 10 uses of one challenge succeeded", n)
+	}
+	if _, err := r.UpgradeAsk(ctx, b.v); !errors.Is(err, auth.ErrStep) {
+		t.Errorf("a second passkey: %v", err)
+	}
+	// It proves possession until it has verified the person beside another kind.
+	d.Absent, d.Verifies = false, true
+	next := r.keyBrowser()
+	if out := r.must(next, auth.StepVerify)(r.passkey(next, d)); out.Method != auth.MethodPassword {
+		t.Errorf("asks for %q", out.Method)
+	}
+	late := r.keyBrowser()
+	r.clock.add(time.Minute)
+	p2 := r.person("bob")
+	r.must(late, auth.StepVerify)(r.SignIn(ctx, late.v, "bob", password, ""))
+	r.must(late, auth.StepDone)(r.Prove(ctx, late.v, auth.MethodTOTP, []byte(p2.now())))
+	r.clock.add(11 * time.Minute)
+	if _, err := r.UpgradeAsk(ctx, late.v); !errors.Is(err, auth.ErrStep) { // S58
+		t.Errorf("eleven minutes after the sign-in: %v", err)
+	}
+}
