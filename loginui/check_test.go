@@ -24,12 +24,16 @@ func checkHeaders(t *testing.T, req *http.Request, a answer) {
 		"Content-Security-Policy":      policy,
 		"Cache-Control":                "no-store",
 	}
-	picture := strings.Contains(a.body, `alt="QR code"`)
+	picture, fetches := strings.Contains(a.body, `alt="QR code"`), strings.Contains(a.body, "data-source=")
 	if req.Method == http.MethodHead { // says what GET would, without the page
-		picture = req.URL.Path == "/.mfa/enroll/totp" && a.StatusCode == http.StatusOK
+		ok, path := a.StatusCode == http.StatusOK, strings.TrimPrefix(req.URL.Path, "/.mfa")
+		picture, fetches = ok && path == "/enroll/totp", ok && (path == "/login" || path == "/verify/webauthn")
 	}
-	if picture {
+	switch {
+	case picture:
 		want["Content-Security-Policy"] = imagePolicy
+	case fetches:
+		want["Content-Security-Policy"] = fetchPolicy
 	}
 	if strings.HasPrefix(req.URL.Path, "/.mfa/static/") && a.StatusCode == http.StatusOK {
 		want["Cache-Control"] = "public, max-age=31536000, immutable"

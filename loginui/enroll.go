@@ -1,6 +1,7 @@
 package loginui
 
 import (
+	"net/http"
 	"slices"
 
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
@@ -17,8 +18,24 @@ func (x *exchange) enrollPage() (*page, []string, error) {
 	}
 	pg := x.flowPage("enroll", "enroll", now)
 	choices := withPage("enroll_", slices.Clone(now.Enrollable)...)
+	sortMethods(choices)
 	pg.Body = choices
 	return pg, choices, nil
+}
+
+// sortMethods puts first what is easiest for people, and safest.
+func sortMethods(methods []string) {
+	slices.SortStableFunc(methods, func(a, b string) int {
+		switch {
+		case a == b:
+			return 0
+		case a == auth.MethodWebAuthn:
+			return -1
+		case b == auth.MethodWebAuthn:
+			return 1
+		}
+		return 0
+	})
 }
 
 func getEnroll(x *exchange) error {
@@ -54,5 +71,9 @@ func getAskAdmin(x *exchange) error {
 	if now.Step != auth.StepAskAdmin {
 		return auth.ErrStep
 	}
-	return x.message(200, x.plain("askadmin"))
+	m := x.plain("askadmin")
+	if now.Purpose == auth.PurposeChange {
+		m = x.plain("nochange")
+	}
+	return x.message(http.StatusOK, m)
 }

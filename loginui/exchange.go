@@ -28,6 +28,9 @@ type exchange struct {
 	form form // of a POST
 }
 
+// upgradePath is where a browser that can make a passkey by itself goes after a sign-in that had none.
+const upgradePath = "/upgrade"
+
 // next is the address of the page for what o asks. It is the one place that maps steps to pages.
 func (p *Portal) next(o auth.Outcome) string {
 	switch o.Step {
@@ -63,7 +66,10 @@ func (p *Portal) next(o auth.Outcome) string {
 func (x *exchange) advance(o auth.Outcome) error {
 	x.setCookies(o.Cookies)
 	to := x.next(o)
-	if x.in.Visit.Flow == "" && o.Step != auth.StepDone {
+	switch {
+	case o.Step == auth.StepDone && o.Upgrade && x.form["upgrade"] != "":
+		to = string(appendQuery([]byte(x.prefix+upgradePath+"?to="), to))
+	case o.Step != auth.StepDone && x.in.Visit.Flow == "" && x.in.Session == nil:
 		to += "?check=cookies"
 	}
 	return x.redirect(to)
@@ -123,6 +129,10 @@ func (x *exchange) settle(err error) error {
 			return x.message(http.StatusBadRequest, x.plain("cookies"))
 		}
 		return x.redirect(x.again())
+	case errors.Is(err, auth.ErrNoSession):
+		return x.redirect(x.LoginURL(x.prefix + "/security"))
+	case errors.Is(err, auth.ErrNoCredential):
+		return x.message(http.StatusNotFound, x.plain("nocredential"))
 	case errors.Is(err, auth.ErrStep):
 		now, err := x.realm.Progress(x.r.Context(), x.in.Visit)
 		if errors.Is(err, auth.ErrNoFlow) {
@@ -155,17 +165,23 @@ func (x *exchange) again() string {
 // fault answers for an error of ours: logged once, with an id that the page shows too, and never in detail on the page. While
 // everything fails only some are logged.
 func (x *exchange) fault(err error) error {
-	var b [4]byte
-	rand.Read(b[:])
-	id := hex.EncodeToString(b[:])
-	if x.r.Context().Err() == nil && x.faults.log(x) { // else the client left, and that is what err says
-		x.logger.LogAttrs(x.r.Context(), slog.LevelError, "portal: request failed",
-			slog.String("id", id), slog.String("method", x.r.Method), slog.String("path", x.r.URL.Path), slog.Any("error", err))
-	}
+	id := x.report(err)
 	x.retryAfter(faultWait)
 	m := x.plain("fault")
 	m.Text = x.t("fault.text", id)
 	return x.message(http.StatusServiceUnavailable, m)
+}
+
+// report logs a fault under a new id.
+func (x *exchange) report(err error) (id string) {
+	var b [4]byte
+	rand.Read(b[:])
+	id = hex.EncodeToString(b[:])
+	if x.r.Context().Err() == nil && x.faults.log(x) { // else the client left, and that is what err says
+		x.logger.LogAttrs(x.r.Context(), slog.LevelError, "portal: request failed",
+			slog.String("id", id), slog.String("method", x.r.Method), slog.String("path", x.r.URL.Path), slog.Any("error", err))
+	}
+	return id
 }
 
 // throttled says how long to wait, and sets Retry-After.

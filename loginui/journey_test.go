@@ -30,7 +30,7 @@ func TestFirstStartToApp(t *testing.T) {
 	b.want(b.get("/.mfa/enroll"), 200, "Set up two-factor authentication", ">Authenticator app</button>")
 	b.want(b.get("/.mfa/enroll/totp"), 303, "/.mfa/enroll") // not begun
 	b.want(b.get("/.mfa/recovery-codes"), 303, "/.mfa/enroll")
-	b.want(b.post("/.mfa/enroll", "method", "webauthn"), 422)
+	b.want(b.post("/.mfa/enroll", "method", "email"), 422)
 	b.want(b.post("/.mfa/enroll", "method", "totp"), 303, "/.mfa/enroll/totp")
 	page = b.want(b.get("/.mfa/enroll/totp"), 200, `alt="QR code"`, "Can&#39;t scan it?", "Verify &amp; enable", "Choose another way")
 	if again := b.get("/.mfa/enroll/totp"); again.body != page.body {
@@ -197,7 +197,7 @@ func TestFlowOver(t *testing.T) {
 // secret is that of the enrolment in progress.
 func (b *browser) secret() string {
 	b.t.Helper()
-	now, err := b.realm.Progress(b.t.Context(), auth.Visit{Host: host, Flow: b.cookies[auth.CookieFlow]})
+	now, err := b.realm.Progress(b.t.Context(), auth.Visit{Host: host, Origin: "https://" + host, Flow: b.cookies[auth.CookieFlow]})
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -6,13 +6,39 @@ import (
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
 )
 
+// signIn is what the sign-in page shows.
+type signIn struct {
+	Name    string  // as typed
+	Key     *keyAsk // nil where passkeys do not work
+	Signals string  // what the browser should know about its passkeys
+	unknown string  // ID of a passkey that nobody has here
+}
+
 // loginForm is the sign-in page with what was typed, the password excepted.
 func (x *exchange) loginForm(name, to string) *page {
 	pg := x.newPage("login", "login")
 	pg.To = x.returnTarget(to)
 	pg.fields = []string{"name", "password"}
-	pg.Body = name
+	pg.Body = &signIn{Name: name}
 	return pg
+}
+
+// showLogin answers with the sign-in page, and what was wrong if something was. It holds a new challenge for a passkey.
+func (x *exchange) showLogin(pg *page, wrong error) error {
+	x.preFlow()
+	ask, err := x.realm.PasskeyAsk(x.in.Visit)
+	if err != nil {
+		return err
+	}
+	if body, ok := pg.Body.(*signIn); ok && ask != nil {
+		pg.policy = fetchPolicy
+		body.Key = &keyAsk{Options: string(ask.Public), Sealed: ask.Sealed, Source: x.LoginURL(pg.To)}
+		body.Signals = unknownKey(ask, body.unknown)
+	}
+	if wrong != nil {
+		return x.refuse(pg, wrong)
+	}
+	return x.render(pg)
 }
 
 func getLogin(x *exchange) error {
@@ -35,31 +61,31 @@ func getLogin(x *exchange) error {
 	case query.Has("signed_out"):
 		pg.Notice = x.t("login.signedout")
 	}
-	x.preFlow()
-	return x.render(pg)
+	return x.showLogin(pg, nil)
 }
 
 func postLogin(x *exchange) error {
 	name, password := x.form["name"], x.form["password"]
 	pg := x.loginForm(name, x.form["to"])
-	x.preFlow()
 	if name == "" {
-		return x.refuse(pg, &auth.Invalid{Field: "name", Text: x.t("login.noname")})
+		return x.showLogin(pg, &auth.Invalid{Field: "name", Text: x.t("login.noname")})
 	}
 	if password == "" {
-		return x.refuse(pg, &auth.Invalid{Field: "password", Text: x.t("login.nopassword")})
+		return x.showLogin(pg, &auth.Invalid{Field: "password", Text: x.t("login.nopassword")})
 	}
 	out, err := x.realm.SignIn(x.r.Context(), x.in.Visit, name, password, pg.To)
 	if err != nil {
-		return x.refuse(pg, err)
+		return x.showLogin(pg, err)
 	}
 	return x.advance(out)
 }
 
-// preFlow gives the visitor the cookie that binds the coming flow to this browser, unless there is one already.
+// preFlow gives the visitor the cookie that binds the coming flow to this browser, unless there is one already. From then on the
+// visit has it.
 func (x *exchange) preFlow() {
 	if c, ok := x.realm.PreFlow(x.in.Visit); ok {
 		x.setCookies([]auth.Cookie{c})
+		x.in.Visit.Flow = c.Value
 	}
 }
 

@@ -63,6 +63,8 @@ type page struct {
 	Errors map[string]string // by field
 	To     string            // return target, carried by the forms
 	Who    string            // whose flow it is, once known
+	Change bool              // the flow is part of a session, in which somebody changes how they sign in
+	Others []string          // further methods that would do
 	Body   any               // what only this page shows
 
 	fields      []string // those that the page shows, so that their errors have a place
@@ -81,7 +83,7 @@ func (x *exchange) newPage(file, id string) *page {
 func (x *exchange) flowPage(file, id string, now auth.Progress) *page {
 	pg := x.newPage(file, id)
 	pg.To = x.returnTarget(now.To)
-	pg.Who = now.User.Display()
+	pg.Who, pg.Change = now.User.Display(), now.Purpose == auth.PurposeChange
 	return pg
 }
 

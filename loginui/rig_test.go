@@ -52,9 +52,13 @@ func newRig(t *testing.T) *rig {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { r.state.Close() })
+	keys, err := method.NewWebAuthn(method.WebAuthnConfig{Name: "Example Corp"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	realm := r.state.Realm(auth.Config{
 		Name: "Example Corp", Idle: time.Hour, Lifetime: 24 * time.Hour,
-		Methods: []auth.Method{method.NewPassword("Example Corp"), method.NewTOTP("Example Corp"), method.NewRecovery()},
+		Methods: []auth.Method{method.NewPassword("Example Corp"), method.NewTOTP("Example Corp"), keys, method.NewRecovery()},
 	})
 	if r.Portal, err = New(realm, Options{Now: r.time, Logger: slog.New(slog.NewTextHandler(r.log, nil))}); err != nil {
 		t.Fatal(err)
@@ -114,7 +118,7 @@ type browser struct {
 }
 
 func (r *rig) browser() *browser {
-	return &browser{r, map[string]string{}, map[string]string{"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate"}}
+	return &browser{r, map[string]string{}, map[string]string{"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}}
 }
 
 // answer is what came back, with its body as text.
@@ -149,7 +153,7 @@ func (b *browser) request(method, path, body string) *http.Request {
 func (b *browser) send(req *http.Request) answer {
 	b.t.Helper()
 	in := Request{Secure: true, Visit: auth.Visit{
-		Host: host, Addr: netip.MustParseAddr("192.0.2.1"), UserAgent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+		Host: host, Origin: "https://" + host, Addr: netip.MustParseAddr("192.0.2.1"), UserAgent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
 		Session: b.cookies[auth.CookieSession], Flow: b.cookies[auth.CookieFlow], Browser: b.cookies[auth.CookieBrowser],
 	}}
 	if s, u, err := b.realm.Session(req.Context(), host, in.Visit.Session); err == nil {

@@ -1,5 +1,7 @@
 package loginui
 
+import "net/http"
+
 // A handler answers one request, or returns an error for settle.
 type handler func(*exchange) error
 
@@ -14,16 +16,35 @@ var routes = map[string]route{
 	"/":                {get: getRoot},
 	"/login":           {getLogin, postLogin},
 	"/verify/totp":     {getVerifyTOTP, postVerifyTOTP},
+	"/verify/webauthn": {getVerifyWebAuthn, postVerifyWebAuthn},
 	"/verify/recovery": {getVerifyRecovery, postVerifyRecovery},
-	"/enroll":          {getEnroll, postEnroll},
-	"/enroll/totp":     {getEnrollTOTP, postEnrollTOTP},
+	"/verify/password": {getVerifyPassword, postVerifyPassword},
+	"/enroll":          {getEnroll, navigated(postEnroll)},
+	"/enroll/totp":     {getEnrollTOTP, navigated(postEnrollTOTP)},
+	"/enroll/webauthn": {getEnrollWebAuthn, navigated(postEnrollWebAuthn)},
 	"/recovery-codes":  {getRecoveryCodes, postRecoveryCodes},
 	"/recovery-used":   {get: getRecoveryUsed},
+	"/upgrade":         {getUpgrade, navigated(postUpgrade)},
 	"/invite":          {getInvite, postInvite},
 	"/ask-admin":       {get: getAskAdmin},
 	"/security":        {get: getSecurity},
+	"/security/add":    {getRoot, navigated(postSecurityAdd)},
+	"/security/rename": {getRoot, navigated(postSecurityRename)},
+	"/security/remove": {getRoot, navigated(postSecurityRemove)},
 	"/logout":          {getLogout, postLogout},
 	"/session":         {get: getSession},
 }
 
 func getRoot(x *exchange) error { return x.redirect(x.prefix + "/security") }
+
+// navigated is h for those who load a page. Apps on the portal's own origin share its cookies: what changes how somebody signs in
+// is refused to their scripts, in so far as a browser tells them from pages (W3C Fetch Metadata).
+func navigated(h handler) handler {
+	return func(x *exchange) error {
+		mode, dest := x.r.Header.Get("Sec-Fetch-Mode"), x.r.Header.Get("Sec-Fetch-Dest")
+		if mode != "" && mode != "navigate" || dest != "" && dest != "document" {
+			return x.message(http.StatusForbidden, x.plain("forged"))
+		}
+		return h(x)
+	}
+}

@@ -17,14 +17,21 @@ func TestRoutes(t *testing.T) {
 		"/":                {"303 /.mfa/security", "405"},
 		"/login":           {"200", "422"},
 		"/verify/totp":     {again, again},
+		"/verify/webauthn": {again, again},
 		"/verify/recovery": {again, again},
+		"/verify/password": {again, again},
 		"/enroll":          {again, again},
 		"/enroll/totp":     {again, again},
+		"/enroll/webauthn": {again, again},
 		"/recovery-codes":  {again, again},
 		"/recovery-used":   {"303 /.mfa/login", "405"},
+		"/upgrade":         {"303 /", "303 /"},
 		"/invite":          {"200", "422"},
 		"/ask-admin":       {again, "405"},
 		"/security":        {"303 /.mfa/login?to=%2F.mfa%2Fsecurity", "405"},
+		"/security/add":    {"303 /.mfa/security", "303 /.mfa/login?to=%2F.mfa%2Fsecurity"},
+		"/security/rename": {"303 /.mfa/security", "303 /.mfa/login?to=%2F.mfa%2Fsecurity"},
+		"/security/remove": {"303 /.mfa/security", "303 /.mfa/login?to=%2F.mfa%2Fsecurity"},
 		"/logout":          {"303 /.mfa/login", "303 /.mfa/login?signed_out=1"},
 		"/session":         {"200", "405"},
 	}
@@ -62,7 +69,7 @@ func TestRoutes(t *testing.T) {
 
 func TestNotFound(t *testing.T) {
 	b := newRig(t).browser()
-	for _, path := range []string{"/nope", "/login/", "/login.html", "/Login", "//login", "/static", "/static/", "/static/mfa.css", "/static/..", "/forgot", "/verify/webauthn", "/verify/", "/%00"} {
+	for _, path := range []string{"/nope", "/login/", "/login.html", "/Login", "//login", "/static", "/static/", "/static/mfa.css", "/static/..", "/forgot", "/verify/email", "/verify/", "/%00"} {
 		for _, method := range []string{"GET", "HEAD", "POST", "PUT"} {
 			if got := b.send(b.request(method, "/.mfa"+path, "")); got.StatusCode != http.StatusNotFound {
 				t.Errorf("%s %s: %s", method, path, got.Status)
@@ -95,7 +102,7 @@ func TestPrefix(t *testing.T) {
 
 func TestStatic(t *testing.T) {
 	b := newRig(t).browser()
-	for _, name := range []string{"mfa.css", "mfa.js", "icon.svg"} {
+	for _, name := range []string{"mfa.css", "mfa.js", "webauthn.js", "icon.svg"} {
 		path := "/.mfa/static/" + asset(name).name
 		got := b.want(b.get(path), 200)
 		if got.Header.Get("Content-Type") != asset(name).media || got.body != string(asset(name).body) {
@@ -117,7 +124,7 @@ func TestSignInPageSize(t *testing.T) {
 	b := newRig(t).browser()
 	page := b.get("/.mfa/login?to=%2Fdeep%3Fa%3Db")
 	sum := len(page.body)
-	for _, name := range []string{"mfa.css", "mfa.js", "icon.svg"} {
+	for _, name := range []string{"mfa.css", "mfa.js", "webauthn.js", "icon.svg"} {
 		sum += len(asset(name).zipped)
 	}
 	if sum > 12<<10 {

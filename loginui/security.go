@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
+	"github.com/caddy-mfa/caddy-mfa/internal/method"
 )
 
 // overview is what the Security page shows.
@@ -13,39 +14,112 @@ type overview struct {
 	With    string // the methods of the session, in words
 	From    string // browser and system
 	Methods []enrolled
+	Add     []string // methods that can be set up
+	Signals string   // what the browser should know about its passkeys
+	Label   string   // the name that was refused, for the credential that is Open
 }
 
 // enrolled is one way to sign in.
 type enrolled struct {
 	auth.Credential
-	Name string // of the method
-	Left string // of recovery codes
+	Title string   // what the person calls it, or else the method
+	About []string // what else there is to say
+	Left  string   // of recovery codes
+	Own   bool     // the person set it up, and may rename it
+	Only  bool     // there is no other to sign in with, so it stays
+	Open  bool     // its form was refused
 }
 
 func getSecurity(x *exchange) error {
-	if x.in.Session == nil || x.in.User == nil {
-		return x.redirect(x.LoginURL(x.prefix + "/security"))
-	}
-	account, err := x.realm.Account(x.r.Context(), x.in.User.ID)
+	pg, _, err := x.securityPage()
 	if err != nil {
 		return err
 	}
+	switch x.r.URL.Query().Get("done") {
+	case "added":
+		pg.Notice = x.t("security.done.added")
+	case "renamed":
+		pg.Notice = x.t("security.done.renamed")
+	case "removed":
+		pg.Notice = x.t("security.done.removed")
+	}
+	return x.render(pg)
+}
+
+// securityPage shows the account of whoever is signed in; ErrNoSession if nobody is.
+func (x *exchange) securityPage() (*page, *overview, error) {
+	if x.in.Session == nil || x.in.User == nil {
+		return nil, nil, auth.ErrNoSession
+	}
+	account, err := x.realm.Account(x.r.Context(), x.in.User.ID)
+	if err != nil {
+		return nil, nil, err
+	}
+	site, err := x.siteID()
+	if err != nil {
+		return nil, nil, err
+	}
 	pg := x.newPage("security", "security")
-	body := overview{User: &account.User, Session: x.in.Session, From: x.machine(x.in.Session)}
+	body := &overview{User: &account.User, Session: x.in.Session, From: x.machine(x.in.Session)}
+	pg.Body = body
 	var with []string
 	for _, m := range methodsOf(x.in.Session) {
 		with = append(with, x.t("method."+m))
 	}
 	body.With = strings.Join(with, ", ")
+	seconds := 0
 	for _, c := range account.Credentials {
-		e := enrolled{Credential: c, Name: x.t("method." + c.Method)}
+		e := x.enrolled(c, site)
 		if c.Method == auth.MethodRecovery {
 			e.Left = x.count("security.left", account.RecoveryLeft)
 		}
+		if e.Own {
+			seconds++
+		}
 		body.Methods = append(body.Methods, e)
 	}
-	pg.Body = body
-	return x.render(pg)
+	for i, e := range body.Methods {
+		body.Methods[i].Only = e.Own && seconds == 1
+	}
+	body.Add = withPage("enroll_", x.realm.Addable(x.in.Visit)...)
+	sortMethods(body.Add)
+	if site != "" {
+		body.Signals = accepted(&account.User, account.Credentials, site)
+	}
+	return pg, body, nil
+}
+
+// enrolled describes a credential on the site with the given RP ID.
+func (x *exchange) enrolled(c auth.Credential, site string) enrolled {
+	e := enrolled{Credential: c, Title: x.t("method." + c.Method), Own: c.Method != auth.MethodPassword && c.Method != auth.MethodRecovery}
+	if c.Method != auth.MethodWebAuthn {
+		if c.Label != "" && c.Label != e.Title {
+			e.About = append(e.About, c.Label)
+		}
+		return e
+	}
+	if c.Label != "" {
+		e.Title = c.Label
+	}
+	key, err := method.Key(c)
+	if err != nil {
+		return e // the rest of the page is true
+	}
+	if key.Model != "" && key.Model != c.Label {
+		e.About = append(e.About, key.Model)
+	}
+	kind := "security.key"
+	switch {
+	case key.Passkey && key.Synced:
+		kind = "security.passkey.synced"
+	case key.Passkey:
+		kind = "security.passkey"
+	}
+	e.About = append(e.About, x.t(kind))
+	if key.RPID != site {
+		e.About = append(e.About, x.t("security.elsewhere", key.RPID))
+	}
+	return e
 }
 
 // machine is the browser and system of a session, as far as they were recognised.

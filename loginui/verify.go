@@ -18,8 +18,11 @@ func (x *exchange) verifyPage(method string) (*page, auth.Progress, error) {
 	}
 	pg := x.flowPage("verify_"+method, method, now)
 	pg.fields, pg.wrongField, pg.empty = []string{"code"}, "code", method+".empty"
+	if pg.Change {
+		pg.Notice = x.t("change.confirm")
+	}
 	ways := slices.DeleteFunc(append([]string{now.Method}, now.Others...), func(m string) bool { return m == method })
-	pg.Body = withPage("verify_", ways...)
+	pg.Others = withPage("verify_", ways...)
 	return pg, now, nil
 }
 
@@ -28,12 +31,12 @@ func asks(now auth.Progress, method string) bool {
 	return now.Step == auth.StepVerify && (now.Method == method || slices.Contains(now.Others, method))
 }
 
-// prove answers a code typed on pg.
-func (x *exchange) prove(pg *page, method, code string) error {
-	if code == "" {
-		return x.refuse(pg, &auth.Invalid{Field: "code", Text: x.t(pg.empty)})
+// prove answers what was typed on pg.
+func (x *exchange) prove(pg *page, method, typed string) error {
+	if typed == "" {
+		return x.refuse(pg, &auth.Invalid{Field: pg.wrongField, Text: x.t(pg.empty)})
 	}
-	out, err := x.realm.Prove(x.r.Context(), x.in.Visit, method, []byte(code))
+	out, err := x.realm.Prove(x.r.Context(), x.in.Visit, method, []byte(typed))
 	if err != nil {
 		return x.refuse(pg, err)
 	}

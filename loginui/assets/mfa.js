@@ -30,7 +30,7 @@
     sent = null;
   };
   addEventListener("submit", (e) => {
-    if (e.submitter && e.submitter.name === "download") return;
+    if (e.defaultPrevented || e.submitter && e.submitter.name === "download") return;
     if (sent) return e.preventDefault();
     sent = e.target;
     sent.setAttribute("aria-busy", "true");
