@@ -59,9 +59,12 @@ type App struct {
 	// How long a session lasts.
 	Session *SessionTimes `json:"session,omitempty"`
 
-	// The methods that may prove who a person is beside the password, in order of preference: `totp` (authenticator app) and
-	// `recovery` (recovery codes). Default: all of them.
+	// The methods that may prove who a person is beside the password, in order of preference: `webauthn` (security keys and
+	// passkeys), `totp` (authenticator app) and `recovery` (recovery codes). Default: all of them, in this order.
 	Methods []string `json:"methods,omitempty"`
+
+	// Security keys and passkeys.
+	WebAuthn *WebAuthn `json:"webauthn,omitempty"`
 
 	settings settings
 	ctx      caddy.Context // zero outside a running Caddy

@@ -1,6 +1,8 @@
 package caddymodule
 
 import (
+	"errors"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -19,16 +21,23 @@ func init() {
 // parseApp reads the global option:
 //
 //	mfa {
-//		name    <name>
-//		url     <address>
-//		path    <prefix>
-//		storage badger [<dir>]
-//		secret  <placeholder>...
+//		name     <name>
+//		url      <address>
+//		path     <prefix>
+//		storage  badger [<dir>]
+//		secret   <placeholder>...
 //		session {
 //			idle     <duration>
 //			lifetime <duration>
 //		}
-//		methods totp|recovery...
+//		methods  webauthn|totp|recovery...
+//		webauthn {
+//			rp_id             <host>
+//			origins           <origin>...
+//			user_verification required|preferred|discouraged
+//			attestation       none|direct [<metadata file>]
+//			aaguids           allow|deny <aaguid>...
+//		}
 //	}
 //
 // Everything is optional, and so is the block.
@@ -50,7 +59,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	seen := options{}
+	seen, keys := options{}, d
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		option := d.Val()
 		if err := seen.once(d); err != nil {
@@ -72,12 +81,18 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			a.Session, err = parseSession(d)
 		case "methods":
 			a.Methods, err = someArgs(d, checkMethods)
+		case "webauthn":
+			keys = here(d)
+			a.WebAuthn, err = parseWebAuthn(d)
 		default:
 			return d.Errf("there is no option %q here", option)
 		}
 		if err != nil {
 			return err
 		}
+	}
+	if err := a.WebAuthn.checkUsed(a.Methods); err != nil {
+		return keys.WrapErr(err)
 	}
 	return nil
 }
@@ -274,6 +289,13 @@ func someArgs(d *caddyfile.Dispenser, check func([]string) error) ([]string, err
 		return nil, d.WrapErr(err)
 	}
 	return args, noBlock(d)
+}
+
+func noneEmpty(args []string) error {
+	if slices.Contains(args, "") {
+		return errors.New("a value is empty; is a variable not set?")
+	}
+	return nil
 }
 
 // noBlock refuses a block where none is read; the dispenser would take it for further options.

@@ -193,6 +193,9 @@ func printAccount(w io.Writer, v *accountView) {
 		if method == auth.MethodPassword {
 			used = "-" // its use is not noted
 		}
+		if c.RPID != "" {
+			method += " for " + c.RPID
+		}
 		if c.Disabled {
 			method += " (disabled)"
 		}

@@ -117,6 +117,9 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	if below(v.sent, g.app.settings.prefix) {
 		return v.portal()
 	}
+	if v.asksForOrigins() {
+		return v.relatedOrigins()
+	}
 	need, err := g.requirement(r)
 	if err != nil {
 		return err

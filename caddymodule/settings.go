@@ -38,6 +38,7 @@ type settings struct {
 	secrets        [][]byte
 	idle, lifetime time.Duration
 	methods        []auth.Method
+	related        *related // nil if no site needs it
 }
 
 // prepare replaces placeholders, sets defaults and checks everything. It needs no running Caddy and touches no store.
@@ -85,8 +86,8 @@ func (a *App) prepare(repl *caddy.Replacer) error {
 	if s.idle, s.lifetime, err = a.Session.times(); err != nil {
 		return fmt.Errorf("option session: %w", err)
 	}
-	if s.methods, err = newMethods(s.name, a.Methods); err != nil {
-		return fmt.Errorf("option methods: %w", err)
+	if err := a.prepareMethods(repl, &s); err != nil {
+		return err
 	}
 	a.settings = s
 	return nil
@@ -182,8 +183,8 @@ func readSecrets(repl *caddy.Replacer, options []string) ([][]byte, error) {
 	return secrets, nil
 }
 
-// seconds are the second methods of this version, in order of preference.
-var seconds = []string{auth.MethodTOTP, auth.MethodRecovery}
+// seconds are the second methods of this version, in order of preference: keys are the easiest, and cannot be phished.
+var seconds = []string{auth.MethodWebAuthn, auth.MethodTOTP, auth.MethodRecovery}
 
 func checkMethods(methods []string) error {
 	second := len(methods) == 0
@@ -191,8 +192,6 @@ func checkMethods(methods []string) error {
 		switch {
 		case slices.Contains(methods[:i], m):
 			return fmt.Errorf("%s is named twice", m)
-		case m == auth.MethodWebAuthn:
-			return errors.New("webauthn is not in this version")
 		case m == auth.MethodEmail:
 			return errors.New("email needs smtp, which is not in this version")
 		case m == auth.MethodPassword:
@@ -203,26 +202,35 @@ func checkMethods(methods []string) error {
 		second = second || m != auth.MethodRecovery
 	}
 	if !second {
-		return errors.New("recovery codes alone are no second factor; add totp")
+		return errors.New("recovery codes alone are no second factor; add webauthn or totp")
 	}
 	return nil
 }
 
-func newMethods(product string, names []string) ([]auth.Method, error) {
-	if err := checkMethods(names); err != nil {
-		return nil, err
+// prepareMethods makes the methods. It reads the metadata that attestation needs.
+func (a *App) prepareMethods(repl *caddy.Replacer, s *settings) error {
+	if err := checkMethods(a.Methods); err != nil {
+		return fmt.Errorf("option methods: %w", err)
 	}
+	if err := a.WebAuthn.checkUsed(a.Methods); err != nil {
+		return fmt.Errorf("option webauthn: %w", err)
+	}
+	names := a.Methods
 	if len(names) == 0 {
 		names = seconds
 	}
-	methods := []auth.Method{method.NewPassword(product)}
+	s.methods = []auth.Method{method.NewPassword(s.name)}
 	for _, name := range names {
 		switch name {
+		case auth.MethodWebAuthn:
+			if err := s.addWebAuthn(repl, a.WebAuthn); err != nil {
+				return fmt.Errorf("option webauthn: %w", err)
+			}
 		case auth.MethodTOTP:
-			methods = append(methods, method.NewTOTP(product))
+			s.methods = append(s.methods, method.NewTOTP(s.name))
 		case auth.MethodRecovery:
-			methods = append(methods, method.NewRecovery())
+			s.methods = append(s.methods, method.NewRecovery())
 		}
 	}
-	return methods, nil
+	return nil
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-mfa/caddy-mfa/internal/auth"
 )
 
 func TestDefaults(t *testing.T) {
@@ -18,8 +20,11 @@ func TestDefaults(t *testing.T) {
 	}
 	s := app.settings
 	if s.name != "caddy-mfa" || s.prefix != "/.mfa" || s.dir != "/var/lib/caddy/mfa" || s.base != "" || s.idle != time.Hour || s.lifetime != 24*time.Hour ||
-		len(s.secrets) != 0 || len(s.methods) != 3 || s.methods[0].Name() != "password" || s.methods[1].Name() != "totp" || s.methods[2].Name() != "recovery" {
+		len(s.secrets) != 0 || s.related != nil {
 		t.Errorf("%+v", s)
+	}
+	if got := methodNames(s.methods); got != "password webauthn totp recovery" {
+		t.Errorf("methods %s", got)
 	}
 	if got := app.LinkFor("token"); got != "/.mfa/invite#token" {
 		t.Errorf("link %s", got)
@@ -27,6 +32,26 @@ func TestDefaults(t *testing.T) {
 	app = &App{Session: &SessionTimes{Lifetime: caddy.Duration(30 * time.Minute)}}
 	if err := app.prepare(caddy.NewReplacer()); err != nil || app.settings.idle != 30*time.Minute {
 		t.Errorf("idle %v, %v", app.settings.idle, err)
+	}
+}
+
+func methodNames(methods []auth.Method) string {
+	var names []string
+	for _, m := range methods {
+		names = append(names, m.Name())
+	}
+	return strings.Join(names, " ")
+}
+
+func TestOrderOfMethods(t *testing.T) {
+	for _, want := range []string{"totp webauthn recovery", "recovery webauthn", "webauthn", "totp"} {
+		app := &App{Methods: strings.Fields(want)}
+		if err := app.prepare(caddy.NewReplacer()); err != nil {
+			t.Fatal(err)
+		}
+		if got := methodNames(app.settings.methods); got != "password "+want {
+			t.Errorf("%s: got %s", want, got)
+		}
 	}
 }
 
@@ -77,6 +102,7 @@ func TestWrongOptions(t *testing.T) {
 		{"missing secret", &App{Secret: []string{"{file./nonexistent}"}}, "option secret: {file./nonexistent} is missing, unreadable or empty"},
 		{"negative", &App{Session: &SessionTimes{Idle: -1}}, "option session: idle"},
 		{"methods", &App{Methods: []string{"recovery"}}, "option methods: recovery codes alone"},
+		{"unknown method", &App{Methods: []string{"sms"}}, `option methods: there is no method "sms"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			err := c.app.prepare(caddy.NewReplacer())

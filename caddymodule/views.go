@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
+	"github.com/caddy-mfa/caddy-mfa/internal/method"
 )
 
 // The states of an account, as lists show them.
@@ -46,6 +47,7 @@ type (
 		ID       string    `json:"id"`
 		Method   string    `json:"method"`
 		Label    string    `json:"label,omitempty"`
+		RPID     string    `json:"rp_id,omitempty"` // of a key: the host that it was made for, the only one that it works for
 		Created  time.Time `json:"created"`
 		Used     time.Time `json:"used,omitzero"` // absent: never, or a password, whose use is not noted
 		Disabled bool      `json:"disabled"`
@@ -108,10 +110,15 @@ func viewAccount(a *auth.Account) accountView {
 		RecoveryCodesLeft: a.RecoveryLeft, Sessions: a.Sessions, Shut: a.Shut,
 	}
 	for _, c := range a.Credentials {
-		v.Credentials = append(v.Credentials, credentialView{
+		view := credentialView{
 			ID: c.ID, Method: c.Method, Label: c.Label, Disabled: c.Disabled,
 			Created: wholeSeconds(c.Created), Used: wholeSeconds(c.Used),
-		})
+		}
+		if c.Method == auth.MethodWebAuthn {
+			key, _ := method.Key(c) // a record that is damaged has nothing to show
+			view.RPID = key.RPID
+		}
+		v.Credentials = append(v.Credentials, view)
 	}
 	slices.SortFunc(v.Credentials, func(a, b credentialView) int {
 		return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.Method, b.Method))

@@ -1,0 +1,293 @@
+package caddymodule
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-mfa/caddy-mfa/internal/auth"
+	"github.com/caddy-mfa/caddy-mfa/internal/method"
+	"github.com/caddy-mfa/caddy-mfa/internal/method/authenticator"
+)
+
+const yubikey = "ee882879-721c-4913-9775-3dfcce97072a"
+
+func TestWebAuthnOptions(t *testing.T) {
+	t.Setenv("MFA_TEST_RP_ID", "example.com")
+	t.Setenv("MFA_TEST_ORIGIN", "https://example.net")
+	t.Setenv("MFA_TEST_WORD", "required")
+	t.Setenv("MFA_TEST_AAGUID", yubikey)
+	w := &WebAuthn{
+		RPID: "{env.MFA_TEST_RP_ID}", Origins: []string{"https://dash.{env.MFA_TEST_RP_ID}", "{env.MFA_TEST_ORIGIN}"},
+		UserVerification: "{env.MFA_TEST_WORD}", AAGUIDs: &AAGUIDs{Deny: []string{"{env.MFA_TEST_AAGUID}"}},
+	}
+	c, err := w.config(caddy.NewReplacer(), "Example Corp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := json.Marshal(method.WebAuthnConfig{
+		Name: "Example Corp", RPID: "example.com", Origins: []string{"https://dash.example.com", "https://example.net"},
+		UserVerification: "required", DenyAAGUIDs: []string{yubikey},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != string(want) {
+		t.Errorf("got %s\nwant %s", got, want)
+	}
+	app := &App{WebAuthn: w}
+	if err := app.prepare(caddy.NewReplacer()); err != nil {
+		t.Fatal(err)
+	}
+	if r := app.settings.related; r == nil || r.host != "example.com" || string(r.body) != `{"origins":["https://example.net"]}` {
+		t.Errorf("related origins %+v", r)
+	}
+}
+
+// What JSON may hold but must not, what shows only when a placeholder is replaced, and metadata that is of no use.
+func TestWrongWebAuthnOptions(t *testing.T) {
+	t.Setenv("MFA_TEST_EMPTY", "")
+	t.Setenv("MFA_TEST_RP_ID", "com")
+	dir := t.TempDir()
+	missing, junk := filepath.Join(dir, "missing.jwt"), filepath.Join(dir, "junk.jwt")
+	if err := os.WriteFile(junk, []byte("<html>"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		app  *App
+		want string
+	}{
+		{"rp_id alone", &App{WebAuthn: &WebAuthn{RPID: "example.com"}}, "option webauthn: rp_id needs origins"},
+		{"origins alone", &App{WebAuthn: &WebAuthn{Origins: []string{"https://example.com"}}}, "option webauthn: origins need rp_id"},
+		{"no origin", &App{WebAuthn: &WebAuthn{RPID: "example.com", Origins: []string{""}}}, `option webauthn: "" is not an origin`},
+		{"empty placeholder", &App{WebAuthn: &WebAuthn{RPID: "{env.MFA_TEST_EMPTY}"}}, "option webauthn: rp_id: evaluated placeholder {env.MFA_TEST_EMPTY} is empty"},
+		{"placeholder", &App{WebAuthn: &WebAuthn{RPID: "{env.MFA_TEST_RP_ID}", Origins: []string{"https://example.com"}}}, `option webauthn: rp_id "com" is a public suffix`},
+		{"unknown placeholder", &App{WebAuthn: &WebAuthn{AAGUIDs: &AAGUIDs{Allow: []string{"{nonsense}"}}}}, "option webauthn: aaguids: unrecognized placeholder"},
+		{"both lists", &App{WebAuthn: &WebAuthn{AAGUIDs: &AAGUIDs{Allow: []string{yubikey}, Deny: []string{yubikey}}}}, "option webauthn: aaguids are allowed or denied, not both"},
+		{"switched off", &App{WebAuthn: &WebAuthn{}, Methods: []string{"totp"}}, "option webauthn: webauthn has options, but methods (totp) leaves it out"},
+		{"metadata missing", &App{WebAuthn: &WebAuthn{Attestation: "direct", Metadata: missing}}, "option webauthn: metadata " + missing + ": "},
+		{"metadata a directory", &App{WebAuthn: &WebAuthn{Attestation: "direct", Metadata: dir}}, "option webauthn: metadata " + dir + ": "},
+		{"metadata unsigned", &App{WebAuthn: &WebAuthn{Attestation: "direct", Metadata: junk}}, "option webauthn: metadata " + junk + ": it is no signed metadata"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if err := c.app.prepare(caddy.NewReplacer()); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %s", err, c.want)
+			}
+		})
+	}
+}
+
+func TestRelatedOrigins(t *testing.T) {
+	const (
+		options = "webauthn {\n\t\t\trp_id localhost\n\t\t\torigins http://localhost:1 http://a.localhost:1 https://dash.example.com https://example.net\n\t\t}"
+		path    = "/.well-known/webauthn"
+		want    = `{"origins":["https://dash.example.com","https://example.net"]}`
+	)
+	s := newSite(t)
+	s.serve("http://localhost:{port}, http://a.localhost:{port} {\n\tmfa {\n\t\tpublic /x\n\t}\n\treverse_proxy {app}\n}\n", options)
+	cookie := sessionCookie(signIn(t, "localhost", "alice"))
+	other := sessionCookie(signIn(t, "a.localhost", "bob"))
+
+	for _, c := range []struct {
+		name    string
+		headers []string
+	}{
+		{"a browser", []string{"Sec-Fetch-Mode: no-cors"}},
+		{"somebody signed in", []string{cookie}},
+		{"a page", []string{asPage}},
+		{"the host in capitals, with a port", []string{"Host: LocalHost:8443"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			res := s.get(path+"?x", c.headers...)
+			body, err := io.ReadAll(res.Body)
+			if err != nil || res.StatusCode != http.StatusOK || string(body) != want {
+				t.Errorf("%s %v\n%s", res.Status, err, body)
+			}
+			if res.Header.Get("Content-Type") != "application/json" || res.Header.Get("Cache-Control") != "public, max-age=3600" ||
+				len(res.Cookies()) > 0 {
+				t.Errorf("%v", res.Header)
+			}
+		})
+	}
+	t.Run("HEAD", func(t *testing.T) {
+		r, _ := http.NewRequest("HEAD", "http://localhost"+path, nil)
+		if res := s.send(r); res.StatusCode != http.StatusOK || res.ContentLength != int64(len(want)) {
+			t.Errorf("%s, %d bytes", res.Status, res.ContentLength)
+		}
+	})
+	t.Run("nothing but reading", func(t *testing.T) {
+		for _, m := range []string{"POST", "PUT", "DELETE", "OPTIONS"} {
+			r, _ := http.NewRequest(m, "http://localhost"+path, nil)
+			if res := s.send(r); res.StatusCode != http.StatusMethodNotAllowed || res.Header.Get("Allow") != "GET, HEAD" {
+				t.Errorf("%s: %s %v", m, res.Status, res.Header)
+			}
+		}
+	})
+	t.Run("another host's path is its app's", func(t *testing.T) {
+		if res := s.get(path, "Host: a.localhost", asScript); res.StatusCode != http.StatusUnauthorized {
+			t.Error(res.Status)
+		}
+		arrived(t, s.get(path, "Host: a.localhost", other))
+	})
+	t.Run("another spelling is a path like any other", func(t *testing.T) {
+		for _, target := range []string{"/.well-known/%77ebauthn", "/.well-known/webauthn/", "/.Well-Known/webauthn", "//.well-known/webauthn"} {
+			if res := s.get(target, asScript); res.StatusCode != http.StatusUnauthorized {
+				t.Errorf("%s: %s", target, res.Status)
+			}
+		}
+	})
+}
+
+// Without related origins the path belongs to the app, as it does without us.
+func TestNoRelatedOrigins(t *testing.T) {
+	for name, option := range map[string]string{
+		"defaults":         "",
+		"none are related": "webauthn {\n\t\t\trp_id localhost\n\t\t\torigins http://localhost:1 http://a.localhost:1\n\t\t}",
+		"no keys":          "methods totp recovery",
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t)
+			s.serve(plainGate, option)
+			if res := s.get(wellKnownOrigins, asScript); res.StatusCode != http.StatusUnauthorized {
+				t.Error(res.Status)
+			}
+			arrived(t, s.get(wellKnownOrigins, sessionCookie(signIn(t, "localhost", "alice"))))
+		})
+	}
+}
+
+// The gate tells the pages the origin that the browser has, or keys would not work at all.
+func TestOriginOfAVisit(t *testing.T) {
+	for _, c := range []struct {
+		host   string
+		secure bool
+		want   string
+	}{
+		{"dash.example.com", true, "https://dash.example.com"},
+		{"Dash.Example.com:443", true, "https://dash.example.com"},
+		{"dash.example.com:8443", true, "https://dash.example.com:8443"},
+		{"dash.example.com:80", true, "https://dash.example.com:80"},
+		{"localhost:8080", false, "http://localhost:8080"},
+		{"localhost:80", false, "http://localhost"},
+		{"localhost:443", false, "http://localhost:443"},
+		{"[::1]:8080", false, "http://[::1]:8080"},
+	} {
+		v := visit{r: &http.Request{Host: c.host, URL: new(url.URL)}, secure: c.secure}
+		if got := v.origin(); got != c.want {
+			t.Errorf("%s: got %s, want %s", c.host, got, c.want)
+		}
+	}
+}
+
+// person is somebody who signs in by keys, at one site.
+type person struct {
+	t     *testing.T
+	realm *auth.Realm
+	visit auth.Visit
+}
+
+func (p *person) step(out auth.Outcome, err error) auth.Outcome {
+	p.t.Helper()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	for _, c := range out.Cookies {
+		switch c.Name {
+		case auth.CookieFlow:
+			p.visit.Flow = c.Value
+		case auth.CookieSession:
+			p.visit.Session = c.Value
+		}
+	}
+	return out
+}
+
+// A key works with the default config: registered beside a password, it is a whole sign-in at that site, and at no other.
+func TestKeySignsIn(t *testing.T) {
+	s := newSite(t)
+	s.serve("{address}, http://a.localhost:{port} {\n\tmfa\n\treverse_proxy {app}\n}\n")
+	ctx := context.Background()
+	realm, err := running(t).Realm(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const password = "correct horse battery staple 42"
+	if _, _, _, err := realm.AddUser(ctx, auth.NewUser{Name: "alice", Password: password}); err != nil {
+		t.Fatal(err)
+	}
+	here := auth.Visit{Host: "localhost", Origin: "http://localhost:" + s.port}
+	device := &authenticator.Device{Origin: here.Origin, Verifies: true}
+
+	p := &person{t, realm, here}
+	p.step(realm.SignIn(ctx, p.visit, "alice", password, ""))
+	p.step(realm.BeginEnroll(ctx, p.visit, auth.MethodWebAuthn))
+	progress, err := realm.Progress(ctx, p.visit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(progress.Challenge.Public), `"name":"caddy-mfa"`) {
+		t.Errorf("the key is not asked in our name: %s", progress.Challenge.Public)
+	}
+	answer, err := device.Create(progress.Challenge.Public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.step(realm.FinishEnroll(ctx, p.visit, auth.MethodWebAuthn, "Blue key", answer))
+	p.step(realm.MakeRecoveryCodes(ctx, p.visit))
+	p.step(realm.ConfirmRecoveryCodes(ctx, p.visit))
+	arrived(t, s.get("/", sessionCookie(p.visit.Session)))
+
+	again := &person{t, realm, here}
+	nonce, _ := realm.PreFlow(again.visit)
+	again.visit.Flow = nonce.Value
+	ask, err := realm.PasskeyAsk(again.visit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if answer, err = device.Get(ask.Public); err != nil {
+		t.Fatal(err)
+	}
+	if out := again.step(realm.Passkey(ctx, again.visit, answer, ask.Sealed, "/")); out.Step != auth.StepDone {
+		t.Fatalf("the sign-in goes on: %+v", out)
+	}
+	if got := arrived(t, s.get("/", sessionCookie(again.visit.Session))); got.Header.Get("Remote-User") != "alice" {
+		t.Errorf("got %v", got.Header)
+	}
+
+	elsewhere := &person{t, realm, auth.Visit{Host: "a.localhost", Origin: "http://a.localhost:" + s.port}}
+	elsewhere.step(realm.SignIn(ctx, elsewhere.visit, "alice", password, ""))
+	if progress, err = realm.Progress(ctx, elsewhere.visit); err != nil || progress.Method == auth.MethodWebAuthn {
+		t.Errorf("the key is asked for at another host: %+v, %v", progress.Outcome, err)
+	}
+	if ask, err = realm.PasskeyAsk(elsewhere.visit); err != nil {
+		t.Fatal(err)
+	}
+	if _, err = device.Get(ask.Public); !errors.Is(err, authenticator.ErrNoKey) {
+		t.Errorf("the key works for another host: %v", err)
+	}
+
+	account, err := realm.User(ctx, "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var shown strings.Builder
+	view := viewAccount(&account)
+	printAccount(&shown, &view)
+	if !strings.Contains(shown.String(), "\n  webauthn for localhost  Blue key  20") {
+		t.Errorf("the account is shown as\n%s", shown.String())
+	}
+}
