@@ -3,6 +3,7 @@ package auth
 import (
 	"bytes"
 	"errors"
+	"net/mail"
 	"slices"
 	"strings"
 	"testing"
@@ -66,6 +67,9 @@ func FuzzFoldEmail(f *testing.F) {
 		}
 		if shouted, err := FoldEmail(asciiUpper(email)); err != nil || shouted != folded {
 			t.Errorf("%q folds to %q, in capitals to %q: %v", email, folded, shouted, err)
+		}
+		if a, err := mail.ParseAddress(folded); err != nil || a.Address != folded {
+			t.Errorf("%q folds to %q, which is not an address alone: %v", email, folded, err)
 		}
 		if len(folded) > MaxEmail || !utf8.ValidString(folded) || !strings.Contains(folded, "@") || strings.ContainsFunc(folded, unprintable) {
 			t.Errorf("%q folds to %q, %d bytes", email, folded, len(folded))
