@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -65,9 +67,16 @@ func newSite(t *testing.T) *site {
 	return s
 }
 
-// dial brings every host to the site.
-func (s *site) dial(ctx context.Context, network, _ string) (net.Conn, error) {
-	return new(net.Dialer).DialContext(ctx, network, "127.0.0.1:"+s.port)
+// dial brings every host to the site. It dials again where a config that goes takes connections along that wait at its listener:
+// Caddy does so with any handler.
+func (s *site) dial(ctx context.Context, network, _ string) (conn net.Conn, err error) {
+	for range 5 {
+		conn, err = new(net.Dialer).DialContext(ctx, network, "127.0.0.1:"+s.port)
+		if !errors.Is(err, syscall.ECONNRESET) {
+			break
+		}
+	}
+	return conn, err
 }
 
 func tell(w http.ResponseWriter, r *http.Request) {

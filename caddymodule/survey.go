@@ -1,6 +1,8 @@
 package caddymodule
 
 import (
+	"errors"
+	"fmt"
 	"maps"
 	"net"
 	"slices"
@@ -26,8 +28,11 @@ func (a *App) look() error {
 // the gates of such sites under which name the portal may be shown. And it refuses gates where nobody could sign in.
 func (a *App) survey() error {
 	app, err := a.ctx.AppIfConfigured("http")
-	if err != nil {
+	if errors.Is(err, caddy.ErrNotConfigured) {
 		return nil // no sites
+	}
+	if err != nil {
+		return fmt.Errorf("looking for sites: %w", err)
 	}
 	web := app.(*caddyhttp.App)
 	unnamed, first := "", error(nil)

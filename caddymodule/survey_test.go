@@ -94,8 +94,8 @@ func TestGateBehindARewriteIsWarnedOf(t *testing.T) {
 func TestTwoGatesInOneBlock(t *testing.T) {
 	for name, site := range map[string]string{
 		"of a site":    "{address} {\n\tmfa {\n\t\tpublic /a\n\t}\n\trespond /b no\n\tmfa {\n\t\tallow alice\n\t}\n}\n",
-		"of any host":  "http://:{port} {\n\tmfa\n\tmfa\n}\n",
-		"of a handle":  "{address} {\n\thandle {\n\t\tmfa\n\t\tmfa\n\t}\n}\n",
+		"of any host":  "http://:{port} {\n\tmfa\n\trespond /b no\n\tmfa\n}\n",
+		"of a handle":  "{address} {\n\thandle {\n\t\tmfa\n\t\trespond /b no\n\t\tmfa\n\t}\n}\n",
 		"in a route":   "{address} {\n\troute {\n\t\tmfa\n\t\trewrite /a /b\n\t\tmfa\n\t}\n}\n",
 		"from imports": "(gate) {\n\tmfa\n}\n{address} {\n\timport gate\n\timport gate\n}\n",
 	} {
