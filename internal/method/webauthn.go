@@ -21,9 +21,8 @@ const (
 	challengeSize = 32              // bytes; WebAuthn Level 3, section 13.4.3, asks for 16 or more
 	challengeLife = 5 * time.Minute // also the browser's timeout
 
-	maxResponse     = 64 << 10 // bytes of an answer
-	maxCredentialID = 1023     // bytes; section 7.1, step 25
-	maxUserHandle   = 64       // bytes; section 5.4.3
+	maxResponse   = 64 << 10 // bytes of an answer
+	maxUserHandle = 64       // bytes; section 5.4.3
 )
 
 // algorithms are those that are offered, in order of preference (section 5.4): what every authenticator, most good ones, and Windows

@@ -33,7 +33,7 @@ func (s *siteWebAuthn) BeginUpgrade(now time.Time, u auth.User, existing []auth.
 }
 
 func (s *siteWebAuthn) beginEnroll(now time.Time, purpose string, u auth.User, existing []auth.Credential) (auth.Challenge, error) {
-	if u.ID == "" || len(u.Handle) == 0 || len(u.Handle) > maxUserHandle {
+	if len(u.Handle) == 0 || len(u.Handle) > maxUserHandle {
 		return auth.Challenge{}, errHandle
 	}
 	c, named, err := s.begin(purpose, u, existing)
@@ -117,7 +117,7 @@ func (s *siteWebAuthn) FinishEnroll(now time.Time, u auth.User, ch auth.Challeng
 
 // checkRegistration does what section 7.1 demands, but for policy. Its errors are rejections.
 func (s *siteWebAuthn) checkRegistration(c ceremony, p *protocol.ParsedCredentialCreationData) error {
-	if err := c.checkClient(p.Response.CollectedClientData, protocol.CreateCeremony); err != nil {
+	if err := c.checkOrigin(p.Response.CollectedClientData); err != nil {
 		return err
 	}
 	data := p.Response.AttestationObject.AuthData
@@ -148,21 +148,14 @@ const (
 	hintModel = "Keys of this model are not allowed here. Use another one."
 )
 
-// attested are the formats of statements that a maker signs. Left out are "none", "compound", in which a statement of the key itself
-// could hide, and "android-safetynet", whose service has ended.
-var attested = []protocol.AttestationFormat{
-	protocol.AttestationFormatPacked, protocol.AttestationFormatTPM, protocol.AttestationFormatAndroidKey,
-	protocol.AttestationFormatApple, protocol.AttestationFormatFIDOUniversalSecondFactor,
-}
+// attested are the types of statements that a maker signs, compound ones included: their type is that of their first part. The key's
+// own statement and none at all are not among them.
+var attested = []metadata.AuthenticatorAttestationType{metadata.BasicFull, metadata.AttCA, metadata.AnonCA}
 
 // checkModel applies the policy of makers and models to a statement that is verified.
 func (s *siteWebAuthn) checkModel(model string, object protocol.AttestationObject) error {
-	if s.statements != nil {
-		signed := []metadata.AuthenticatorAttestationType{metadata.BasicFull, metadata.AttCA, metadata.AnonCA}
-		if !slices.Contains(attested, protocol.AttestationFormat(object.Format)) ||
-			!slices.Contains(signed, metadata.AuthenticatorAttestationType(object.Type)) {
-			return &auth.Hint{Text: hintMaker, Err: rejected("no attestation by a maker")}
-		}
+	if s.statements != nil && !slices.Contains(attested, metadata.AuthenticatorAttestationType(object.Type)) {
+		return &auth.Hint{Text: hintMaker, Err: rejected("no attestation by a maker")}
 	}
 	if slices.Contains(s.deny, model) || len(s.allow) > 0 && !slices.Contains(s.allow, model) {
 		return &auth.Hint{Text: hintModel, Err: rejected("a model that is not allowed")}
@@ -224,7 +217,7 @@ func (r *keyRecord) label() string {
 	return labelKey
 }
 
-// parseRegistration reads a RegistrationResponseJSON. Its errors are rejections.
+// parseRegistration reads a RegistrationResponseJSON, whose credential ID has 1 to 1023 bytes. Its errors are rejections.
 func parseRegistration(answer []byte) (*protocol.ParsedCredentialCreationData, error) {
 	if len(answer) > maxResponse {
 		return nil, rejected("too large")
@@ -232,9 +225,6 @@ func parseRegistration(answer []byte) (*protocol.ParsedCredentialCreationData, e
 	p, err := protocol.ParseCredentialCreationResponseBytes(answer)
 	if err != nil {
 		return nil, rejected("malformed")
-	}
-	if n := len(p.Response.AttestationObject.AuthData.AttData.CredentialID); n == 0 || n > maxCredentialID {
-		return nil, rejected("a credential ID of unusable length")
 	}
 	return p, nil
 }

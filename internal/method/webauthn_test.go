@@ -218,7 +218,8 @@ func TestWebAuthnChallengeBound(t *testing.T) { // S38: to user, purpose, site a
 	verify(s, noon.Add(5*time.Minute), aliceKeys, ch)
 	verify(s, noon, bobKeys, ch)
 	verify(s, noon, auth.User{Handle: aliceKeys.Handle}, ch)
-	verify(s.At(auth.Site{Host: "dash.example.com", Origin: "https://dash.example.com"}), noon, aliceKeys, ch)
+	dash := s.At(auth.Site{Host: "dash.example.com", Origin: "https://dash.example.com"})
+	verify(dash, noon, aliceKeys, ch)
 	forever := ch
 	forever.Expires = time.Time{}
 	verify(s, noon, aliceKeys, forever)
@@ -233,6 +234,21 @@ func TestWebAuthnChallengeBound(t *testing.T) { // S38: to user, purpose, site a
 		t.Fatal(err)
 	}
 	verify(s, noon, aliceKeys, setUp)
+	right := answer
+	for name, other := range map[string]struct {
+		at     auth.Method
+		ch     auth.Challenge
+		change func(*authenticator.Draft)
+	}{
+		"signed for set-up":       {s, setUp, func(d *authenticator.Draft) { d.Challenge = challengeOf(t, setUp) }},
+		"signed for another site": {dash, ch, func(d *authenticator.Draft) { d.Origin = "https://dash.example.com" }},
+	} {
+		if answer, err = d.Get(ch.Public, other.change); err != nil {
+			t.Fatal(name, err)
+		}
+		verify(other.at, noon, aliceKeys, other.ch)
+	}
+	answer = right
 	made, err := newDevice().Create(setUp.Public)
 	if err != nil {
 		t.Fatal(err)
@@ -241,9 +257,15 @@ func TestWebAuthnChallengeBound(t *testing.T) { // S38: to user, purpose, site a
 		"late": func() (auth.Credential, error) {
 			return s.FinishEnroll(noon.Add(5*time.Minute), aliceKeys, setUp, made)
 		},
-		"somebody":     func() (auth.Credential, error) { return s.FinishEnroll(noon, bobKeys, setUp, made) },
-		"for sign-in":  func() (auth.Credential, error) { return s.FinishEnroll(noon, aliceKeys, ch, made) },
-		"no challenge": func() (auth.Credential, error) { return s.FinishEnroll(noon, aliceKeys, fresh, made) },
+		"somebody":    func() (auth.Credential, error) { return s.FinishEnroll(noon, bobKeys, setUp, made) },
+		"for sign-in": func() (auth.Credential, error) { return s.FinishEnroll(noon, aliceKeys, ch, made) },
+		"made for sign-in": func() (auth.Credential, error) {
+			made, err := newDevice().Create(setUp.Public, func(d *authenticator.Draft) { d.Challenge = challengeOf(t, ch) })
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s.FinishEnroll(noon, aliceKeys, ch, made)
+		},
 	} {
 		if c, err := finish(); !errors.Is(err, auth.ErrRejected) || c.Data != nil {
 			t.Errorf("%s: %+v, %v", name, c, err)
@@ -258,6 +280,16 @@ func TestWebAuthnChallengeBound(t *testing.T) { // S38: to user, purpose, site a
 	if v, err := s.Verify(noon.Add(5*time.Minute-time.Nanosecond), aliceKeys, creds, refresh(t, s, &answer, d, creds), answer); err != nil {
 		t.Errorf("in the last moment: %+v, %v", v, err)
 	}
+}
+
+// challengeOf is the challenge as browsers sign it.
+func challengeOf(t *testing.T, ch auth.Challenge) string {
+	t.Helper()
+	var o struct{ Challenge string }
+	if err := json.Unmarshal(ch.Public, &o); err != nil {
+		t.Fatal(err)
+	}
+	return o.Challenge
 }
 
 // refresh makes a challenge and its answer.

@@ -242,6 +242,27 @@ func (v *vector) mutate(t *testing.T, s *siteWebAuthn, c auth.Credential) {
 	wrong("credential", m)
 }
 
+func TestWebAuthnStoredAlgorithm(t *testing.T) { // S44: even if a record held a key that was never offered
+	m, err := NewWebAuthn(WebAuthnConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := specSite(t, m)
+	list, _ := vectors(t)
+	for _, v := range list {
+		data := v.Assertion.AuthenticatorData
+		record, err := json.Marshal(keyRecord{RPID: "example.org", CredentialID: v.ID, PublicKey: v.PublicKey, BackupEligible: data[32]&0x08 != 0})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := auth.Credential{ID: "c1", Method: auth.MethodWebAuthn, Data: record}
+		_, err = s.Verify(noon, aliceKeys, []auth.Credential{c}, s.ask(t, forSecondStep, v.Assertion.Challenge, c), v.assertion(t))
+		if bad := v.among(framed, notOffered); bad != errors.Is(err, auth.ErrRejected) || !bad && err != nil {
+			t.Errorf("%s: %v", v.Name, err)
+		}
+	}
+}
+
 func TestSpecificationAttestation(t *testing.T) {
 	list, ca := vectors(t)
 	r := newRegistry(t, "mds.example.com")
