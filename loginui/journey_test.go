@@ -197,7 +197,9 @@ func TestFlowOver(t *testing.T) {
 // secret is that of the enrolment in progress.
 func (b *browser) secret() string {
 	b.t.Helper()
-	now, err := b.realm.Progress(b.t.Context(), auth.Visit{Host: host, Origin: "https://" + host, Flow: b.cookies[auth.CookieFlow]})
+	now, err := b.realm.Progress(b.t.Context(), auth.Visit{
+		Host: host, Origin: "https://" + host, Session: b.cookies[auth.CookieSession], Flow: b.cookies[auth.CookieFlow],
+	})
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -58,7 +58,7 @@ func newRig(t *testing.T) *rig {
 	}
 	realm := r.state.Realm(auth.Config{
 		Name: "Example Corp", Idle: time.Hour, Lifetime: 24 * time.Hour,
-		Methods: []auth.Method{method.NewPassword("Example Corp"), method.NewTOTP("Example Corp"), keys, method.NewRecovery()},
+		Methods: []auth.Method{method.NewPassword("Example Corp"), keys, method.NewTOTP("Example Corp"), method.NewRecovery()},
 	})
 	if r.Portal, err = New(realm, Options{Now: r.time, Logger: slog.New(slog.NewTextHandler(r.log, nil))}); err != nil {
 		t.Fatal(err)
