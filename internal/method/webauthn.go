@@ -171,4 +171,6 @@ var (
 	_ auth.Identifier = (*siteWebAuthn)(nil)
 	_ auth.Fitting    = (*siteWebAuthn)(nil)
 	_ auth.Unique     = (*siteWebAuthn)(nil)
+
+	_ auth.Establishing = (*siteWebAuthn)(nil)
 )

@@ -119,6 +119,41 @@ func TestWebAuthnUserVerification(t *testing.T) { // S42: this assertion's flag,
 	}
 }
 
+func TestWebAuthnAlone(t *testing.T) { // S42, S47: with nothing else proven, nothing is established, and no other key counts
+	s, d, other := onSite(t, WebAuthnConfig{}), newDevice(), newDevice()
+	c, err := enrol(t, s, d, aliceKeys, func(d *draft) { d.Flags &^= authenticator.UserVerified })
+	if err != nil {
+		t.Fatal(err)
+	}
+	added := mustEnrol(t, s, other, aliceKeys)
+	ch, err := s.ChallengeAlone(noon, aliceKeys, []auth.Credential{c})
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := d.Get(ch.Public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := s.Verify(noon, aliceKeys, []auth.Credential{c, added}, ch, answer)
+	if err != nil || v.Kinds != auth.Possession || readRecord(t, v.Credential).UserVerified {
+		t.Errorf("proved %v, %v", v.Kinds, err)
+	}
+	v, err = s.Verify(noon, bobKeys, []auth.Credential{c, added}, ch, answer)
+	refused(t, v, err)
+	if _, err = other.Get(ch.Public); !errors.Is(err, authenticator.ErrNoKey) {
+		t.Fatalf("the other key answers: %v", err)
+	}
+	fresh, err := s.Challenge(noon, auth.User{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if answer, err = other.Get(fresh.Public, func(d *draft) { d.Challenge = challengeOf(t, ch) }); err != nil {
+		t.Fatal(err)
+	}
+	v, err = s.Verify(noon, aliceKeys, []auth.Credential{c, added}, ch, answer)
+	refused(t, v, err)
+}
+
 func TestWebAuthnVerificationRequired(t *testing.T) { // S42
 	blind := func(d *draft) { d.Flags &^= authenticator.UserVerified }
 	s, d := onSite(t, WebAuthnConfig{UserVerification: "required"}), newDevice()
