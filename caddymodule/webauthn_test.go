@@ -1,19 +1,21 @@
 package caddymodule
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
+	"html"
 	"io"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-mfa/caddy-mfa/e2e/rig"
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
 	"github.com/caddy-mfa/caddy-mfa/internal/method"
 	"github.com/caddy-mfa/caddy-mfa/internal/method/authenticator"
@@ -193,101 +195,101 @@ func TestOriginOfAVisit(t *testing.T) {
 	}
 }
 
-// person is somebody who signs in by keys, at one site.
-type person struct {
-	t     *testing.T
-	realm *auth.Realm
-	visit auth.Visit
-}
+var keyOptions = regexp.MustCompile(`data-options="([^"]*)"`)
 
-func (p *person) step(out auth.Outcome, err error) auth.Outcome {
-	p.t.Helper()
+// answerKey fills the page's form with what device makes of the options in it, as the script of the page does, and submits it.
+func answerKey(t *testing.T, page *rig.Page, button string, device func(options []byte, change ...func(*authenticator.Draft)) ([]byte, error)) *rig.Page {
+	t.Helper()
+	options := keyOptions.FindSubmatch(page.Body)
+	if options == nil {
+		t.Fatalf("%s asks for no key: %s", page.URL, page.Text())
+	}
+	answer, err := device([]byte(html.UnescapeString(string(options[1]))))
 	if err != nil {
-		p.t.Fatal(err)
+		t.Fatal(err)
 	}
-	for _, c := range out.Cookies {
-		switch c.Name {
-		case auth.CookieFlow:
-			p.visit.Flow = c.Value
-		case auth.CookieSession:
-			p.visit.Session = c.Value
-		}
+	form, err := page.Form(button)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return out
+	form.Values.Set("response", string(answer))
+	next, err := form.Submit(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return next
 }
 
-// A key works with the default config: registered beside a password, it is a whole sign-in at that site, and at no other.
+// With the default config a key works, through everything that is between a browser and the store: set up beside a password, it is
+// a whole sign-in at its host, and nothing at another.
 func TestKeySignsIn(t *testing.T) {
 	s := newSite(t)
 	s.serve("{address}, http://a.localhost:{port} {\n\tmfa\n\treverse_proxy {app}\n}\n")
-	ctx := context.Background()
+	ctx := t.Context()
 	realm, err := running(t).Realm(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
-	const password = "correct horse battery staple 42"
-	if _, _, _, err := realm.AddUser(ctx, auth.NewUser{Name: "alice", Password: password}); err != nil {
+	alice := &rig.Person{Name: "alice", Password: "correct horse battery staple 42"}
+	if _, _, _, err := realm.AddUser(ctx, auth.NewUser{Name: alice.Name, Password: alice.Password}); err != nil {
 		t.Fatal(err)
 	}
-	here := auth.Visit{Host: "localhost", Origin: "http://localhost:" + s.port}
-	device := &authenticator.Device{Origin: here.Origin, Verifies: true}
-
-	p := &person{t, realm, here}
-	p.step(realm.SignIn(ctx, p.visit, "alice", password, ""))
-	p.step(realm.BeginEnroll(ctx, p.visit, auth.MethodWebAuthn))
-	progress, err := realm.Progress(ctx, p.visit)
-	if err != nil {
-		t.Fatal(err)
+	visit := func(host, path string) *rig.Page {
+		t.Helper()
+		v := rig.NewVisitor("http://" + host + ":" + s.port)
+		v.Transport = s.http.Transport
+		page, err := v.Get(ctx, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return page
 	}
-	if !strings.Contains(string(progress.Challenge.Public), `"name":"caddy-mfa"`) {
-		t.Errorf("the key is not asked in our name: %s", progress.Challenge.Public)
+	fill := func(page *rig.Page, button string, fields map[string]string) *rig.Page {
+		t.Helper()
+		next, err := rig.Fill(ctx, page, button, fields)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return next
 	}
-	answer, err := device.Create(progress.Challenge.Public)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.step(realm.FinishEnroll(ctx, p.visit, auth.MethodWebAuthn, "Blue key", answer))
-	p.step(realm.MakeRecoveryCodes(ctx, p.visit))
-	p.step(realm.ConfirmRecoveryCodes(ctx, p.visit))
-	arrived(t, s.get("/", sessionCookie(p.visit.Session)))
-
-	again := &person{t, realm, here}
-	nonce, _ := realm.PreFlow(again.visit)
-	again.visit.Flow = nonce.Value
-	ask, err := realm.PasskeyAsk(again.visit)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if answer, err = device.Get(ask.Public); err != nil {
-		t.Fatal(err)
-	}
-	if out := again.step(realm.Passkey(ctx, again.visit, answer, ask.Sealed, "/")); out.Step != auth.StepDone {
-		t.Fatalf("the sign-in goes on: %+v", out)
-	}
-	if got := arrived(t, s.get("/", sessionCookie(again.visit.Session))); got.Header.Get("Remote-User") != "alice" {
-		t.Errorf("got %v", got.Header)
+	password := map[string]string{"Username or email": alice.Name, "Password": alice.Password}
+	appSaw := func(page *rig.Page, uri string) {
+		t.Helper()
+		var got seen
+		if err := json.Unmarshal(page.Body, &got); err != nil || got.URI != uri || got.Header.Get("Remote-User") != "alice" {
+			t.Errorf("at %s, not at the app: %s", page.URL, page.Body)
+		}
 	}
 
-	elsewhere := &person{t, realm, auth.Visit{Host: "a.localhost", Origin: "http://a.localhost:" + s.port}}
-	elsewhere.step(realm.SignIn(ctx, elsewhere.visit, "alice", password, ""))
-	if progress, err = realm.Progress(ctx, elsewhere.visit); err != nil || progress.Method == auth.MethodWebAuthn {
-		t.Errorf("the key is asked for at another host: %+v, %v", progress.Outcome, err)
-	}
-	if ask, err = realm.PasskeyAsk(elsewhere.visit); err != nil {
+	device := &authenticator.Device{Origin: "http://localhost:" + s.port, Verifies: true}
+	page := fill(fill(visit("localhost", "/"), "Sign in", password), "Security key or passkey", nil)
+	page = answerKey(t, page, "Register", device.Create)
+	if page, err = alice.Finish(ctx, page); err != nil {
 		t.Fatal(err)
 	}
-	if _, err = device.Get(ask.Public); !errors.Is(err, authenticator.ErrNoKey) {
-		t.Errorf("the key works for another host: %v", err)
+	appSaw(page, "/")
+	appSaw(answerKey(t, visit("localhost", "/deep?x=1"), "Sign in with a passkey", device.Get), "/deep?x=1")
+
+	page = visit("a.localhost", "/")
+	options := keyOptions.FindSubmatch(page.Body)
+	if options == nil {
+		t.Fatalf("no passkeys at another host: %s", page.Text())
+	}
+	if _, err := device.Get([]byte(html.UnescapeString(string(options[1])))); !errors.Is(err, authenticator.ErrNoKey) {
+		t.Errorf("the key works at another host: %v", err)
+	}
+	if page = fill(page, "Sign in", password); page.URL.Path != "/.mfa/verify/recovery" {
+		t.Errorf("after the password, another host asks at %s", page.URL)
 	}
 
-	account, err := realm.User(ctx, "alice")
+	account, err := realm.User(ctx, alice.Name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var shown strings.Builder
 	view := viewAccount(&account)
 	printAccount(&shown, &view)
-	if !strings.Contains(shown.String(), "\n  webauthn for localhost  Blue key  20") {
+	if !strings.Contains(shown.String(), "\n  webauthn for localhost  Passkey  20") {
 		t.Errorf("the account is shown as\n%s", shown.String())
 	}
 }
