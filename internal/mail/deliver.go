@@ -1,0 +1,169 @@
+package mail
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/wneessen/go-mail/smtp"
+)
+
+// quitTimeout is how long a server may take to say goodbye, after it took the mail.
+const quitTimeout = time.Second
+
+// Send hands m to the server. It returns nil once the server has taken the mail, a *Refused where trying again is useless, and
+// another error where it is not. It ends when ctx does, and after the Config's Timeout. Where the connection breaks after all was
+// sent and before the server answered, nobody knows whether it took the mail; the ID shows that a second one is the same.
+func (s *Sender) Send(ctx context.Context, m Message) error {
+	e, err := s.seal(m)
+	if err != nil {
+		return &Refused{Reason: err.Error()}
+	}
+	if f := s.deliver(ctx, e); f != nil {
+		if r := f.refused(); r != nil {
+			return r
+		}
+		return f
+	}
+	return nil
+}
+
+// deliver does what Send promises. The library's own client is not used for the whole of it: it minds the context only until it is
+// connected, renews its deadline with every message, leaves connections open where TLS or signing in fails, and takes a connection
+// that breaks after the mail was taken for a failure.
+func (s *Sender) deliver(ctx context.Context, e *envelope) *failure {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	conn, err := s.dial(ctx, "tcp", s.addr)
+	if err != nil {
+		return s.newFailure(ctx, stageConnect, err)
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+
+	t := &talk{Sender: s}
+	if err := t.run(ctx, conn, e); err != nil {
+		return s.newFailure(ctx, t.at, err)
+	}
+	_ = conn.SetDeadline(time.Now().Add(quitTimeout))
+	_ = t.client.Quit() // the mail is theirs, whatever they say now
+	return nil
+}
+
+// talk is one conversation with the server.
+type talk struct {
+	*Sender
+	at        stage
+	client    *smtp.Client
+	encrypted bool
+}
+
+func (t *talk) run(ctx context.Context, conn net.Conn, e *envelope) error {
+	if t.implicit {
+		t.at = stageTLS
+		wrapped := tls.Client(conn, t.tls())
+		if err := wrapped.HandshakeContext(ctx); err != nil {
+			return err
+		}
+		conn, t.encrypted = wrapped, true
+	}
+	t.at = stageGreeting
+	client, err := smtp.NewClient(conn, t.host)
+	if err != nil {
+		return err
+	}
+	t.client = client
+	t.at = stageHello
+	if err := client.Hello(ourName(conn)); err != nil {
+		return err
+	}
+	for _, step := range []func() error{t.startTLS, t.signIn} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return t.hand(e)
+}
+
+func (t *talk) startTLS() error {
+	if t.encrypted {
+		return nil
+	}
+	t.at = stageStartTLS
+	switch offered, _ := t.client.Extension("STARTTLS"); {
+	case offered:
+		t.encrypted = true
+		return t.client.StartTLS(t.tls())
+	case t.insecure:
+		return nil
+	}
+	return errNoStartTLS
+}
+
+func (t *talk) signIn() error {
+	if t.user == "" {
+		return nil
+	}
+	t.at = stageSignIn
+	if !t.encrypted {
+		return errClear
+	}
+	offered, list := t.client.Extension("AUTH")
+	if !offered {
+		return errNoAuth
+	}
+	mechanisms := strings.Fields(strings.ToUpper(list))
+	switch {
+	case slices.Contains(mechanisms, "PLAIN"):
+		return t.client.Auth(smtp.PlainAuth("", t.user, t.password, t.host, false))
+	case slices.Contains(mechanisms, "LOGIN"):
+		return t.client.Auth(smtp.LoginAuth(t.user, t.password, t.host, false))
+	}
+	return errNoMechanism
+}
+
+// hand gives the server the mail.
+func (t *talk) hand(e *envelope) error {
+	t.at = stageSender
+	t.client.SkipSMTPUTF8(!e.utf8) // asked for without need, it would keep the mail from servers that do not know it
+	if err := t.client.Mail("<" + t.from.Address + ">"); err != nil {
+		return err
+	}
+	t.at = stageRecipient
+	if known, _ := t.client.Extension("SMTPUTF8"); e.utf8 && !known {
+		return errNoUTF8
+	}
+	if err := t.client.Rcpt("<" + e.to + ">"); err != nil {
+		return err
+	}
+	t.at = stageData
+	w, err := t.client.Data()
+	if err != nil {
+		return err
+	}
+	if _, err := w.Write(e.data); err != nil {
+		return errors.Join(err, w.Close())
+	}
+	return w.Close()
+}
+
+// ourName is what we call ourselves: this machine's name where it is a full one, else the address that the server sees anyway
+// (RFC 5321, section 4.1.4).
+func ourName(conn net.Conn) string {
+	if name, err := os.Hostname(); err == nil && strings.Contains(name, ".") && hostName.MatchString(name) {
+		return name
+	}
+	addr, ok := conn.LocalAddr().(*net.TCPAddr)
+	switch {
+	case !ok:
+		return "localhost"
+	case addr.IP.To4() != nil:
+		return "[" + addr.IP.String() + "]"
+	}
+	return "[IPv6:" + addr.IP.String() + "]" // RFC 5321, section 4.1.3
+}

@@ -1,0 +1,147 @@
+package mail
+
+import (
+	"bytes"
+	_ "embed" // the two templates
+	"fmt"
+	htmltemplate "html/template"
+	"strings"
+	texttemplate "text/template"
+	"time"
+	"unicode/utf8"
+)
+
+// width is where lines of the text end: a terminal has 80 columns, and an answer quotes with "> ".
+const width = 72
+
+// letter is what a mail says, before it is HTML or text.
+type letter struct {
+	Title  string
+	Blocks []block
+	Foot   string
+}
+
+// block is one part of a letter: exactly one of Text, Code, Facts and Link is set.
+type block struct {
+	Text   string
+	Code   string
+	Facts  []fact
+	Link   string // Action is what it says on its button, Hint stands before the address below it
+	Action string
+	Hint   string
+}
+
+// fact is a value under its label. Values of users stand here and nowhere else.
+type fact struct{ Label, Value string }
+
+var (
+	//go:embed letter.html
+	htmlSource string
+	//go:embed letter.txt
+	textSource string
+
+	htmlLetter = htmltemplate.Must(htmltemplate.New("letter.html").Parse(htmlSource))
+	textLetter = texttemplate.Must(texttemplate.New("letter.txt").Funcs(texttemplate.FuncMap{
+		"wrap": func(s string) string { return wrap(s, "", "") }, "rows": rows,
+	}).Parse(textSource))
+)
+
+// say is the text for id, with args in place of its verbs. Mails are in English; another language is another map, chosen here.
+func say(id string, args ...any) string {
+	if len(args) == 0 {
+		return english[id]
+	}
+	return fmt.Sprintf(english[id], args...)
+}
+
+// count is the text for n things, which may differ for none and for one.
+func count(id string, n int) string {
+	switch {
+	case n <= 0 && english[id+".none"] != "":
+		return say(id + ".none")
+	case n == 1:
+		return say(id + ".one")
+	}
+	return say(id+".other", n)
+}
+
+// when is t with its zone as a distance from UTC, which needs no knowledge of names.
+func when(t time.Time) string {
+	zone := "UTC"
+	if _, offset := t.Zone(); offset != 0 {
+		zone += t.Format("-07:00")
+	}
+	return t.Format(say("when")) + " " + zone
+}
+
+// render makes a Message of what a mail says. kind is the first part of the ids of its words.
+func render(kind, product string, blocks ...block) Message {
+	product = clean(product, maxValue)
+	l := letter{Title: say(kind + ".title"), Foot: say("foot", product)}
+	for _, b := range blocks {
+		if b.Text != "" || b.Code != "" || b.Link != "" || len(b.Facts) > 0 {
+			l.Blocks = append(l.Blocks, b)
+		}
+	}
+	var html, text bytes.Buffer
+	if err := htmlLetter.Execute(&html, l); err != nil {
+		panic(fmt.Sprintf("rendering %s: %v", kind, err)) // a mistake in the template: its input is strings alone
+	}
+	if err := textLetter.Execute(&text, l); err != nil {
+		panic(fmt.Sprintf("rendering %s: %v", kind, err))
+	}
+	return Message{Subject: subject(say(kind+".subject", product)), Text: text.String(), HTML: html.String()}
+}
+
+func paragraph(text string) block { return block{Text: text} }
+
+// link is a button. Its address comes from configuration and from us, never from a user; spaces could only be a mistake.
+func link(address, action string) block {
+	return block{Link: strings.Join(strings.Fields(address), ""), Action: action, Hint: say("foot.button")}
+}
+
+// facts are the pairs of id and value that have a value.
+func facts(pairs ...string) block {
+	var b block
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			b.Facts = append(b.Facts, fact{say(pairs[i]), pairs[i+1]})
+		}
+	}
+	return b
+}
+
+// rows are facts in two columns.
+func rows(facts []fact) string {
+	column := 0
+	for _, f := range facts {
+		column = max(column, utf8.RuneCountInString(f.Label))
+	}
+	var lines []string
+	for _, f := range facts {
+		label := "  " + f.Label + strings.Repeat(" ", column-utf8.RuneCountInString(f.Label)+2)
+		lines = append(lines, wrap(f.Value, label, strings.Repeat(" ", column+4)))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// wrap breaks s at spaces, beginning with first and every further line with rest. A word that is too long stays whole.
+func wrap(s, first, rest string) string {
+	var b strings.Builder
+	b.WriteString(first)
+	column, fresh := utf8.RuneCountInString(first), true
+	for word := range strings.SplitSeq(s, " ") { // hair spaces do not count: lines do not end inside of a name
+		n := utf8.RuneCountInString(word)
+		if !fresh && column+1+n > width {
+			b.WriteString("\n" + rest)
+			column, fresh = utf8.RuneCountInString(rest), true
+		}
+		if !fresh {
+			b.WriteByte(' ')
+			column++
+		}
+		b.WriteString(word)
+		column, fresh = column+n, false
+	}
+	return b.String()
+}

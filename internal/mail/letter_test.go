@@ -1,0 +1,194 @@
+package mail
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+var update = flag.Bool("update", false, "write what the golden files of mails should hold")
+
+const here = "https://dash.example.com/.mfa/"
+
+// event is what a notice is told.
+var event = Event{Product: "Example Corp", Name: "alice", At: noon, Browser: "Firefox on Linux", Addr: "192.0.2.7", Link: here + "undo#Yp4c9QZJ0m1tq8wXkR2vB3nL5sD6fG7hA0eU1iO2pT4"}
+
+// rendered is every kind of mail there is.
+func rendered(e Event, label string) map[string]Message {
+	return map[string]Message{
+		"code":             SignInCode{e.Product, e.Name, "123456", here + "link#" + strings.Repeat("k", 43), 10, e.Browser, e.Addr, "dash.example.com"}.Message(),
+		"code_alone":       SignInCode{Product: e.Product, Name: e.Name, Code: "123456", Minutes: 10, Host: "dash.example.com"}.Message(),
+		"confirm":          ConfirmAddress{e.Product, e.Name, "123456", 1, e.Browser, e.Addr, "dash.example.com"}.Message(),
+		"invite":           Invitation{e.Product, e.Name, here + "invite#" + strings.Repeat("k", 43), 72}.Message(),
+		"reset":            Reset{e.Product, here + "reset#" + strings.Repeat("k", 43), 1, e.Browser, e.Addr}.Message(),
+		"reset_plain":      Reset{Product: e.Product, Link: here + "reset#" + strings.Repeat("k", 43)}.Message(),
+		"signin":           NewSignIn{e}.Message(),
+		"added":            MethodAdded{e, "webauthn", label}.Message(),
+		"removed":          MethodRemoved{e, "totp", ""}.Message(),
+		"code_used":        CodeUsed{e, 9}.Message(),
+		"code_used_one":    CodeUsed{e, 1}.Message(),
+		"code_used_none":   CodeUsed{e, 0}.Message(),
+		"codes_changed":    CodesChanged{e}.Message(),
+		"password_changed": PasswordChanged{e}.Message(),
+		"address_changed":  AddressChanged{e}.Message(),
+		"throttled":        Throttled{e, "totp"}.Message(),
+		"test":             testMail{e.Product, "mail.example.com:465"}.Message(),
+	}
+}
+
+func TestGolden(t *testing.T) {
+	all := rendered(event, "YubiKey 5 (keyring)")
+	unknown := event
+	unknown.Browser, unknown.Addr = "", ""
+	all["signin_unknown"] = NewSignIn{unknown}.Message()
+	seen := map[string]bool{}
+	for name, m := range all {
+		for ext, got := range map[string]string{".txt": "Subject: " + m.Subject + "\n\n" + m.Text, ".html": m.HTML} {
+			file := filepath.Join("testdata", name+ext)
+			seen[file] = true
+			if *update {
+				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got != string(want) {
+				t.Errorf("%s is not as it was (go test -update, then look at the difference):\n%s", file, got)
+			}
+		}
+	}
+	files, err := filepath.Glob("testdata/*.*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		if !seen[file] {
+			t.Errorf("%s belongs to no mail", file)
+		}
+	}
+}
+
+var (
+	element  = regexp.MustCompile(`<([a-z0-9]+)`)
+	attrLink = regexp.MustCompile(`(?i)\b(href|src|background|action|poster|srcset)\s*=\s*"?([^"\s>]*)`)
+)
+
+// TestLetters: text fits into a terminal, HTML loads nothing, has no colour that could vanish in the dark, and no links but ours.
+func TestLetters(t *testing.T) {
+	for name, m := range rendered(event, "YubiKey 5") {
+		t.Run(name, func(t *testing.T) {
+			for line := range strings.SplitSeq(m.Text, "\n") {
+				if utf8.RuneCountInString(line) > width && !strings.HasPrefix(line, here) {
+					t.Errorf("too wide: %q", line)
+				}
+				if line != "-- " && strings.TrimRight(line, " ") != line {
+					t.Errorf("spaces at the end: %q", line)
+				}
+			}
+			if strings.Contains(m.Text, "\n\n\n") || strings.Contains(m.Text+m.HTML+m.Subject, "%!") || m.Subject == "" {
+				t.Errorf("%s\n%s", m.Subject, m.Text)
+			}
+			for _, el := range element.FindAllStringSubmatch(m.HTML, -1) {
+				switch el[1] {
+				case "html", "head", "meta", "title", "body", "div", "h1", "p", "a", "br", "table", "tr", "th", "td":
+				default:
+					t.Errorf("element %s", el[1])
+				}
+			}
+			for _, l := range attrLink.FindAllStringSubmatch(m.HTML, -1) {
+				if l[1] != "href" || !strings.HasPrefix(l[2], here) {
+					t.Errorf("loads or links %q", l[0])
+				}
+			}
+			if regexp.MustCompile(`[;"]\s*(color|background(-color)?)\s*:\s*[^;i"]`).MatchString(m.HTML) || strings.Contains(m.HTML, "url(") {
+				t.Error("a fixed colour, or something from elsewhere")
+			}
+			if !strings.Contains(m.HTML, `<meta name="color-scheme" content="light dark">`) {
+				t.Error("not for the dark")
+			}
+			if link := regexp.MustCompile(here + `\S+`).FindString(m.Text); link != "" && !strings.Contains(m.HTML, `href="`+link+`"`) {
+				t.Errorf("text and HTML lead to different places: %s", link)
+			}
+		})
+	}
+}
+
+func TestNoticesSayAll(t *testing.T) { // S80
+	for name, m := range rendered(event, "YubiKey 5") {
+		if !strings.Contains(m.Text, "undo#") {
+			continue
+		}
+		for _, want := range []string{"1 March 2026, 12:30 UTC+02:00", "Firefox on Linux", "192.0.2.7", "alice", event.Link} {
+			if !strings.Contains(m.Text, want) || !strings.Contains(m.HTML, strings.ReplaceAll(want, "+", "&#43;")) {
+				t.Errorf("%s: no %q in\n%s", name, want, m.Text)
+			}
+		}
+		if !strings.Contains(m.HTML, ">This wasn&#39;t me</a>") {
+			t.Errorf("%s has no button", name)
+		}
+	}
+}
+
+// TestEveryWordIsThere: every id that the code names has a text, every text is used, and the templates have no words of their own.
+func TestEveryWordIsThere(t *testing.T) {
+	sources, err := filepath.Glob("*.go")
+	if err != nil || len(sources) == 0 {
+		t.Fatal(sources, err)
+	}
+	var code strings.Builder
+	for _, file := range sources {
+		if file == "english.go" || strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		code.Write(b)
+	}
+	for _, m := range regexp.MustCompile(`(?:say|facts)\("([a-z.]+)"|"((?:fact|notice|throttled|code|confirm|reset)\.[a-z]+)"`).FindAllStringSubmatch(code.String(), -1) {
+		if id := m[1] + m[2]; english[id] == "" {
+			t.Errorf("no text %q", id)
+		}
+	}
+	for _, m := range regexp.MustCompile(`(?:render|notice)\("([a-z]+)"`).FindAllStringSubmatch(code.String(), -1) {
+		for _, part := range []string{".subject", ".title", ".lead"} {
+			if english[m[1]+part] == "" {
+				t.Errorf("no text %q", m[1]+part)
+			}
+		}
+	}
+	for id, text := range english {
+		if text != strings.TrimSpace(text) || text == "" {
+			t.Errorf("%s: %q", id, text)
+		}
+	}
+	for _, source := range []string{htmlSource, textSource} {
+		words := regexp.MustCompile(`(?s)\{\{.*?\}\}|<[^>]*>`).ReplaceAllString(source, "")
+		if regexp.MustCompile(`[A-Za-z]`).MatchString(words) {
+			t.Errorf("words of its own: %q", strings.Fields(words))
+		}
+	}
+}
+
+func TestWrap(t *testing.T) {
+	long := strings.Repeat("x", 80)
+	for _, tt := range []struct{ name, s, first, rest, want string }{
+		{"short", "one two", "", "", "one two"},
+		{"long", strings.Repeat("word ", 14) + "word end", "", "", strings.Repeat("word ", 13) + "word\nword end"},
+		{"a word that is too long", "see " + long + " there", "", "", "see\n" + long + "\nthere"},
+		{"hanging", strings.Repeat("word ", 14) + "word", "  L  ", "     ", "  L  " + strings.Repeat("word ", 12) + "word\n     word word"},
+		{"letters beyond ASCII", strings.Repeat("äöü ", 17) + "äöü", "", "", strings.Repeat("äöü ", 17) + "äöü"},
+	} {
+		if got := wrap(tt.s, tt.first, tt.rest); got != tt.want {
+			t.Errorf("%s: %q, not %q", tt.name, got, tt.want)
+		}
+	}
+}

@@ -1,0 +1,76 @@
+package mail
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/mail"
+	"regexp"
+	"strings"
+	"time"
+
+	gomail "github.com/wneessen/go-mail"
+)
+
+// Message is a mail to one person. Its texts are made by the structs of this package, such as SignInCode.
+type Message struct {
+	// ID is the left part of the Message-ID: unique, and the same at every try, so that a mail that came twice is recognised.
+	// Letters, digits, "-", "_" and single dots, at most 128.
+	ID   string
+	Date time.Time
+	// To is exactly one address; see CheckAddress.
+	To string
+	// Subject is one line. Text and HTML say the same.
+	Subject    string
+	Text, HTML string
+}
+
+var messageID = regexp.MustCompile(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`)
+
+// envelope is a Message as it goes over the wire.
+type envelope struct {
+	to   string // with its host in ASCII
+	utf8 bool   // the server must know SMTPUTF8 (RFC 6531)
+	data []byte // header and body, lines ending in CRLF
+}
+
+// seal writes the headers and the body of m. Its errors are about m alone: trying again is useless.
+func (s *Sender) seal(m Message) (*envelope, error) {
+	to, err := parseAddress(m.To)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case len(m.ID) > 128 || !messageID.MatchString(m.ID):
+		return nil, errors.New("the message has no proper ID")
+	case m.Date.IsZero():
+		return nil, errors.New("the message has no date")
+	case strings.TrimSpace(m.Text) == "" || strings.TrimSpace(m.HTML) == "":
+		return nil, errors.New("the message has no text")
+	}
+	msg := gomail.NewMsg(gomail.WithNoDefaultUserAgent(), gomail.WithEncoding(gomail.EncodingQP))
+	msg.FromMailAddress(&s.from)
+	msg.ToMailAddress(&mail.Address{Address: to})
+	msg.SetMessageIDWithValue(m.ID + s.from.Address[strings.LastIndexByte(s.from.Address, '@'):])
+	msg.SetDateWithValue(m.Date)
+	msg.Subject(subject(m.Subject))
+	msg.SetGenHeader("Auto-Submitted", "auto-generated")        // RFC 3834, section 5
+	msg.SetGenHeader(gomail.HeaderXAutoResponseSuppress, "All") // the same for Exchange
+	msg.SetBodyString(gomail.TypeTextPlain, lines(m.Text))      // least first: RFC 2046, section 5.1.4
+	msg.AddAlternativeString(gomail.TypeTextHTML, lines(m.HTML))
+	var b bytes.Buffer
+	if _, err := msg.WriteTo(&b); err != nil {
+		return nil, fmt.Errorf("writing the message: %w", err)
+	}
+	return &envelope{to: to, utf8: !ascii(to), data: b.Bytes()}, nil
+}
+
+// subject is s as it may stand in a header: one line, cut, and without what mail programs would decode (RFC 2047).
+func subject(s string) string {
+	return strings.ReplaceAll(clean(s, 150), "=?", "= ?")
+}
+
+// lines is valid UTF-8 with line breaks in one form.
+func lines(s string) string {
+	return strings.NewReplacer("\r\n", "\n", "\r", "\n", "\x00", "").Replace(strings.ToValidUTF8(s, "\uFFFD"))
+}

@@ -1,0 +1,114 @@
+package mail
+
+import "time"
+
+// Event is what every notice tells about what happened, and how to undo it.
+type Event struct {
+	Product string    // what the portal is called
+	Name    string    // the account's
+	At      time.Time // shown in its own zone
+	Browser string    // "Firefox on Linux", "" if unknown
+	Addr    string    // of the client, "" if unknown
+	Link    string    // This wasn't me
+}
+
+// notice renders e as a mail of the kind. extra are facts about it besides where it came from.
+func (e Event) notice(kind, yours string, note string, extra ...string) Message {
+	orUnknown := func(s string) string {
+		if s == "" {
+			return say("fact.unknown")
+		}
+		return s
+	}
+	rows := append([]string{"fact.account", value(e.Name)}, extra...)
+	rows = append(rows, "fact.when", when(e.At), "fact.browser", orUnknown(value(e.Browser)), "fact.ip", orUnknown(ipValue(e.Addr)))
+	blocks := []block{paragraph(say(kind+".lead", clean(e.Product, maxValue)))}
+	if note != "" {
+		blocks = append(blocks, paragraph(note))
+	}
+	return render(kind, e.Product, append(blocks,
+		facts(rows...),
+		paragraph(say(yours)),
+		paragraph(say("notice.not")),
+		link(e.Link, say("notice.open")),
+		paragraph(say("notice.then")),
+	)...)
+}
+
+// methodName is what people know a method by.
+func methodName(method string) string {
+	if name := english["method."+method]; name != "" {
+		return name
+	}
+	return value(method)
+}
+
+// NewSignIn tells of a sign-in from a browser that was not seen before.
+type NewSignIn struct{ Event }
+
+// Message renders it.
+func (n NewSignIn) Message() Message { return n.notice("signin", "notice.yours", "") }
+
+// MethodAdded tells of a new credential.
+type MethodAdded struct {
+	Event
+	Method string // as auth names it: "totp"
+	Label  string // what its owner calls it, "" for nothing
+}
+
+// Message renders it.
+func (n MethodAdded) Message() Message {
+	return n.notice("added", "notice.yours", "", "fact.method", methodName(n.Method), "fact.label", value(n.Label))
+}
+
+// MethodRemoved tells that a credential is gone.
+type MethodRemoved struct {
+	Event
+	Method string // as auth names it: "totp"
+	Label  string // what its owner called it, "" for nothing
+}
+
+// Message renders it.
+func (n MethodRemoved) Message() Message {
+	return n.notice("removed", "notice.yours", "", "fact.method", methodName(n.Method), "fact.label", value(n.Label))
+}
+
+// CodeUsed tells that somebody signed in by a recovery code.
+type CodeUsed struct {
+	Event
+	Left int // codes that still work
+}
+
+// Message renders it.
+func (n CodeUsed) Message() Message {
+	return n.notice("used", "notice.yours", count("used.left", n.Left))
+}
+
+// CodesChanged tells of a new set of recovery codes.
+type CodesChanged struct{ Event }
+
+// Message renders it.
+func (n CodesChanged) Message() Message { return n.notice("codes", "notice.yours", "") }
+
+// PasswordChanged tells of a new password.
+type PasswordChanged struct{ Event }
+
+// Message renders it.
+func (n PasswordChanged) Message() Message { return n.notice("password", "notice.yours", "") }
+
+// AddressChanged goes to the old address. It does not name the new one: whoever reads the old mailbox by now may not be its owner.
+type AddressChanged struct{ Event }
+
+// Message renders it.
+func (n AddressChanged) Message() Message { return n.notice("address", "notice.yours", "") }
+
+// Throttled tells of so many wrong answers that a method is closed to browsers that the person did not use before.
+type Throttled struct {
+	Event
+	Method string // as auth names it: "totp"
+}
+
+// Message renders it.
+func (n Throttled) Message() Message {
+	return n.notice("throttled", "throttled.yours", "", "fact.method", methodName(n.Method))
+}
