@@ -235,7 +235,9 @@ func (b *tab) qr() *rig.Authenticator {
 	return a
 }
 
-func button(words string) string { return fmt.Sprintf(`//button[normalize-space()=%q]`, words) }
+func button(words string) string {
+	return fmt.Sprintf(`//button[normalize-space()=%q][not(ancestor-or-self::*[@hidden])]`, words)
+}
 
 func field(label string) string {
 	return fmt.Sprintf(`//*[@id=//label[normalize-space()=%q]/@for]`, label)
@@ -287,7 +289,7 @@ func (b *tab) shoot(name string) {
 		phone, dark bool
 	}{{"light", false, false}, {"dark", false, true}, {"phone", true, false}} {
 		b.do(window(look.phone), scheme(look.dark))
-		eval[int](b, `Promise.all(document.getAnimations().map(a => a.finished)).then(all => all.length)`) // colours fade over
+		eval[int](b, `Promise.allSettled(document.getAnimations().map(a => a.finished)).then(all => all.length)`) // colours fade over
 		for _, line := range eval[[]string](b, sound) {
 			b.t.Errorf("page %s, %s: %s", name, look.name, line)
 		}

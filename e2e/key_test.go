@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"regexp"
-	"testing"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/page"
@@ -70,6 +69,12 @@ func (k *key) verify(right bool) {
 	k.do(command(webauthn.SetUserVerified, webauthn.SetUserVerifiedParams{AuthenticatorID: k.id, IsUserVerified: right}))
 }
 
+// nonsense says whether its signatures are.
+func (k *key) nonsense(on bool) {
+	k.t.Helper()
+	k.do(command(webauthn.SetResponseOverrideBits, webauthn.SetResponseOverrideBitsParams{AuthenticatorID: k.id, IsBogusSignature: &on}))
+}
+
 // holds are the credentials in it.
 func (k *key) holds() []*webauthn.Credential {
 	k.t.Helper()
@@ -81,6 +86,7 @@ func (k *key) holds() []*webauthn.Credential {
 // carry takes it over to another browser, where it is not touched.
 func (k *key) carry(to *tab, m model) *key {
 	k.t.Helper()
+	m.HasCmtgKey = true // the credential comes with a word about such keys, which others refuse
 	there := to.plug(m, false)
 	for _, c := range k.holds() {
 		to.do(command(webauthn.AddCredential, webauthn.AddCredentialParams{AuthenticatorID: there.id, Credential: c}))
@@ -173,65 +179,4 @@ func (b *tab) upgrades() (n int) {
 		}
 	}
 	return n
-}
-
-// TestKeyFirst sets up a key as the only second method, and signs in with it after the password: the prompt opens by itself.
-func TestKeyFirst(t *testing.T) {
-	t.Parallel()
-	s := start(t, rig.Config{})
-	for _, tc := range []struct {
-		name, user, shots, kind string
-		model                   model
-	}{
-		{"a touch alone", "alice", "touch-key", "Security key", touchKey},
-		{"from before FIDO2", "bob", "", "Security key", oldKey},
-		{"with a PIN", "carol", "", "Passkey on one device", pinKey},
-		{"synced passkeys", "dave", "", "Passkey, synced between your devices", laptop},
-		{"passkeys without a lock", "erin", "", "Passkey on one device", bareLaptop},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			person := addUser(t, s, tc.user)
-			b := open(t, s)
-			k := b.plug(tc.model, true)
-			b.password(person, "/")
-			b.sees("Set up two-factor authentication")
-			b.press("Security key or passkey")
-			b.sees("Set up a security key or passkey")
-			if tc.shots != "" {
-				b.shoot("enroll-key")
-			}
-			b.press("Register")
-			b.sees("Save your recovery codes")
-			if codes := b.recoveryCodes(); len(codes) != 10 {
-				t.Errorf("%d recovery codes", len(codes))
-			}
-			b.press("I've saved my codes")
-			b.sees("Example app")
-			if held := k.holds(); len(held) != 1 {
-				t.Errorf("the authenticator holds %v, want one credential", held)
-			}
-			b.visit("/.mfa/security")
-			b.reads(tc.kind)
-			if tc.shots != "" {
-				b.shoot("security-" + tc.shots)
-			}
-
-			k.touch(false)
-			b.press("Sign out")
-			b.password(person, "/reports?q=1")
-			b.sees("Use your security key")
-			if tc.shots != "" {
-				b.shoot("verify-key")
-			}
-			k.touch(true)
-			b.visit("/.mfa/verify/webauthn")
-			b.sees("Example app")
-			if b.text("#uri") != "/reports?q=1" || b.text("#user") != person.Name {
-				t.Errorf("the app was asked for %s by %s", b.text("#uri"), b.text("#user"))
-			}
-			if b.upgrades() != 0 {
-				t.Error("somebody with a key is offered another")
-			}
-		})
-	}
 }
