@@ -155,6 +155,32 @@ func TestStoreDown(t *testing.T) { // S76
 	b.want(b.get("/.mfa/login"), 200) // needs no store
 }
 
+// TestFaultsAreLoggedSeldom: while the store fails, whoever sends requests does not fill the disk with it.
+func TestFaultsAreLoggedSeldom(t *testing.T) {
+	r := newRig(t)
+	r.add("alice")
+	half := r.browser()
+	half.get("/.mfa/login")
+	half.want(half.post("/.mfa/login", "name", "alice", "password", password), 303)
+	if err := r.state.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r.pass(time.Minute)
+	for period := range 3 {
+		r.log.Reset()
+		for range 100 {
+			half.want(half.get("/.mfa/enroll"), 503, "Something went wrong")
+		}
+		log := r.log.String()
+		lines, failed := strings.Count(log, "\n"), strings.Count(log, `msg="portal: request failed"`)
+		told := strings.Contains(log, `msg="portal: more requests failed" count=90`)
+		if failed != 10 || told != (period > 0) || told && lines != 11 || !told && lines != 10 {
+			t.Errorf("period %d: %d lines, %d of failed requests, the last period told: %v\n%s", period, lines, failed, told, log)
+		}
+		r.pass(10 * time.Second)
+	}
+}
+
 func TestFaultLogInjection(t *testing.T) { // S79
 	r := newRig(t)
 	w := httptest.NewRecorder()

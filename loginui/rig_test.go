@@ -156,7 +156,11 @@ func (b *browser) send(req *http.Request) answer {
 		Host: host, Origin: "https://" + host, Addr: netip.MustParseAddr("192.0.2.1"), UserAgent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
 		Session: b.cookies[auth.CookieSession], Flow: b.cookies[auth.CookieFlow], Browser: b.cookies[auth.CookieBrowser],
 	}}
-	if s, u, err := b.realm.Session(req.Context(), host, in.Visit.Session); err == nil {
+	look := b.realm.Session
+	if b.Passive(req.URL.Path) {
+		look = b.realm.PeekSession
+	}
+	if s, u, err := look(req.Context(), host, in.Visit.Session); err == nil {
 		in.Session, in.User = s, u
 	}
 	w := httptest.NewRecorder()

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestRoutes asks everything of every route, as a stranger.
@@ -154,4 +155,20 @@ func TestSecurityHeadersWithoutHTTPS(t *testing.T) { // S63
 			t.Errorf("%s: %q", name, got)
 		}
 	}
+}
+
+// TestAskingIsNoSignOfLife: a tab that is left open asks whether the session goes on, and reads its icon. Neither keeps it going.
+func TestAskingIsNoSignOfLife(t *testing.T) { // S55
+	r := newRig(t)
+	b, _ := r.account()
+	first := b.want(b.get("/.mfa/session"), 200, `"signed_in":true`).body
+	for range 5 {
+		r.pass(11 * time.Minute)
+		if again := b.get("/.mfa/session").body; again != first {
+			t.Fatalf("first it says %s, then %s", first, again)
+		}
+		b.want(b.get("/.mfa/static/"+asset("icon.svg").name), 200)
+	}
+	r.pass(6 * time.Minute)
+	b.want(b.get("/.mfa/session"), 200, `"signed_in":false`)
 }

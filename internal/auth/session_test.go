@@ -45,6 +45,35 @@ func TestSessionLimits(t *testing.T) { // S55
 	})
 }
 
+func TestPeekingIsNoSignOfLife(t *testing.T) { // S55
+	r := newRig(t)
+	p := r.person("alice")
+	r.signIn(p, p.home)
+	first, _, err := r.Session(t.Context(), host, p.home.v.Session)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 5 {
+		r.clock.add(11 * time.Minute)
+		s, u, err := r.PeekSession(t.Context(), host, p.home.v.Session)
+		if err != nil || u.Name != "alice" || !s.Seen.Equal(first.Seen) || !s.IdleEnd.Equal(first.IdleEnd) {
+			t.Fatalf("session %+v after %+v: %v", s, first, err)
+		}
+	}
+	for _, elsewhere := range []struct{ host, cookie string }{{"other.example.com", p.home.v.Session}, {host, p.home.v.Flow}, {host, ""}} {
+		if _, _, err := r.PeekSession(t.Context(), elsewhere.host, elsewhere.cookie); !errors.Is(err, auth.ErrNoSession) {
+			t.Errorf("%+v: %v", elsewhere, err)
+		}
+	}
+	r.clock.add(6 * time.Minute)
+	if _, _, err := r.PeekSession(t.Context(), host, p.home.v.Session); !errors.Is(err, auth.ErrNoSession) {
+		t.Errorf("peeking past the end: %v", err)
+	}
+	if r.signedIn(p.home) {
+		t.Error("peeking kept the session alive")
+	}
+}
+
 func TestSeenSurvivesRestart(t *testing.T) {
 	r := newRig(t)
 	p := r.person("alice")

@@ -151,3 +151,41 @@ func TestAddressLimit(t *testing.T) { // S13
 		r.signIn(p, b)
 	}
 }
+
+func TestUnfinishedSignInsAreBounded(t *testing.T) {
+	const limit = 60
+	r := newRig(t)
+	p, q := r.person("alice"), r.person("bob")
+	var half []*browser // with the right password, of somebody who has nothing else
+	begin := func() (auth.Outcome, error) {
+		b := newBrowser()
+		b.v.Addr = netip.AddrFrom4([4]byte{198, 51, 100, byte(len(half))})
+		out, err := r.SignIn(t.Context(), b.v, "alice", password, "")
+		b.take(out)
+		half = append(half, b)
+		return out, err
+	}
+	shut := func() {
+		t.Helper()
+		for i := range limit {
+			if _, err := begin(); err != nil {
+				t.Fatalf("sign-in %d: %v", i, err)
+			}
+		}
+		var wait *auth.Throttled
+		if _, err := begin(); !errors.As(err, &wait) || wait.Off || wait.RetryAfter <= 0 || wait.RetryAfter > 10*time.Minute {
+			t.Fatalf("one more: %v %+v", err, wait)
+		}
+	}
+	shut()
+	r.must(p.home, auth.StepVerify)(r.SignIn(t.Context(), p.home.v, "alice", password, "")) // a pool of its own
+	r.must(q.home, auth.StepVerify)(r.SignIn(t.Context(), q.home.v, "bob", password, ""))
+	stranger := newBrowser()
+	r.must(stranger, auth.StepVerify)(r.SignIn(t.Context(), stranger.v, "bob", password, ""))
+	r.must(half[limit-1], auth.StepDone)(r.Prove(t.Context(), half[limit-1].v, auth.MethodTOTP, []byte(p.now()))) // what was begun goes on
+	shut()                                                                                                        // and finishing one forgives the rest
+	r.clock.add(10 * time.Minute)
+	if _, err := begin(); err != nil {
+		t.Errorf("ten minutes later: %v", err)
+	}
+}
