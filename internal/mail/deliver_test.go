@@ -90,8 +90,7 @@ func TestPasswordNeverInTheClear(t *testing.T) { // S78
 			if err == nil || len(srv.Mails()) != 0 {
 				t.Fatalf("%v, %d mails", err, len(srv.Mails()))
 			}
-			var r *Refused
-			if errors.As(err, &r) {
+			if _, final := errors.AsType[*Refused](err); final {
 				t.Errorf("final: %v", err)
 			}
 			srv.Stop()
@@ -186,7 +185,7 @@ func atStep(t *testing.T, at smtptest.Step, trouble error) (*smtptest.Server, Co
 func TestCancelEndsWaiting(t *testing.T) {
 	for _, step := range steps {
 		t.Run(string(step), func(t *testing.T) {
-			srv, c, reached := atStep(t, step, smtptest.Stall)
+			srv, c, reached := atStep(t, step, smtptest.ErrStall)
 			ctx, cancel := context.WithCancel(t.Context())
 			go func() { <-reached; cancel() }()
 			if err := newSender(t, c).Send(ctx, letterTo("alice@example.net")); !errors.Is(err, context.Canceled) {
@@ -202,7 +201,7 @@ func TestCancelEndsWaiting(t *testing.T) {
 func TestTimeoutEndsWaiting(t *testing.T) {
 	for _, step := range steps {
 		t.Run(string(step), func(t *testing.T) {
-			_, c, reached := atStep(t, step, smtptest.Stall)
+			_, c, reached := atStep(t, step, smtptest.ErrStall)
 			c.Timeout = 300 * time.Millisecond
 			err := newSender(t, c).Send(t.Context(), letterTo("alice@example.net"))
 			var f *failure
@@ -225,7 +224,7 @@ func TestTimeoutEndsWaiting(t *testing.T) {
 func TestDropMayBeTriedAgain(t *testing.T) {
 	for _, step := range steps {
 		t.Run(string(step), func(t *testing.T) {
-			srv, c, _ := atStep(t, step, smtptest.Drop)
+			srv, c, _ := atStep(t, step, smtptest.ErrDrop)
 			err := newSender(t, c).Send(t.Context(), letterTo("alice@example.net"))
 			var r *Refused
 			if err == nil || errors.As(err, &r) || len(srv.Mails()) != 0 {

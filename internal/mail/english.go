@@ -9,7 +9,7 @@ var english = map[string]string{
 	"code.link":    "Or open this link in that browser, and press the button there:",
 	"code.open":    "Continue signing in",
 	"code.valid":   "Code and link work once, for %s.", // minutes
-	"code.warn":    "If you are not signing in right now, give the code to nobody: somebody else knows your password. Change it.",
+	"code.warn":    "If you are not signing in right now, somebody else knows your password: change it, and give this code to nobody.",
 
 	"confirm.subject": "Confirm your address for %s",
 	"confirm.title":   "Confirm your address",

@@ -182,9 +182,9 @@ func TestWrap(t *testing.T) {
 	long := strings.Repeat("x", 80)
 	for _, tt := range []struct{ name, s, first, rest, want string }{
 		{"short", "one two", "", "", "one two"},
-		{"long", strings.Repeat("word ", 14) + "word end", "", "", strings.Repeat("word ", 13) + "word\nword end"},
+		{"long", strings.Repeat("word ", 14) + "then end", "", "", strings.Repeat("word ", 13) + "word\nthen end"},
 		{"a word that is too long", "see " + long + " there", "", "", "see\n" + long + "\nthere"},
-		{"hanging", strings.Repeat("word ", 14) + "word", "  L  ", "     ", "  L  " + strings.Repeat("word ", 12) + "word\n     word word"},
+		{"hanging", strings.Repeat("word ", 13) + "here then", "  L  ", "     ", "  L  " + strings.Repeat("word ", 12) + "word\n     here then"},
 		{"letters beyond ASCII", strings.Repeat("äöü ", 17) + "äöü", "", "", strings.Repeat("äöü ", 17) + "äöü"},
 	} {
 		if got := wrap(tt.s, tt.first, tt.rest); got != tt.want {

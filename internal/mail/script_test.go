@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddy-mfa/caddy-mfa/internal/mail/smtptest"
 )
@@ -56,8 +57,12 @@ func TestTakenIsTaken(t *testing.T) {
 	for name, end := range map[string]string{"silence": "STALL", "an error": "S: 554 no", "hanging up": "HANGUP"} {
 		t.Run(name, func(t *testing.T) {
 			s := newSender(t, Config{Addr: script(t, nil, append(taken, end)...), From: "a@example.com", Insecure: true})
+			begun := time.Now()
 			if err := s.Send(t.Context(), letterTo("alice@example.net")); err != nil {
 				t.Error(err)
+			}
+			if took := time.Since(begun); took > defaultTimeout/2 {
+				t.Errorf("waited %s for a goodbye", took)
 			}
 		})
 	}

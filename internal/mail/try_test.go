@@ -82,8 +82,8 @@ func TestTrySaysWhatToDo(t *testing.T) {
 		{"a filter", answer(smtptest.Data, smtptest.Reply(554, "5.7.1 Spam")), nil, []string{"handing over the message", "a filter"}},
 		{"no service", answer(smtptest.Greeting, smtptest.Reply(554, "5.7.1 Your address is listed")), nil, []string{"waiting for the greeting", "takes no mail from this machine"}},
 		{"too busy", answer(smtptest.Greeting, smtptest.Reply(421, "4.3.2 Busy")), nil, []string{"421 4.3.2 Busy", "try again later"}},
-		{"hanging up", answer(smtptest.Data, smtptest.Drop), nil, []string{"handing over the message", "hung up"}},
-		{"silence", answer(smtptest.Recipient, smtptest.Stall), quick, []string{"naming the recipient", "fell silent for 200ms"}},
+		{"hanging up", answer(smtptest.Data, smtptest.ErrDrop), nil, []string{"handing over the message", "hung up"}},
+		{"silence", answer(smtptest.Recipient, smtptest.ErrStall), quick, []string{"naming the recipient", "fell silent for 200ms"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			srv := smtptest.Start(t, tt.opt)
@@ -143,8 +143,7 @@ func checkAdvice(t *testing.T, err error, addr string, want ...string) {
 	if strings.ContainsAny(err.Error(), "\r\n") || !strings.HasSuffix(err.Error(), ".") || strings.Contains(err.Error(), secret) {
 		t.Errorf("%q", err)
 	}
-	var f *failure
-	if !errors.As(err, &f) {
+	if _, ok := errors.AsType[*failure](err); !ok {
 		t.Errorf("%T is no failure", err)
 	}
 }

@@ -67,11 +67,12 @@ var attacks = []string{
 }
 
 func TestValuesAreData(t *testing.T) { // S31
+	plain := rendered(event, "YubiKey 5")
 	for _, attack := range attacks {
 		e := event
 		e.Name, e.Browser, e.Addr = attack, attack, attack
 		for name, m := range rendered(e, attack) {
-			harmless := rendered(event, "YubiKey 5")[name]
+			harmless := plain[name]
 			if m.Subject != harmless.Subject {
 				t.Errorf("%q in %s: subject %q", attack, name, m.Subject)
 			}

@@ -34,10 +34,10 @@ const (
 
 // What Answer may return besides nil and a Reply.
 var (
-	// Drop closes the connection without a word.
-	Drop = errors.New("drop")
-	// Stall says nothing until the server stops.
-	Stall = errors.New("stall")
+	// ErrDrop closes the connection without a word.
+	ErrDrop = errors.New("drop")
+	// ErrStall says nothing until the server stops.
+	ErrStall = errors.New("stall")
 )
 
 // Reply is a server's answer, 400 to 599.
@@ -79,7 +79,9 @@ type Server struct {
 
 	opt  Options
 	srv  *smtp.Server
+	port net.Listener
 	done chan struct{}
+	stop sync.Once
 	wait sync.WaitGroup
 
 	mu      sync.Mutex
@@ -97,7 +99,11 @@ func Start(t testing.TB, opt Options) *Server {
 		s.opt.Authority = NewAuthority(t)
 	}
 	s.Roots, s.CA = s.opt.Authority.Pool(), s.opt.Authority.pem
-	config := &tls.Config{Certificates: []tls.Certificate{s.opt.Authority.leaf(t, opt.Names, opt.Expired)}, MinVersion: tls.VersionTLS10, MaxVersion: opt.MaxTLS}
+	config := &tls.Config{ //nolint:gosec // it is the client that must refuse old versions
+		Certificates: []tls.Certificate{s.opt.Authority.leaf(t, opt.Names, opt.Expired)},
+		MinVersion:   tls.VersionTLS10,
+		MaxVersion:   opt.MaxTLS,
+	}
 
 	s.srv = smtp.NewServer(smtp.BackendFunc(s.session))
 	s.srv.Domain = "mail.example.com"
@@ -111,11 +117,11 @@ func Start(t testing.TB, opt Options) *Server {
 	if addr == "" {
 		addr = "127.0.0.1:0"
 	}
-	l, err := net.Listen("tcp", addr)
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", addr)
 	if err != nil {
 		t.Fatalf("listening for mail: %v", err)
 	}
-	s.Addr = l.Addr().String()
+	s.Addr, s.port = l.Addr().String(), l
 	l = &listener{Listener: l, s: s}
 	if opt.ImplicitTLS {
 		l = tls.NewListener(l, config)
@@ -127,17 +133,12 @@ func Start(t testing.TB, opt Options) *Server {
 
 // Stop closes every connection and the port. Mails are kept. A server that is stopped stays so: start another at the same Addr.
 func (s *Server) Stop() {
-	s.mu.Lock()
-	stopped := s.srv == nil
-	srv := s.srv
-	s.srv = nil
-	s.mu.Unlock()
-	if stopped {
-		return
-	}
-	close(s.done)
-	srv.Close()
-	s.wait.Wait()
+	s.stop.Do(func() {
+		close(s.done)
+		s.srv.Close()
+		s.port.Close() // the library closes it only once it has begun to serve
+		s.wait.Wait()
+	})
 }
 
 // Mails are those that the server took so far.
@@ -184,10 +185,10 @@ func (s *Server) answer(conn net.Conn, step Step, arg string) error {
 		return nil
 	}
 	switch err := s.opt.Answer(step, arg); {
-	case errors.Is(err, Drop):
+	case errors.Is(err, ErrDrop):
 		conn.Close()
 		return err
-	case errors.Is(err, Stall):
+	case errors.Is(err, ErrStall):
 		<-s.done
 		return err
 	default:
@@ -231,8 +232,7 @@ func (c *recorded) Write(b []byte) (int, error) {
 	var err error
 	c.once.Do(func() {
 		err = c.s.answer(c.Conn, Greeting, "")
-		var reply *smtp.SMTPError
-		if errors.As(err, &reply) {
+		if reply, ok := errors.AsType[*smtp.SMTPError](err); ok {
 			b = []byte(strconv.Itoa(reply.Code) + " " + reply.Message + "\r\n")
 			_, _ = c.Conn.Write(b)
 			c.Conn.Close()
