@@ -33,7 +33,7 @@ var (
 		Transport: webauthn.AuthenticatorTransportInternal, HasResidentKey: true, HasUserVerification: true, IsUserVerified: true,
 		DefaultBackupEligibility: true, DefaultBackupState: true,
 	}
-	bareLaptop = model{ // holds passkeys for whoever sits before it
+	bareLaptop = model{ // cannot tell who sits before it; Chromium takes none of its passkeys without a name
 		Protocol: webauthn.AuthenticatorProtocolCtap2, Ctap2version: webauthn.Ctap2versionCtap21,
 		Transport: webauthn.AuthenticatorTransportInternal, HasResidentKey: true,
 	}
@@ -73,6 +73,12 @@ func (k *key) verify(right bool) {
 func (k *key) nonsense(on bool) {
 	k.t.Helper()
 	k.do(command(webauthn.SetResponseOverrideBits, webauthn.SetResponseOverrideBitsParams{AuthenticatorID: k.id, IsBogusSignature: &on}))
+}
+
+// forget makes it sign from now on that it did not verify anybody.
+func (k *key) forget() {
+	k.t.Helper()
+	k.do(command(webauthn.SetResponseOverrideBits, webauthn.SetResponseOverrideBitsParams{AuthenticatorID: k.id, IsBadUV: new(true)}))
 }
 
 // holds are the credentials in it.
