@@ -115,6 +115,66 @@ func TestOneCodeOpensOneSession(t *testing.T) { // S17, S33
 	}
 }
 
+// TestOneChallengeOpensOneSession sends one answer of a key 50 times at the same moment.
+func TestOneChallengeOpensOneSession(t *testing.T) { // S38
+	t.Parallel()
+	s := start(t, rig.Config{Caddyfile: rig.Proxied})
+	alice, member := enrolled(t, s, "alice")
+	device := rig.Device(s.URL)
+	if err := alice.AddKey(t.Context(), member, device); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		name, button string
+		page         func(v *rig.Visitor) (*rig.Page, error)
+	}{
+		{"passkey", rig.ButtonPasskey, func(v *rig.Visitor) (*rig.Page, error) { return v.Get(t.Context(), "/.mfa/login") }},
+		{"second step", rig.ButtonKey, func(v *rig.Visitor) (*rig.Page, error) {
+			page, err := v.Get(t.Context(), "/.mfa/login")
+			if err != nil {
+				return nil, err
+			}
+			return rig.Fill(t.Context(), page, "Sign in", map[string]string{"Username or email": alice.Name, "Password": alice.Password})
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			v := rig.NewVisitor(s.URL)
+			page, err := tc.page(v)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f, err := page.Form(tc.button)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := f.Sign(device.Get(f.Key)); err != nil {
+				t.Fatal(err)
+			}
+			same := make([]*rig.Visitor, 50)
+			for i := range same {
+				same[i] = v.Clone()
+				same[i].Addr = fmt.Sprintf("2001:db8:0:%x::1", i) // one address may not be wrong 49 times
+			}
+			got := atOnce(len(same), func(i int) bool {
+				if _, err := same[i].Post(t.Context(), f.Action.Path, f.Values); err != nil {
+					t.Error(err)
+				}
+				return signedIn(t, same[i])
+			})
+			if want := map[bool]int{true: 1, false: len(same) - 1}; !maps.Equal(got, want) {
+				t.Errorf("sessions opened: %v, want exactly one", got)
+			}
+			late := v.Clone()
+			if _, err := late.Post(t.Context(), f.Action.Path, f.Values); err != nil {
+				t.Fatal(err)
+			}
+			if signedIn(t, late) {
+				t.Error("the answer opened another session afterwards")
+			}
+		})
+	}
+}
+
 // halfway returns a visitor who has given the password and is asked for the second method.
 func halfway(t *testing.T, s *rig.Server, p *rig.Person, addr string) *rig.Visitor {
 	t.Helper()

@@ -89,13 +89,14 @@ type Form struct {
 	Action *url.URL
 	Method string // GET or POST
 	Values url.Values
+	Key    []byte // of a form that asks for a security key: the options, as JSON
 
 	page   *Page
 	labels map[string]string // of visible fields: their words and the name
 }
 
 func newForm(p *Page, n, button *html.Node) (*Form, error) {
-	f := &Form{page: p, Values: url.Values{}, labels: map[string]string{}, Method: strings.ToUpper(attr(n, "method"))}
+	f := &Form{page: p, Values: url.Values{}, labels: map[string]string{}, Method: strings.ToUpper(attr(n, "method")), Key: []byte(attr(n, "data-options"))}
 	action, method := attr(n, "action"), attr(button, "formaction")
 	if method != "" {
 		action = method
