@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"html"
+	"maps"
+	"net/url"
 	"regexp"
 	"strings"
 	"testing"
@@ -97,7 +99,7 @@ func TestKeySetUp(t *testing.T) {
 	}
 	b.want(b.get("/.mfa/enroll/webauthn"), 303, "/.mfa/enroll") // not begun
 	b.want(b.post("/.mfa/enroll", "method", "webauthn"), 303, "/.mfa/enroll/webauthn")
-	page := b.want(b.get("/.mfa/enroll/webauthn"), 200, `placeholder="Firefox on Linux"`, ">Name</label>", ">Register</button>", "Try again", "<noscript>", "Choose another way")
+	page := b.want(b.get("/.mfa/enroll/webauthn"), 200, `placeholder="Firefox on Linux"`, ">Name</label>", ">Register</button>", "<noscript>", "Choose another way")
 	if again := b.get("/.mfa/enroll/webauthn"); again.body != page.body {
 		t.Error("GET drew another challenge")
 	}
@@ -273,4 +275,34 @@ func TestScriptSize(t *testing.T) {
 		t.Errorf("%d bytes", sum)
 	}
 	t.Logf("%d bytes", sum)
+}
+
+// TestKeyPagesStoreNothing: a challenge stands in the page alone, and nothing is stored for whoever only looks.
+func TestKeyPagesStoreNothing(t *testing.T) { // S61
+	r := newRig(t)
+	d := device()
+	r.holder(d)
+	signedIn, possession := r.browser(), r.browser()
+	signedIn.want(signedIn.passkey(d), 303, "/deep")
+	possession.want(possession.passkey(d, func(d *authenticator.Draft) { d.Flags &^= authenticator.UserVerified }), 303, "/.mfa/verify/password")
+	r.add("bob")
+	fresh := r.browser() // may be given a passkey
+	fresh.get("/.mfa/login")
+	fresh.want(fresh.post("/.mfa/login", "name", "bob", "password", password), 303, "/.mfa/enroll")
+	secret, _ := fresh.enroll("/")
+	fresh = r.browser()
+	fresh.get("/.mfa/login")
+	fresh.want(fresh.post("/.mfa/login", "name", "bob", "password", password), 303, "/.mfa/verify/totp")
+	fresh.want(fresh.post("/.mfa/verify/totp", "code", r.code(secret), "upgrade", "1"), 303, "/.mfa/upgrade?to=%2F")
+	before := r.records()
+	for name, b := range map[string]*browser{"nobody": r.browser(), "by passkey": signedIn, "by possession": possession, "to be given one": fresh} {
+		f := keyFormOn(t, r.browser().get("/.mfa/login").body)
+		query := url.Values{"passkey": {"1"}, "challenge": {f.sealed}, "response": {f.signed(t, d)}, "password": {password}, "method": {"webauthn"}, "upgrade": {"1"}}
+		for path := range routes {
+			b.get("/.mfa" + path + "?" + query.Encode())
+			if !maps.Equal(before, r.records()) {
+				t.Fatalf("%s: GET %s stored something", name, path)
+			}
+		}
+	}
 }

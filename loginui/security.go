@@ -1,6 +1,8 @@
 package loginui
 
 import (
+	"cmp"
+	"slices"
 	"strings"
 
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
@@ -67,6 +69,7 @@ func (x *exchange) securityPage() (*page, *overview, error) {
 		with = append(with, x.t("method."+m))
 	}
 	body.With = strings.Join(with, ", ")
+	slices.SortStableFunc(account.Credentials, oldestFirst)
 	seconds := 0
 	for _, c := range account.Credentials {
 		e := x.enrolled(c, site)
@@ -93,8 +96,8 @@ func (x *exchange) securityPage() (*page, *overview, error) {
 func (x *exchange) enrolled(c auth.Credential, site string) enrolled {
 	e := enrolled{Credential: c, Title: x.t("method." + c.Method), Own: c.Method != auth.MethodPassword && c.Method != auth.MethodRecovery}
 	if c.Method != auth.MethodWebAuthn {
-		if c.Label != "" && c.Label != e.Title {
-			e.About = append(e.About, c.Label)
+		if e.Own && c.Label != "" && c.Label != e.Title {
+			e.Title, e.About = c.Label, []string{e.Title}
 		}
 		return e
 	}
@@ -120,6 +123,12 @@ func (x *exchange) enrolled(c auth.Credential, site string) enrolled {
 		e.About = append(e.About, x.t("security.elsewhere", key.RPID))
 	}
 	return e
+}
+
+// oldestFirst orders credentials as a person set them up; password and recovery codes, which are set up once, come last.
+func oldestFirst(a, b auth.Credential) int {
+	last := func(c auth.Credential) int { return slices.Index([]string{auth.MethodPassword, auth.MethodRecovery}, c.Method) }
+	return cmp.Or(cmp.Compare(last(a), last(b)), a.Created.Compare(b.Created))
 }
 
 // machine is the browser and system of a session, as far as they were recognised.
