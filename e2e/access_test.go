@@ -100,6 +100,104 @@ func TestWithoutScripts(t *testing.T) {
 	b.signIn(&rig.Person{Name: "alice", Password: "correct horse battery staple", Phone: phone})
 }
 
+// TestKeysWithoutScripts has a key and an app, in a browser that runs no scripts: everything else works, and pages that need the key
+// say what is missing.
+func TestKeysWithoutScripts(t *testing.T) {
+	t.Parallel()
+	s := start(t, rig.Config{})
+	alice, member := enrolled(t, s, "alice")
+	if err := alice.AddKey(t.Context(), member, rig.Device(s.URL)); err != nil {
+		t.Fatal(err)
+	}
+	b := open(t, s)
+	b.do(command(emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}))
+	const needs = "This way needs JavaScript"
+	b.visit(passkeyLink)
+	b.sees("Sign in")
+	b.lacks(`//button[normalize-space()="Sign in with a passkey"]`)
+	b.fill("Username or email", alice.Name)
+	b.fill("Password", alice.Password)
+	b.press("Sign in")
+	b.sees("Use your security key")
+	b.reads(needs)
+	b.lacks(`//button`)
+	b.shoot("without-scripts-key")
+	b.follow("Use a recovery code")
+	b.fill("Recovery code", alice.Recovery[0])
+	b.press("Verify")
+	b.reads("9 left")
+	b.follow("Continue")
+	b.sees("Example app")
+	b.press("Sign out")
+
+	// The app; what is changed on the Security page needs no script either, but for setting up another key.
+	b.visit("/")
+	b.fill("Username or email", alice.Name)
+	b.fill("Password", alice.Password)
+	b.press("Sign in")
+	b.follow("Use authenticator app")
+	b.sees("Enter your code")
+	b.fill("Code", code(t, alice.Phone))
+	b.press("Verify")
+	b.sees("Example app")
+	b.visit("/.mfa/security")
+	b.press("Add a security key or passkey")
+	b.sees("Set up a security key or passkey")
+	b.reads(needs)
+	b.shoot("without-scripts-enroll-key")
+	b.follow("Cancel")
+	b.sees("Security")
+	b.unfold("Passkey", "Rename")
+	b.name("Passkey", "Passkey of alice")
+	b.within("Passkey", "Save")
+	b.reads("Renamed.")
+	b.unfold("Passkey of alice", "Remove")
+	b.shoot("without-scripts-remove")
+	b.within("Passkey of alice", "Remove")
+	b.reads("Removed.")
+	b.lacks(row("Passkey of alice"))
+}
+
+// TestWithoutName opens a site by its address. Keys are for names: they are not offered, and everything else works.
+func TestWithoutName(t *testing.T) {
+	t.Parallel()
+	s := start(t, rig.Config{Caddyfile: strings.Replace(rig.Gated, "http://localhost:{port}", "http://127.0.0.1:{port}", 1)})
+	s.URL = strings.Replace(s.URL, "localhost", "127.0.0.1", 1)
+	alice := addUser(t, s, "alice")
+	b := open(t, s)
+	k := b.plug(laptop, true)
+	b.visit("/")
+	b.sees("Sign in")
+	b.lacks(`//button[normalize-space()="Sign in with a passkey"]`)
+	b.password(alice, "/")
+	b.sees("Set up two-factor authentication")
+	b.lacks(button("Security key or passkey"))
+	b.shoot("without-name-enroll")
+	b.press("Authenticator app")
+	alice.Phone = b.qr()
+	b.fill("Code", code(t, alice.Phone))
+	b.press("Verify & enable")
+	b.press("I've saved my codes")
+	b.sees("Example app")
+	b.visit("/.mfa/security")
+	b.sees("Security")
+	b.lacks(button("Add a security key or passkey"))
+	b.press("Sign out")
+	b.signIn(alice)
+	if b.upgrades() != 0 || len(k.holds()) != 0 {
+		t.Error("a passkey was offered at an address without a name")
+	}
+}
+
+// lacks fails the test if there is such an element that is not hidden.
+func (b *tab) lacks(xpath string) {
+	b.t.Helper()
+	nodes := run(b, chromedp.Nodes(xpath+`[not(ancestor-or-self::*[@hidden])]`, chromedp.AtLeast(0)))
+	if len(nodes) != 0 {
+		b.t.Errorf("there is %s: %s", xpath, b.state())
+	}
+}
+
 // focused is what a person hears or reads of the element that has the focus.
 const focused = `(() => {
 	const e = document.activeElement;

@@ -310,7 +310,7 @@ func TestTwoKeys(t *testing.T) { // S56
 
 	b.visit("/.mfa/security")
 	b.unfold("Security key", "Rename")
-	b.do(chromedp.Focus(row("Security key")+`//input[@name="label"]`), chromedp.Evaluate[chromedp.Void](`document.activeElement.select()`), chromedp.KeyEvent("Blue key"))
+	b.name("Security key", "Blue key")
 	b.shoot("security-rename")
 	b.within("Security key", "Save")
 	b.sees("Security")

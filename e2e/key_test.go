@@ -166,6 +166,12 @@ func (b *tab) unfold(name, word string) {
 	b.do(chromedp.Click(row(name)+fmt.Sprintf(`//summary[normalize-space()=%q]`, word), chromedp.NodeVisible))
 }
 
+// name types another name into an opened row.
+func (b *tab) name(old, now string) {
+	b.t.Helper()
+	b.do(chromedp.Focus(row(old)+`//input[@name="label"]`), chromedp.Evaluate[chromedp.Void](`document.activeElement.select()`), chromedp.KeyEvent(now))
+}
+
 // within presses the button in an opened row.
 func (b *tab) within(name, words string) {
 	b.t.Helper()

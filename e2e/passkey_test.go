@@ -201,7 +201,7 @@ func TestSignals(t *testing.T) {
 	}
 	check(id)
 	b.unfold("Laptop", "Rename")
-	b.do(chromedp.Focus(row("Laptop")+`//input[@name="label"]`), chromedp.Evaluate[chromedp.Void](`document.activeElement.select()`), chromedp.KeyEvent("Old laptop"))
+	b.name("Laptop", "Old laptop")
 	b.within("Laptop", "Save")
 	b.reads("Renamed.")
 	check(id)
