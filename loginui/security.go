@@ -127,7 +127,9 @@ func (x *exchange) enrolled(c auth.Credential, site string) enrolled {
 
 // oldestFirst orders credentials as a person set them up; password and recovery codes, which are set up once, come last.
 func oldestFirst(a, b auth.Credential) int {
-	last := func(c auth.Credential) int { return slices.Index([]string{auth.MethodPassword, auth.MethodRecovery}, c.Method) }
+	last := func(c auth.Credential) int {
+		return slices.Index([]string{auth.MethodPassword, auth.MethodRecovery}, c.Method)
+	}
 	return cmp.Or(cmp.Compare(last(a), last(b)), a.Created.Compare(b.Created))
 }
 

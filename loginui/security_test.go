@@ -142,6 +142,7 @@ func TestChangesRefused(t *testing.T) {
 	const login = "303 /.mfa/login?to=%2F.mfa%2Fsecurity"
 	stranger := &browser{r, map[string]string{}, b.headers}
 	script := &browser{r, alice.cookies, map[string]string{"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"}}
+	unsaid := &browser{r, alice.cookies, map[string]string{"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "same-origin"}}
 	frame := &browser{r, alice.cookies, map[string]string{"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"}}
 	tests := map[string]struct {
 		who  *browser
@@ -168,6 +169,7 @@ func TestChangesRefused(t *testing.T) {
 		"script adds":              {script, "add", []string{"method", "totp"}, "403"},
 		"script renames":           {script, "rename", []string{"id", key, "label", "mine"}, "403"},
 		"script removes":           {script, "remove", []string{"id", key}, "403"},
+		"no page load adds":        {unsaid, "add", []string{"method", "totp"}, "403"},
 		"frame adds":               {frame, "add", []string{"method", "totp"}, "403"},
 	}
 	before := r.records()
