@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
+	"github.com/caddy-mfa/caddy-mfa/internal/method/authenticator"
 )
 
 // visitors returns one visitor at every step of a flow, before and after it too, and a query that would do something at each of them
@@ -46,10 +47,31 @@ func (r *rig) visitors() (at map[string]*browser, query string) {
 	at["signed in"] = led("alice", "/.mfa/enroll")
 	key, _ := at["signed in"].enroll("/")
 	at["the code"] = led("alice", "/.mfa/verify/totp")
+	b := &browser{r, maps.Clone(at["signed in"].cookies), at["signed in"].headers}
+	b.want(b.post("/.mfa/security/add", "method", "webauthn"), 303, "/.mfa/verify/totp") // setting up was no proof
+	at["a change, to be confirmed"] = b
+	b = led("alice", "/.mfa/verify/totp")
+	b.want(b.post("/.mfa/verify/totp", "code", b.code(key)), 303, "/")
+	b.want(b.post("/.mfa/security/add", "method", "webauthn"), 303, "/.mfa/enroll/webauthn")
+	at["a method to add"] = b
+	r.pass(time.Minute)
 
 	r.add("bob")
 	at["the choice"] = led("bob", "/.mfa/enroll")
 	at["the set-up"], _ = begun("carol")
+
+	at["the key's set-up"] = r.keyBegun("grace", led)
+	d := device()
+	b = r.keyBegun("heidi", led)
+	b.register(d, "", "/.mfa/recovery-codes")
+	b.want(b.post("/.mfa/recovery-codes", "confirm", "1"), 303, "/")
+	at["the key"] = led("heidi", "/.mfa/verify/webauthn")
+	b = r.browser()
+	b.want(b.passkey(d, func(d *authenticator.Draft) { d.Flags &^= authenticator.UserVerified }), 303, "/.mfa/verify/password")
+	at["the password after the key"] = b
+	b = r.browser()
+	b.want(b.passkey(d), 303, "/deep")
+	at["signed in by passkey"] = b
 
 	b, again := begun("dave")
 	b.want(b.post("/.mfa/enroll/totp", "code", b.code(again)), 303, "/.mfa/recovery-codes")
@@ -67,8 +89,18 @@ func (r *rig) visitors() (at map[string]*browser, query string) {
 
 	return at, "?" + url.Values{
 		"name": {"alice"}, "password": {password}, "token": {invited("frank")}, "confirm": {"1"}, "download": {"1"}, "method": {"totp"},
-		"code": {r.code(key)}, "to": {"/x"}, "again": {"1"}, "check": {"cookies"}, "signed_out": {"1"},
+		"code": {r.code(key)}, "to": {"/x"}, "again": {"1"}, "check": {"cookies"}, "signed_out": {"1"}, "done": {"added"}, "passkey": {"1"},
+		"id": {r.credentials("alice")["totp"].ID}, "label": {"x"}, "end_sessions": {"1"}, "upgrade": {"1"}, "response": {"{}"}, "challenge": {"x"},
 	}.Encode()
+}
+
+// keyBegun is a visitor who is asked for a first key.
+func (r *rig) keyBegun(name string, led func(name, to string) *browser) *browser {
+	r.t.Helper()
+	r.add(name)
+	b := led(name, "/.mfa/enroll")
+	b.want(b.post("/.mfa/enroll", "method", "webauthn"), 303, "/.mfa/enroll/webauthn")
+	return b
 }
 
 // TestGetChangesNothing: no address that a link or an image could hold does anything, wherever its visitor is.
