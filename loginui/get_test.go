@@ -87,10 +87,19 @@ func (r *rig) visitors() (at map[string]*browser, query string) {
 	b.want(b.post("/.mfa/invite", "token", invited("erin")), 303, "/.mfa/invite")
 	at["the invitation"] = b
 
+	var id string
+	for _, c := range r.credentials("alice") {
+		if c.Method == auth.MethodTOTP {
+			id = c.ID
+		}
+	}
+	if id == "" {
+		r.t.Fatal("alice has no app to rename or remove")
+	}
 	return at, "?" + url.Values{
 		"name": {"alice"}, "password": {password}, "token": {invited("frank")}, "confirm": {"1"}, "download": {"1"}, "method": {"totp"},
 		"code": {r.code(key)}, "to": {"/x"}, "again": {"1"}, "check": {"cookies"}, "signed_out": {"1"}, "done": {"added"}, "passkey": {"1"},
-		"id": {r.credentials("alice")["totp"].ID}, "label": {"x"}, "end_sessions": {"1"}, "upgrade": {"1"}, "response": {"{}"}, "challenge": {"x"},
+		"id": {id}, "label": {"x"}, "end_sessions": {"1"}, "upgrade": {"1"}, "response": {"{}"}, "challenge": {"x"},
 	}.Encode()
 }
 
