@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -45,6 +46,9 @@ func TestKeyFirst(t *testing.T) {
 			}
 			b.visit("/.mfa/security")
 			b.reads(tc.kind)
+			if strings.Contains(b.text("body"), "Security key ·") {
+				t.Error("what the key is called is said twice")
+			}
 			if tc.shots != "" {
 				b.shoot("security-" + tc.shots)
 			}

@@ -118,7 +118,9 @@ func (x *exchange) enrolled(c auth.Credential, site string) enrolled {
 	case key.Passkey:
 		kind = "security.passkey"
 	}
-	e.About = append(e.About, x.t(kind))
+	if about := x.t(kind); about != e.Title {
+		e.About = append(e.About, about)
+	}
 	if key.RPID != site {
 		e.About = append(e.About, x.t("security.elsewhere", key.RPID))
 	}
