@@ -176,6 +176,23 @@ func TestKeySecondStep(t *testing.T) {
 	b.want(b.get("/.mfa/session"), 200, `"methods":["password","webauthn"]`)
 }
 
+func TestCopiedKey(t *testing.T) { // S48
+	r := newRig(t)
+	d := device()
+	d.Counts = true
+	r.holder(d)
+	b := r.browser()
+	for range 2 {
+		b.want(b.passkey(d), 303, "/deep")
+		b.want(b.post("/.mfa/logout"), 303)
+	}
+	back := func(d *authenticator.Draft) { d.Counter = 1 }
+	b.want(b.passkey(d, back), 401, "This security key may have been copied")
+	b.want(b.post("/.mfa/login", "name", "alice", "password", password), 303, "/.mfa/verify/webauthn")
+	f := keyFormOn(t, b.get("/.mfa/verify/webauthn").body)
+	b.want(b.post("/.mfa/verify/webauthn", "challenge", f.sealed, "response", f.signed(t, d, back)), 401, "This security key may have been copied", "Use a recovery code")
+}
+
 func TestPasskey(t *testing.T) {
 	r := newRig(t)
 	d := device()
