@@ -21,7 +21,7 @@ import (
 // atOnce is how many sign in at the same time.
 const atOnce = 50
 
-// signIns measures people who sign in: many at once, one after the other, and a crowd that is too large.
+// signIns measures people who sign in: many at once, one after the other, by passkey, and a crowd that is too large.
 func (b *bench) signIns(ctx context.Context) error {
 	progress("sign-ins: %d accounts", b.people)
 	ports, err := rig.FreePorts(1)
@@ -47,6 +47,9 @@ func (b *bench) signIns(ctx context.Context) error {
 		return err
 	}
 	if err := b.sequential(ctx, s, people, ports[0]); err != nil {
+		return err
+	}
+	if err := b.passkeys(ctx, s); err != nil {
 		return err
 	}
 	return b.crowded(ctx, s, people, member)
