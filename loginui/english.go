@@ -1,7 +1,7 @@
 package loginui
 
 // english holds every word that the portal says by itself. Sentences that explain refused input come from internal/auth.
-var english = map[string]string{
+var english = map[string]string{ //nolint:gosec // words for people
 	"login.title":      "Sign in",
 	"login.lead":       "to continue to",
 	"login.name":       "Username or email",

@@ -66,8 +66,8 @@ func (b *browser) register(d *authenticator.Device, label, to string) {
 	b.want(b.post("/.mfa/enroll/webauthn", "label", label, "response", string(answer)), 303, to)
 }
 
-// holder makes alice with a password and the key of d, and the browser in which that user is signed in.
-func (r *rig) holder(d *authenticator.Device) *browser {
+// holder makes alice with a password and the key of d, confirmed recovery codes included.
+func (r *rig) holder(d *authenticator.Device) {
 	r.t.Helper()
 	r.addAlice()
 	b := r.browser()
@@ -77,7 +77,6 @@ func (r *rig) holder(d *authenticator.Device) *browser {
 	b.register(d, "", "/.mfa/recovery-codes")
 	b.want(b.get("/.mfa/recovery-codes"), 200, "Save your recovery codes")
 	b.want(b.post("/.mfa/recovery-codes", "confirm", "1"), 303, "/")
-	return b
 }
 
 // passkey answers the sign-in page by a passkey.

@@ -273,8 +273,8 @@ func TestUpgrade(t *testing.T) {
 	r.addAlice()
 	b := r.browser()
 	b.get("/.mfa/login")
-	b.want(b.post("/.mfa/login", "name", "alice", "password", password), 303, "/.mfa/enroll")
-	secret, _ := b.enroll("/")
+	b.want(b.post("/.mfa/login", "name", "alice", "password", password, "to", "/deep"), 303, "/.mfa/enroll")
+	secret, _ := b.enroll("/deep")
 	signIn := func(upgrade string) answer {
 		t.Helper()
 		b = r.browser()

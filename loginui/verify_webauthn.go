@@ -82,7 +82,9 @@ func (x *exchange) passkey() error {
 
 // credentialID is what an answer says it is from, in base64url; "" if that is not an ID (WebAuthn Level 3, section 7.1, step 25).
 func credentialID(answer string) string {
-	var a struct{ ID string }
+	var a struct {
+		ID string `json:"id"`
+	}
 	if json.Unmarshal([]byte(answer), &a) != nil {
 		return ""
 	}
