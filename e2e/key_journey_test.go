@@ -271,7 +271,7 @@ func TestPromptFails(t *testing.T) {
 
 // TestTwoKeys signs in with each of two keys alone, renames one and removes the other. Whoever is signed in by that one, in another
 // browser, is out.
-func TestTwoKeys(t *testing.T) {
+func TestTwoKeys(t *testing.T) { // S56
 	t.Parallel()
 	s := start(t, rig.Config{})
 	alice := addUser(t, s, "alice")
