@@ -79,7 +79,7 @@ func match(re *regexp.Regexp, s []byte) string {
 	return ""
 }
 
-// compare loads two routes of one process in rounds of four runs: A B B A, then B A A B, so that a machine that becomes steadily
+// compare loads two routes of one process in rounds of four runs: ABBA, then BAAB, so that a machine that becomes steadily
 // slower or faster during a round treats both alike.
 func (b *bench) compare(ctx context.Context, pid int, plain, mfa target) (p, m []round, err error) {
 	for _, t := range []target{plain, mfa} { // warm up
