@@ -214,7 +214,7 @@ func (r *Realm) DeleteUser(ctx context.Context, name string) error {
 		if err := r.endAll(tx, u); err != nil {
 			return err
 		}
-		keys := []string{keyUser(u.ID), keyUserName(u.Name)}
+		keys := []string{keyUser(u.ID), keyUserName(u.Name), keyHandle(u.Handle)}
 		if u.EmailConfirmed {
 			if folded, err := FoldEmail(u.Email); err == nil {
 				keys = append(keys, keyUserEmail(folded))

@@ -114,11 +114,7 @@ func (r *Realm) Ask(ctx context.Context, v Visit, method string) (*Ask, error) {
 	if err != nil {
 		return nil, err
 	}
-	challenge := m.Challenge
-	if e, ok := m.(Establishing); ok && f.Change != nil && len(recent(r.now(), f.Proofs)) == 0 {
-		challenge = e.ChallengeAlone
-	}
-	ch, err := challenge(r.now(), *u, fitting(m, creds))
+	ch, err := m.Challenge(r.now(), *u, fitting(m, creds))
 	if err != nil {
 		return nil, fmt.Errorf("preparing %s: %w", method, err)
 	}

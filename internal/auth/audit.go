@@ -29,6 +29,8 @@ const (
 	EventInvited       = "invited"
 	EventInviteUsed    = "invitation_accepted"
 	EventEnrolled      = "method_added"
+	EventRenamed       = "method_renamed"
+	EventStepUp        = "proved_again" // a session got further proofs, for a change
 	EventRemoved       = "method_removed"
 	EventCounter       = "counter_went_back" // a security key may have been cloned
 	EventRecoveryNew   = "recovery_codes_made"

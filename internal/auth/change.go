@@ -60,8 +60,10 @@ func (r *Realm) createUser(tx storage.Tx, u *User, handle []byte) error {
 	}
 	now := r.now()
 	u.ID, u.Handle, u.Created, u.EnrollUntil = newID(), slices.Clone(handle), now, now.Add(enrollWindow)
-	if err := tx.Put(keyUserName(u.Name), []byte(u.ID), time.Time{}); err != nil {
-		return err
+	for _, key := range []string{keyUserName(u.Name), keyHandle(u.Handle)} {
+		if err := tx.Put(key, []byte(u.ID), time.Time{}); err != nil {
+			return err
+		}
 	}
 	if done, err := exists(tx, keySetup); err != nil {
 		return err

@@ -41,6 +41,7 @@ func (r *Realm) next(now time.Time, site Site, f *flow, u *User, creds []held) (
 		p.Step = StepStart
 	case !Kinds(proofs).MultiFactor():
 		ways := r.ways(site, proofs, creds)
+		p.Elsewhere = r.elsewhere(site, creds)
 		switch {
 		case len(ways) > 0:
 			p.Step, p.Method, p.Others = StepVerify, ways[0], ways[1:]
@@ -66,6 +67,20 @@ func (r *Realm) next(now time.Time, site Site, f *flow, u *User, creds []held) (
 		p.Upgrade = f.Change == nil && r.upgradable(site, f.Proofs, creds)
 	}
 	return p
+}
+
+// elsewhere names the sites that keys are for, where none is for this one.
+func (r *Realm) elsewhere(site Site, creds []held) (sites []string) {
+	m, ok := r.at(site, MethodWebAuthn).(Fitting)
+	if !ok || len(fitting(m, creds)) > 0 {
+		return nil
+	}
+	for _, c := range usable(creds, MethodWebAuthn) {
+		if where := m.Where(c); where != "" && !slices.Contains(sites, where) {
+			sites = append(sites, where)
+		}
+	}
+	return sites
 }
 
 // ways are the methods that would add a kind to the proofs, in order of preference.
@@ -139,6 +154,7 @@ func (r *Realm) advance(tx storage.Tx, v Visit, f *flow, u *User, creds []held) 
 		return Outcome{}, err
 	}
 	if f.Change != nil {
+		out.Changed = f.Change.Op
 		out.Cookies, err = r.finishChange(tx, now, v, f, u, creds)
 	} else {
 		out.Cookies, err = r.openSession(tx, now, v, f, u)
@@ -209,9 +225,10 @@ func (r *Realm) openSession(tx storage.Tx, now time.Time, v Visit, f *flow, u *U
 	}, nil
 }
 
-// ended drops from the cache the session that a new one replaced. Call it after the commit.
+// ended drops from the cache the session that a new one, or a new token, replaced. Call it after the commit.
 func (r *Realm) ended(v Visit, out Outcome) {
-	if old := r.openCookie(CookieSession, v.Session); old != "" && out.Step == StepDone {
+	replaced := slices.ContainsFunc(out.Cookies, func(c Cookie) bool { return c.Name == CookieSession })
+	if old := r.openCookie(CookieSession, v.Session); old != "" && replaced {
 		r.cache.invalidateSession(hashToken(old))
 	}
 }

@@ -89,7 +89,7 @@ func (r *Realm) FinishEnroll(ctx context.Context, v Visit, method, label string,
 	if err != nil {
 		return Outcome{}, err
 	}
-	if err := r.addresses.check(r.now(), v.Addr); err != nil {
+	if err := r.addressesFor(m).check(r.now(), v.Addr); err != nil {
 		return Outcome{}, err
 	}
 	release, err := r.slotsFor(m).take(ctx)
@@ -97,7 +97,7 @@ func (r *Realm) FinishEnroll(ctx context.Context, v Visit, method, label string,
 		return Outcome{}, err
 	}
 	defer release()
-	refund, err := r.addresses.take(r.now(), v.Addr)
+	refund, err := r.addressesFor(m).take(r.now(), v.Addr)
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -117,7 +117,6 @@ func (r *Realm) FinishEnroll(ctx context.Context, v Visit, method, label string,
 	}
 	refund()
 	cred.ID, cred.Method, cred.Created = newID(), method, r.now()
-	proposed := cred.Label
 	var codes []string
 	if set := r.codes(); set != nil {
 		if codes, err = set.Generate(); err != nil {
@@ -134,8 +133,10 @@ func (r *Realm) FinishEnroll(ctx context.Context, v Visit, method, label string,
 		if u.Rev != rev || ch.Reusable && (held == nil || !bytes.Equal(held.Private, ch.Private)) {
 			return ErrStep // another request was quicker
 		}
-		if cred.Label = label; label == "" {
-			cred.Label = unusedLabel(proposed, creds)
+		if label != "" {
+			cred.Label = label
+		} else {
+			cred.Label = unusedLabel(proposed(cred, v), creds)
 		}
 		if creds, err = r.addCred(tx, u, creds, cred); err != nil {
 			return err

@@ -76,6 +76,8 @@ type Challenge struct {
 type Verified struct {
 	Kinds      Kind
 	Credential Credential // as it must now be stored, at once with whatever the proof opens
+	// UserVerified says that the authenticator verified its user, also where that does not count yet (see Establishing).
+	UserVerified bool
 }
 
 // Hint is an error that helps the person without telling an attacker anything. Text is a sentence for the page.

@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -11,6 +12,9 @@ import (
 
 // freshFor is how recently two kinds must have been proven before anything about signing in is changed (S58).
 const freshFor = 10 * time.Minute
+
+// maxCredentials bounds what one person can store.
+const maxCredentials = 100
 
 // ChangeOp is what a Change does.
 type ChangeOp string
@@ -30,6 +34,7 @@ type Change struct {
 	Credential  string   `json:"credential,omitempty"`
 	Label       string   `json:"label,omitempty"`
 	EndSessions bool     `json:"end_sessions,omitempty"`
+	Name        string   `json:"name,omitempty"` // what Credential is called when the change begins, for pages; set by Realm.Change
 	Done        bool     `json:"done,omitempty"` // the credential of ChangeAdd is there
 }
 
@@ -99,6 +104,10 @@ func (r *Realm) Change(ctx context.Context, v Visit, c Change, to string) (out O
 		if err := r.possible(v, c, u, creds); err != nil {
 			return err
 		}
+		c.Name = ""
+		if i := slices.IndexFunc(creds, func(h held) bool { return h.ID == c.Credential }); i >= 0 {
+			c.Name = creds[i].Label
+		}
 		if old := r.openCookie(CookieFlow, v.Flow); old != "" { // of this browser: it was left
 			if err := tx.Delete(keyFlow(old)); err != nil {
 				return err
@@ -150,6 +159,9 @@ func (r *Realm) possible(v Visit, c Change, u *User, creds []held) error {
 		if !slices.Contains(r.enrollable(v.site()), c.Method) {
 			return &Invalid{"method", "This method cannot be set up here."}
 		}
+		if len(creds) >= maxCredentials && !c.Done {
+			return &Invalid{"", fmt.Sprintf("You have %d ways to sign in. Remove one first.", len(creds))}
+		}
 		return nil
 	case ChangeRename, ChangeRemove:
 	default:
@@ -162,11 +174,15 @@ func (r *Realm) possible(v Visit, c Change, u *User, creds []held) error {
 	if c.Op == ChangeRename {
 		return nil
 	}
-	// Without another one there would be no second kind to sign in with.
-	if !slices.ContainsFunc(creds, func(h held) bool { return h.ID != c.Credential && second(h.Method) }) {
-		return &Invalid{"", "This is your only second method. Set up another one first."}
+	// Without another one there would be no second kind to sign in with. One that is disabled, of a method that is switched off, or
+	// for another site is none.
+	rest := slices.DeleteFunc(slices.Clone(creds), func(h held) bool { return h.ID == c.Credential })
+	for _, m := range r.methods {
+		if m := r.at(v.site(), m.Name()); m != nil && second(m.Name()) && len(fitting(m, rest)) > 0 {
+			return nil
+		}
 	}
-	return nil
+	return &Invalid{"", "This is your only second method that works here. Set up another one first."}
 }
 
 // second reports whether a method is one that people set up beside the password. Recovery codes are for when it is lost.
@@ -184,10 +200,10 @@ func (r *Realm) finishChange(tx storage.Tx, now time.Time, v Visit, f *flow, u *
 	switch f.Change.Op {
 	case ChangeAdd: // FinishEnroll has stored it
 	case ChangeRename:
-		i := slices.IndexFunc(creds, func(h held) bool { return h.ID == f.Change.Credential })
-		c := creds[i].Credential
-		c.Label = f.Change.Label
-		if err := r.putCred(tx, u.ID, c); err != nil {
+		if err := relabel(tx, u, f.Change.Credential, f.Change.Label); err != nil {
+			return nil, err
+		}
+		if err := r.audit(tx, Event{Name: EventRenamed, UserID: u.ID, User: u.Name, Session: s.ID, Addr: v.Addr.String()}); err != nil {
 			return nil, err
 		}
 	case ChangeRemove:
@@ -212,7 +228,21 @@ func (r *Realm) finishChange(tx storage.Tx, now time.Time, v Visit, f *flow, u *
 	if !slices.ContainsFunc(proofs, func(p Proof) bool { return !slices.Contains(s.Proofs, p) }) {
 		return nil, nil
 	}
+	if err := r.audit(tx, Event{Name: EventStepUp, UserID: u.ID, User: u.Name, Session: s.ID, Addr: v.Addr.String(), Methods: methodsOf(proofs)}); err != nil {
+		return nil, err
+	}
 	return r.rotateSession(tx, s, proofs)
+}
+
+// relabel changes nothing but the name. It reads the record by its key, for a Get promises a conflict with whoever writes it, which a
+// Scan does not: a counter or a used step must not be put back.
+func relabel(tx storage.Tx, u *User, id, label string) error {
+	var rec credRecord
+	if err := getJSON(tx, keyCred(u.ID, id), &rec); err != nil {
+		return err
+	}
+	rec.Label = label
+	return putJSON(tx, keyCred(u.ID, id), rec, time.Time{})
 }
 
 // endUsing ends the sessions that a credential helped to open, but keep.

@@ -10,7 +10,8 @@ import (
 	"github.com/caddy-mfa/caddy-mfa/storage"
 )
 
-// ErrUnknownKey wraps ErrRejected: a key that is not, or no longer, registered here. The browser may forget it.
+// ErrUnknownKey wraps ErrRejected: a key that a user of ours had, and that is not registered any more. The browser may forget it.
+// A key of another service under the same RP ID is merely rejected: the browser must keep that.
 var ErrUnknownKey = fmt.Errorf("%w: unknown key", ErrRejected)
 
 // identifier is the method that finds people by itself, nil where none works.
@@ -51,7 +52,7 @@ func (r *Realm) Passkey(ctx context.Context, v Visit, answer []byte, sealed, to 
 	browser := r.openCookie(CookieBrowser, v.Browser)
 	return r.verify(ctx, v, m, answer, func(tx storage.Tx) (a attempt, err error) {
 		a.ch, a.spent = ch, spent
-		if a.user, err = r.keyOwner(tx, key, handle); err != nil || a.user == nil {
+		if a.user, a.unknown, err = r.keyOwner(tx, key, handle); err != nil || a.user == nil {
 			return a, err
 		}
 		if a.who, err = r.subjectOf(tx, a.user, "", browser); err != nil {
@@ -68,22 +69,23 @@ func (r *Realm) Passkey(ctx context.Context, v Visit, answer []byte, sealed, to 
 }
 
 // keyOwner finds who has the credential with the given key, nil if nobody has. The handle that the authenticator sent must be the
-// user's (S46).
-func (r *Realm) keyOwner(tx storage.Tx, key string, handle []byte) (*User, error) {
+// user's (S46). unknown says that nobody has it, and that the handle is of a user of ours.
+func (r *Realm) keyOwner(tx storage.Tx, key string, handle []byte) (u *User, unknown bool, err error) {
 	if key == "" {
-		return nil, nil
+		return nil, false, nil
 	}
 	var o owner
-	err := getJSON(tx, keyWebAuthn(key), &o)
+	err = getJSON(tx, keyWebAuthn(key), &o)
 	if errors.Is(err, storage.ErrNotFound) {
-		return nil, nil
+		ours, err := exists(tx, keyHandle(handle))
+		return nil, ours, err
 	}
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	u, err := getUser(tx, o.User)
+	u, err = getUser(tx, o.User)
 	if err != nil || u == nil || subtle.ConstantTimeCompare(u.Handle, handle) != 1 {
-		return nil, err
+		return nil, false, err
 	}
-	return u, nil
+	return u, false, nil
 }

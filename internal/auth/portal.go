@@ -53,6 +53,8 @@ type Outcome struct {
 	Cookies []Cookie
 	// RecoveryLeft is how many recovery codes are left after one was used; -1 otherwise.
 	RecoveryLeft int
+	// Changed, with StepDone, is the change that was just made; "" otherwise.
+	Changed ChangeOp
 	// Upgrade, with StepDone, says that a passkey would spare this person the next password: see UpgradeAsk.
 	Upgrade bool
 }
@@ -64,6 +66,7 @@ type Progress struct {
 	Outcome                 // Step, Method, To; no cookies
 	Purpose      Purpose    // sign-in, invitation, set-up, change
 	Change       *Change    // with PurposeChange
+	Elsewhere    []string   // sites that the user's keys are for, if none is for this one
 	User         User       // zero before a name is proven or given; for an invitation its fixed name
 	Others       []string   // further methods that would do in place of Method, in order of preference
 	Enrollable   []string   // methods that may be set up now

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/caddy-mfa/caddy-mfa/storage"
 )
@@ -21,7 +22,9 @@ type attempt struct {
 	creds []held
 	ch    Challenge
 	spent string // key under which a challenge that came with the page is noted as spent; "" without one
-	who   subject
+	// unknown says that the answer came from a key that is not registered, by the handle of a user of ours.
+	unknown bool
+	who     subject
 }
 
 // SignIn takes name and password, the first proof of a sign-in, and begins a flow. Unknown names cost the same time and give the
@@ -74,7 +77,7 @@ func (r *Realm) ProveAsked(ctx context.Context, v Visit, method string, answer [
 		if p.Step != StepVerify || p.Method != method && !slices.Contains(p.Others, method) {
 			return a, ErrStep
 		}
-		if ch := a.flow.secrets.Challenge; ch != nil && ch.Method == method {
+		if ch := a.flow.secrets.Challenge; ch != nil && ch.Method == method && spent == "" {
 			a.ch = *ch
 		}
 		a.who, err = r.subjectOf(tx, a.user, "", browser)
@@ -91,7 +94,8 @@ func (r *Realm) ProveAsked(ctx context.Context, v Visit, method string, answer [
 // must now be, and gives the flow its proof. If something changed, everything is read and verified again, without counting again.
 func (r *Realm) verify(ctx context.Context, v Visit, m Method, answer []byte, read func(storage.Tx) (attempt, error)) (Outcome, error) {
 	none := Outcome{RecoveryLeft: -1}
-	if err := r.addresses.check(r.now(), v.Addr); err != nil {
+	addresses := r.addressesFor(m)
+	if err := addresses.check(r.now(), v.Addr); err != nil {
 		return none, err
 	}
 	release, err := r.slotsFor(m).take(ctx)
@@ -99,7 +103,7 @@ func (r *Realm) verify(ctx context.Context, v Visit, m Method, answer []byte, re
 		return none, err
 	}
 	defer release()
-	refund, err := r.addresses.take(r.now(), v.Addr)
+	refund, err := addresses.take(r.now(), v.Addr)
 	if err != nil {
 		return none, err
 	}
@@ -111,9 +115,7 @@ func (r *Realm) verify(ctx context.Context, v Visit, m Method, answer []byte, re
 			a, err = r.reread(ctx, a.ch, read)
 		}
 		if err != nil {
-			if _, throttled := errors.AsType[*Throttled](err); !throttled && !errors.Is(err, ErrRejected) {
-				refund()
-			}
+			refund() // nothing was verified, so nothing was guessed, and it cost next to nothing
 			return none, err
 		}
 		var u User
@@ -122,7 +124,7 @@ func (r *Realm) verify(ctx context.Context, v Visit, m Method, answer []byte, re
 		}
 		got, err := m.Verify(r.now(), u, fitting(m, a.creds), a.ch, answer)
 		switch _, unique := m.(Unique); {
-		case a.user == nil && unique && (err == nil || errors.Is(err, ErrRejected)):
+		case a.user == nil && unique && a.unknown && (err == nil || errors.Is(err, ErrRejected)):
 			err = ErrUnknownKey
 		case err == nil && (a.user == nil || u.Disabled):
 			err = ErrRejected
@@ -162,7 +164,8 @@ func (r *Realm) take(ctx context.Context, v Visit, m Method, read func(storage.T
 		if a, err = read(tx); err != nil {
 			return err
 		}
-		if a.who.id != "" && (a.flow == nil || len(a.flow.Proofs) == 0) {
+		// A key costs no argon2id, and whoever knows the password must not be able to shut it out.
+		if m.Name() != MethodWebAuthn && (a.flow == nil || len(a.flow.Proofs) == 0 && a.flow.Change == nil) {
 			if err := checkUnfinished(tx, r.now(), a.who); err != nil {
 				return err
 			}
@@ -262,8 +265,10 @@ func (r *Realm) commit(ctx context.Context, v Visit, m Method, a attempt, got Ve
 		}
 		f := b.flow
 		if f.Proofs == nil && f.Change == nil { // the first proof: a flow of this browser that was left is over
-			if err := countUnfinished(tx, now, b.who); err != nil {
-				return err
+			if !got.Kinds.MultiFactor() {
+				if err := errors.Join(checkUnfinished(tx, now, b.who), countUnfinished(tx, now, b.who)); err != nil {
+					return err
+				}
 			}
 			if old := r.openCookie(CookieFlow, v.Flow); old != "" {
 				if err := tx.Delete(keyFlow(old)); err != nil {
@@ -271,7 +276,10 @@ func (r *Realm) commit(ctx context.Context, v Visit, m Method, a attempt, got Ve
 				}
 			}
 		}
-		f.Proofs = append(f.Proofs, Proof{Method: m.Name(), Kinds: got.Kinds, Credential: got.Credential.ID, At: now})
+		f.Proofs = append(f.Proofs, Proof{Method: m.Name(), Kinds: got.Kinds, Credential: got.Credential.ID, At: now, UserVerified: got.UserVerified})
+		if err := r.establish(tx, now, f, b.user, b.creds); err != nil {
+			return err
+		}
 		f.secrets.Challenge = nil
 		if set, ok := m.(CodeSet); ok {
 			left := set.Left(got.Credential)
@@ -284,4 +292,35 @@ func (r *Realm) commit(ctx context.Context, v Visit, m Method, a attempt, got Ve
 		return err
 	})
 	return out, err
+}
+
+// establish makes user verification count for the keys that showed it in this flow beside the password: whoever verifies to a key
+// and knows the password is the person that the key was set up for (WebAuthn Level 3, section 7.2, step 22).
+func (r *Realm) establish(tx storage.Tx, now time.Time, f *flow, u *User, creds []held) error {
+	m, ok := r.method(MethodWebAuthn).(Establishing)
+	proofs := recent(now, f.Proofs)
+	if !ok || Kinds(proofs)&Knowledge == 0 {
+		return nil
+	}
+	for _, p := range proofs {
+		i := slices.IndexFunc(creds, func(c held) bool { return c.ID == p.Credential })
+		if p.Method != MethodWebAuthn || !p.UserVerified || p.Kinds&Inherence != 0 || i < 0 {
+			continue
+		}
+		// By its key, for a Get promises a conflict: another sign-in may have moved the counter.
+		var rec credRecord
+		if err := getJSON(tx, keyCred(u.ID, p.Credential), &rec); err != nil {
+			return err
+		}
+		rec.Secret = creds[i].Secret
+		c, err := m.Establish(rec.Credential)
+		if err != nil {
+			return err
+		}
+		if err := r.putCred(tx, u.ID, c); err != nil {
+			return err
+		}
+		creds[i].Credential = c
+	}
+	return nil
 }

@@ -37,6 +37,7 @@ func keyUserSessions(user string) string {
 func keyThrottle(subject string) string      { return "throttle/" + subject + "/" }
 func keyBrowsers(user string) string         { return "browser/" + user + "/" }
 func keyWebAuthn(key string) string          { return "webauthn/" + key }
+func keyHandle(handle []byte) string         { return "user-handle/" + hashToken(string(handle)) }
 func keySpent(hash string) string            { return "spent/" + hash }
 func keyBrowser(user, browser string) string { return "browser/" + user + "/" + hashToken(browser) }
 

@@ -31,6 +31,15 @@ func (s *State) slotsFor(m Method) *slots {
 	return s.light
 }
 
+// addressesFor are the counters of wrong answers by address. Those of keys are apart: their answers cost less than argon2id, and must
+// not fill the counters of everybody else (CVE-2026-77561).
+func (s *State) addressesFor(m Method) *addresses {
+	if m.Name() == MethodWebAuthn {
+		return s.keyAddresses
+	}
+	return s.addresses
+}
+
 // take waits for a slot. The caller gives it back by calling the returned function once.
 func (s *slots) take(ctx context.Context) (release func(), err error) {
 	select {

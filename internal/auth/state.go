@@ -38,7 +38,9 @@ type State struct {
 	hashing   *slots
 	light     *slots
 	addresses *addresses
-	failures  failures
+
+	keyAddresses *addresses // for wrong answers of keys
+	failures     failures
 
 	setup struct {
 		sync.Mutex
@@ -71,7 +73,7 @@ func Initialized(ctx context.Context, store storage.Store) (ok bool, err error) 
 func NewState(ctx context.Context, o Options) (*State, error) {
 	s := &State{
 		store: o.Store, now: o.Now, log: o.Logger,
-		cache: newCache(), addresses: newAddresses(),
+		cache: newCache(), addresses: newAddresses(), keyAddresses: newAddresses(),
 		hashing: newSlots(min(runtime.GOMAXPROCS(0), hashRuns), hashQueue), light: newSlots(lightRuns, lightQueue),
 		done: make(chan struct{}),
 	}

@@ -13,6 +13,8 @@ import (
 // create.
 type Upgrader interface {
 	Enroller
+	// Wants reports whether somebody with these credentials should get one.
+	Wants(existing []Credential) bool
 	BeginUpgrade(now time.Time, u User, existing []Credential) (Challenge, error)
 }
 
@@ -22,10 +24,10 @@ func (r *Realm) upgrader(site Site) Upgrader {
 }
 
 // upgradable reports whether somebody who signed in with these proofs should get a passkey: they came with a password and a second
-// method, and have no key that works here.
+// method, and have no passkey here.
 func (r *Realm) upgradable(site Site, proofs []Proof, creds []held) bool {
 	m := r.upgrader(site)
-	if m == nil || len(fitting(m, creds)) > 0 {
+	if m == nil || !m.Wants(usable(creds, MethodWebAuthn)) {
 		return false
 	}
 	var k Kind
@@ -111,17 +113,30 @@ func (r *Realm) Upgrade(ctx context.Context, v Visit, answer []byte, sealed stri
 			return ErrStep
 		}
 		u = now
-		cred.Label = unusedLabel(cred.Label, creds)
+		cred.Label = unusedLabel(proposed(cred, v), creds)
 		if _, err := r.addCred(tx, u, creds, cred); err != nil {
 			return err
 		}
-		return r.audit(tx, Event{Name: EventEnrolled, UserID: u.ID, User: u.Name, Method: MethodWebAuthn, Session: s.ID, Addr: v.Addr.String()})
+		return r.audit(tx, Event{Name: EventEnrolled, UserID: u.ID, User: u.Name, Actor: "browser", Method: MethodWebAuthn, Session: s.ID, Addr: v.Addr.String()})
 	})
 	if err == nil {
 		r.cache.invalidateUser(u.ID)
 		r.log.Info("method added", "user", u.Name, "method", MethodWebAuthn, "client", v.Addr, "automatic", true)
 	}
 	return err
+}
+
+// proposed is the name of a credential that the person gave none: what the method says, or else the machine that it is in.
+func proposed(c Credential, v Visit) string {
+	if c.Label != "" {
+		return c.Label
+	}
+	switch browser, system := Describe(v.UserAgent); {
+	case browser != "" && system != "":
+		return browser + " on " + system
+	default:
+		return browser + system
+	}
 }
 
 // unusedLabel adds a number to a proposed name that the person has given already.

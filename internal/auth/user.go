@@ -66,6 +66,8 @@ type Proof struct {
 	// Enrolled marks a credential that was set up at that moment. It makes the second kind of a first session, but satisfies no
 	// rule that asks for a method or for freshness: enrolling is not a proof.
 	Enrolled bool `json:"enrolled,omitempty"`
+	// UserVerified says that the authenticator verified its user. Whether that counted stands in Kinds.
+	UserVerified bool `json:"user_verified,omitempty"`
 }
 
 // Session is a finished sign-in with its proofs. It lives on the server; the cookie only names it.

@@ -1,9 +1,6 @@
 package auth
 
-import (
-	"fmt"
-	"time"
-)
+import "fmt"
 
 // Errors of methods whose credentials are keys.
 var (
@@ -31,14 +28,16 @@ type Bound interface {
 type Fitting interface {
 	Method
 	Fits(Credential) bool
+	// Where names the site that a credential is for, for people to read.
+	Where(Credential) string
 }
 
-// Establishing is a Method that learns at a second step what later counts for more: user verification, which counts only once it
-// was shown beside a proof of another kind.
+// Establishing is a Method with user verification, which counts only for a credential for which it was shown once beside a proof of
+// another kind (S42).
 type Establishing interface {
 	Method
-	// ChallengeAlone is Challenge for somebody who has proven nothing of another kind beside: nothing is established by its answer.
-	ChallengeAlone(now time.Time, u User, creds []Credential) (Challenge, error)
+	// Establish returns the credential as it must be stored once that has happened.
+	Establish(Credential) (Credential, error)
 }
 
 // Unique is a Method whose credentials may exist once in the whole store.

@@ -213,7 +213,7 @@ func TestVerificationCountsOnlyWhereItWasSetUpBesideAnotherKind(t *testing.T) { 
 	r.must(b, auth.StepDone)(r.passkey(b, d)) // now it was
 }
 
-func TestVerificationIsNotEstablishedInAnAgedSession(t *testing.T) { // S42
+func TestVerificationIsNotEstablishedByTheSessionAlone(t *testing.T) { // S42
 	r := newRig(t)
 	ctx := t.Context()
 	d := phone()
@@ -237,9 +237,130 @@ func TestVerificationIsNotEstablishedInAnAgedSession(t *testing.T) { // S42
 	if out := r.must(b, auth.StepVerify)(r.ProveAsked(ctx, b.v, auth.MethodWebAuthn, answer, a.Sealed)); out.Method != auth.MethodPassword {
 		t.Errorf("asks for %q", out.Method)
 	}
-	r.must(b, auth.StepDone)(r.Prove(ctx, b.v, auth.MethodPassword, []byte(password)))
 	other := r.keyBrowser()
 	r.must(other, auth.StepVerify)(r.passkey(other, d))
+	r.must(b, auth.StepDone)(r.Prove(ctx, b.v, auth.MethodPassword, []byte(password)))
+	other = r.keyBrowser()
+	r.must(other, auth.StepDone)(r.passkey(other, d))
+}
+
+func TestVerificationIsNotEstablishedBesideAStaleProof(t *testing.T) { // S42
+	r := newRig(t)
+	ctx := t.Context()
+	d := phone()
+	d.Verifies = false // at set-up
+	_, b := r.keyPerson("alice", d)
+	d.Verifies = true
+	r.clock.add(8 * time.Minute) // of the ten that the password counts
+	rename := auth.Change{Op: auth.ChangeRename, Credential: r.cred("alice", auth.MethodWebAuthn), Label: "mine"}
+	r.must(b, auth.StepDone)(r.Change(ctx, b.v, rename, ""))
+	r.clock.add(2 * time.Minute)
+	r.must(b, auth.StepVerify)(r.Change(ctx, b.v, rename, ""))
+	a, err := r.Ask(ctx, b.v, auth.MethodWebAuthn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := d.Get(a.Public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.clock.add(4 * time.Minute)
+	r.must(b, auth.StepVerify)(r.ProveAsked(ctx, b.v, auth.MethodWebAuthn, answer, a.Sealed))
+	other := r.keyBrowser()
+	r.must(other, auth.StepVerify)(r.passkey(other, d))
+}
+
+// A set-up that was begun must not make the right key wrong once the proofs are stale.
+func TestSetUpBegunAndLeft(t *testing.T) {
+	r := newRig(t)
+	ctx := t.Context()
+	d := phone()
+	_, b := r.keyPerson("alice", d)
+	r.must(b, auth.StepEnroll)(r.Change(ctx, b.v, auth.Change{Op: auth.ChangeAdd, Method: auth.MethodWebAuthn}, ""))
+	r.clock.add(9*time.Minute + 30*time.Second)
+	p, err := r.Progress(ctx, b.v)
+	if err != nil || p.Step != auth.StepVerify || p.Method != auth.MethodWebAuthn {
+		t.Fatalf("progress %+v, %v", p, err)
+	}
+	a, err := r.Ask(ctx, b.v, auth.MethodWebAuthn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := d.Get(a.Public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := r.must(b, auth.StepEnroll)(r.ProveAsked(ctx, b.v, auth.MethodWebAuthn, answer, a.Sealed))
+	if out.Method != auth.MethodWebAuthn {
+		t.Errorf("goes on with %q", out.Method)
+	}
+}
+
+func TestLastKeyThatWorksHere(t *testing.T) {
+	r := newRig(t)
+	ctx := t.Context()
+	d := phone()
+	p, b := r.keyPerson("alice", d)
+	app := r.apps("alice")[0]
+	r.must(b, auth.StepDone)(r.Change(ctx, b.v, auth.Change{Op: auth.ChangeRemove, Credential: app}, ""))
+	// A key for another site is no way in here.
+	wiki := r.keyBrowser()
+	wiki.v.Host, wiki.v.Origin = "wiki.example.com", "https://wiki.example.com"
+	r.must(wiki, auth.StepVerify)(r.SignIn(ctx, wiki.v, "alice", password, ""))
+	now, err := r.Progress(ctx, wiki.v)
+	if err != nil || now.Method != auth.MethodRecovery || !slices.Equal(now.Elsewhere, []string{host}) {
+		t.Errorf("progress %+v, %v", now, err)
+	}
+	r.must(wiki, auth.StepDone)(r.Prove(ctx, wiki.v, auth.MethodRecovery, []byte(p.codes[0])))
+	there := phone()
+	there.Origin = "https://wiki.example.com"
+	r.addKey(wiki, there)
+	var invalid *auth.Invalid
+	_, err = r.Change(ctx, b.v, auth.Change{Op: auth.ChangeRemove, Credential: r.find("alice", func(c auth.Credential) bool {
+		return c.Method == auth.MethodWebAuthn && strings.Contains(string(c.Data), `"`+host+`"`)
+	}).ID}, "")
+	if !errors.As(err, &invalid) {
+		t.Errorf("removing the only key that works here: %v", err)
+	}
+}
+
+// Whoever knows the password cannot keep the person's key out.
+func TestKeyIsNotShutOutByThePassword(t *testing.T) { // S12
+	r := newRig(t)
+	ctx := t.Context()
+	d := phone()
+	r.keyPerson("alice", d)
+	var throttled *auth.Throttled
+	for range 60 {
+		b := newBrowser()
+		b.v.Addr = netip.MustParseAddr("203.0.113.9")
+		if _, err := r.SignIn(ctx, b.v, "alice", password, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := r.SignIn(ctx, newBrowser().v, "alice", password, ""); !errors.As(err, &throttled) {
+		t.Fatalf("the 61st sign-in that was not finished: %v", err)
+	}
+	b := r.keyBrowser()
+	r.must(b, auth.StepDone)(r.passkey(b, d))
+}
+
+// Answers of keys are cheap: they must not fill the counters of everybody else (CVE-2026-77561).
+func TestWrongKeysDoNotShutOutPasswords(t *testing.T) { // S12
+	r := newRig(t)
+	d := phone()
+	r.keyPerson("alice", d)
+	var throttled *auth.Throttled
+	var err error
+	for range 31 {
+		_, err = r.passkey(r.keyBrowser(), d, func(f *authenticator.Draft) { f.UserHandle = nil })
+	}
+	if !errors.As(err, &throttled) {
+		t.Errorf("31 wrong keys from one address: %v", err)
+	}
+	if _, err := r.SignIn(t.Context(), newBrowser().v, "alice", password, ""); err != nil {
+		t.Errorf("the password from that address: %v", err)
+	}
 }
 
 func TestChallengeIsSpentOnce(t *testing.T) { // S38
@@ -337,9 +458,19 @@ func TestKeyOfSomebodyElse(t *testing.T) { // S45, S46, S87
 			t.Errorf("%s: %+v, %v", name, out, err)
 		}
 	}
-	unknown := r.keyBrowser()
-	if _, err := r.passkey(unknown, theirs, func(f *authenticator.Draft) { f.CredentialID = []byte("0123456789abcdef") }); !errors.Is(err, auth.ErrUnknownKey) {
+	// The browser may forget a key of a user of ours that is gone. One of another service under the same RP ID it must keep.
+	unknown := func(f *authenticator.Draft) { f.CredentialID = []byte("0123456789abcdef") }
+	if _, err := r.passkey(r.keyBrowser(), theirs, unknown); !errors.Is(err, auth.ErrUnknownKey) {
 		t.Errorf("an unknown key: %v", err)
+	}
+	for name, change := range map[string]func(*authenticator.Draft){
+		"another service's": func(f *authenticator.Draft) { f.UserHandle = []byte("their user"); unknown(f) },
+		"no handle":         func(f *authenticator.Draft) { f.UserHandle = nil; unknown(f) },
+		"malformed":         func(f *authenticator.Draft) { f.JSON = func(m map[string]any) { m["type"] = "secret" } },
+	} {
+		if _, err := r.passkey(r.keyBrowser(), theirs, change); !errors.Is(err, auth.ErrRejected) || errors.Is(err, auth.ErrUnknownKey) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 	// Nor can it be registered a second time, by anybody.
 	r.must(home, auth.StepEnroll)(r.Change(ctx, home.v, auth.Change{Op: auth.ChangeAdd, Method: auth.MethodWebAuthn}, ""))
@@ -455,12 +586,15 @@ func TestUpgradeToAPasskey(t *testing.T) {
 	if _, err := r.UpgradeAsk(ctx, b.v); !errors.Is(err, auth.ErrStep) {
 		t.Errorf("a second passkey: %v", err)
 	}
-	// It proves possession until it has verified the person beside another kind.
+	// It proves possession until it has verified the person beside another kind: once, by the password that is asked for next.
 	d.Absent, d.Verifies = false, true
 	next := r.keyBrowser()
 	if out := r.must(next, auth.StepVerify)(r.passkey(next, d)); out.Method != auth.MethodPassword {
 		t.Errorf("asks for %q", out.Method)
 	}
+	r.must(next, auth.StepDone)(r.Prove(ctx, next.v, auth.MethodPassword, []byte(password)))
+	next = r.keyBrowser()
+	r.must(next, auth.StepDone)(r.passkey(next, d))
 	late := r.keyBrowser()
 	r.clock.add(time.Minute)
 	p2 := r.person("bob")

@@ -162,6 +162,12 @@ func (s *siteWebAuthn) Fits(c auth.Credential) bool {
 	return err == nil && r.RPID == s.rpID
 }
 
+// Where is the RP ID that a credential was made for, "" if its record cannot be read.
+func (s *siteWebAuthn) Where(c auth.Credential) string {
+	r, _ := parseKeyRecord(c)
+	return r.RPID
+}
+
 var (
 	_ auth.Enroller   = (*WebAuthn)(nil)
 	_ auth.Identifier = (*WebAuthn)(nil)

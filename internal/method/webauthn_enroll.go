@@ -206,15 +206,31 @@ func discoverable(p *protocol.ParsedCredentialCreationData) bool {
 	return p.Response.AttestationObject.AuthData.Flags.HasBackupEligible()
 }
 
-// label is the name that is proposed.
+// label is the name that is proposed: that of the model, or what it is. It is "" for one in the browser's own machine whose model is
+// unknown: there the machine says more.
 func (r *keyRecord) label() string {
-	if name := modelName(r.AAGUID); name != "" {
+	name := modelName(r.AAGUID)
+	switch {
+	case name != "" || r.Attachment == string(protocol.Platform):
 		return name
-	}
-	if r.Discoverable {
+	case r.Discoverable:
 		return labelPasskey
 	}
 	return labelKey
+}
+
+// Wants reports whether a passkey should be made without asking, for somebody who has these credentials: nobody who has one, and
+// not where a policy would refuse most of what browsers make that way.
+func (s *siteWebAuthn) Wants(existing []auth.Credential) bool {
+	if s.config.UserVerification == string(protocol.VerificationRequired) || s.statements != nil || len(s.allow) > 0 {
+		return false
+	}
+	for _, c := range existing {
+		if r, err := parseKeyRecord(c); err != nil || r.RPID == s.rpID && r.Discoverable {
+			return false
+		}
+	}
+	return true
 }
 
 // parseRegistration reads a RegistrationResponseJSON, whose credential ID has 1 to 1023 bytes. Its errors are rejections.

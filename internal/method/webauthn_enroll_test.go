@@ -98,7 +98,7 @@ func TestWebAuthnEnrolled(t *testing.T) {
 	if got := readRecord(t, c); !reflect.DeepEqual(got, want) {
 		t.Errorf("stored %+v", got)
 	}
-	if c.Method != auth.MethodWebAuthn || !c.Created.Equal(noon) || c.Secret != nil || c.Label != "Passkey" {
+	if c.Method != auth.MethodWebAuthn || !c.Created.Equal(noon) || c.Secret != nil || c.Label != "" {
 		t.Errorf("credential %+v", c)
 	}
 }
@@ -118,12 +118,40 @@ func TestWebAuthnLabel(t *testing.T) {
 		{"not said", "", nil, false, "Security key"},
 	} {
 		s, d := onSite(t, WebAuthnConfig{}), newDevice()
-		d.Synced = row.synced
+		d.Synced, d.Attachment = row.synced, "cross-platform"
 		c, err := enrol(t, s, d, aliceKeys, func(d *draft) {
 			d.AAGUID, d.Discoverable = rawAAGUID(t, row.aaguid), row.rk
 		})
 		if err != nil || c.Label != row.want {
 			t.Errorf("%s: %q, %v", row.name, c.Label, err)
+		}
+	}
+}
+
+func TestWebAuthnWants(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		config WebAuthnConfig
+		key    func(*draft) // of the one that is there; nil: none
+		want   bool
+	}{
+		{"no key", WebAuthnConfig{}, nil, true},
+		{"a key that is no passkey", WebAuthnConfig{}, func(d *draft) { no := false; d.Discoverable = &no }, true},
+		{"a passkey", WebAuthnConfig{}, func(d *draft) { yes := true; d.Discoverable = &yes }, false},
+		{"verification required", WebAuthnConfig{UserVerification: "required"}, nil, false},
+		{"some models alone", WebAuthnConfig{AllowAAGUIDs: []string{"fbfc3007-154e-4ecc-8c0b-6e020557d7bd"}}, nil, false},
+	} {
+		s, d := onSite(t, row.config), newDevice()
+		var have []auth.Credential
+		if row.key != nil {
+			c, err := enrol(t, s, d, aliceKeys, row.key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			have = append(have, c)
+		}
+		if got := s.Wants(have); got != row.want {
+			t.Errorf("%s: %v", row.name, got)
 		}
 	}
 }

@@ -18,8 +18,7 @@ import (
 
 // What a challenge is for.
 const (
-	forSecondStep = "second" // a named user, whose keys are named, beside another kind of proof
-	forAlone      = "alone"  // the same, with nothing else proven
+	forSecondStep = "second" // a named user, whose keys are named
 	forSignIn     = "signin" // whoever has a passkey
 	forEnrolment  = "enrol"
 	forUpgrade    = "upgrade" // conditional create: nobody needs to be present
@@ -90,18 +89,10 @@ func rejected(reason string) error { return fmt.Errorf("%w: %s", auth.ErrRejecte
 // Challenge asks for one of the keys of u that fit this site. For the zero user it asks for any passkey: whoever answers says who it
 // is. Public is PublicKeyCredentialRequestOptionsJSON. With no key that fits, no answer is right.
 func (s *siteWebAuthn) Challenge(now time.Time, u auth.User, creds []auth.Credential) (auth.Challenge, error) {
+	purpose := forSecondStep
 	if u.ID == "" {
-		return s.challenge(now, forSignIn, u, nil)
+		purpose, creds = forSignIn, nil
 	}
-	return s.challenge(now, forSecondStep, u, creds)
-}
-
-// ChallengeAlone asks for one of the keys of u, of whom nothing else is proven: user verification is not established by the answer.
-func (s *siteWebAuthn) ChallengeAlone(now time.Time, u auth.User, creds []auth.Credential) (auth.Challenge, error) {
-	return s.challenge(now, forAlone, u, creds)
-}
-
-func (s *siteWebAuthn) challenge(now time.Time, purpose string, u auth.User, creds []auth.Credential) (auth.Challenge, error) {
 	c, named, err := s.begin(purpose, u, creds)
 	if err != nil {
 		return auth.Challenge{}, err
@@ -127,7 +118,7 @@ var decoy = keyRecord{PublicKey: []byte("\xa5\x01\x02\x03\x26\x20\x01\x21\x58\x2
 //
 // A counter that went back is auth.ErrCounter. What it returns to store holds the new counter and backup state.
 func (s *siteWebAuthn) Verify(now time.Time, u auth.User, creds []auth.Credential, ch auth.Challenge, answer []byte) (auth.Verified, error) {
-	c, err := s.open(now, u, ch, forSecondStep, forAlone, forSignIn)
+	c, err := s.open(now, u, ch, forSecondStep, forSignIn)
 	if err != nil {
 		return auth.Verified{}, err
 	}
@@ -155,11 +146,8 @@ func (s *siteWebAuthn) Verify(now time.Time, u auth.User, creds []auth.Credentia
 	}
 	flags := p.Response.AuthenticatorData.Flags
 	r.Counter, r.BackupState = counter, flags.HasBackupState()
-	switch {
-	case c.For == forSignIn:
+	if c.For == forSignIn {
 		r.Discoverable = true // as it has just shown
-	case c.For == forSecondStep && flags.HasUserVerified():
-		r.UserVerified = true
 	}
 	kinds := auth.Possession
 	if flags.HasUserVerified() && r.UserVerified {
@@ -169,7 +157,18 @@ func (s *siteWebAuthn) Verify(now time.Time, u auth.User, creds []auth.Credentia
 		return auth.Verified{}, err
 	}
 	cred.Used = now
-	return auth.Verified{Kinds: kinds, Credential: cred}, nil
+	return auth.Verified{Kinds: kinds, Credential: cred, UserVerified: flags.HasUserVerified()}, nil
+}
+
+// Establish notes that user verification was shown beside a proof of another kind: from now on it counts.
+func (*WebAuthn) Establish(c auth.Credential) (auth.Credential, error) {
+	r, err := parseKeyRecord(c)
+	if err != nil {
+		return c, fmt.Errorf("credential %s: %w", c.ID, err)
+	}
+	r.UserVerified = true
+	c.Data, err = json.Marshal(r)
+	return c, err
 }
 
 // pick finds the credential of that name among those that fit, or the decoy.
@@ -214,7 +213,7 @@ func (s *siteWebAuthn) checkAssertion(c ceremony, p *protocol.ParsedCredentialAs
 	switch {
 	case data.Flags.HasBackupEligible() != r.BackupEligible && r.RPID != "":
 		return rejected("backup eligibility changed")
-	case c.For != forSignIn && !slices.Contains(c.Keys, keyName(p.RawID)):
+	case c.For == forSecondStep && !slices.Contains(c.Keys, keyName(p.RawID)):
 		return rejected("a credential that was not asked for")
 	case c.For == forSignIn && len(handle) == 0:
 		return rejected("no user handle")
