@@ -71,9 +71,16 @@ func getAskAdmin(x *exchange) error {
 	if now.Step != auth.StepAskAdmin {
 		return auth.ErrStep
 	}
-	m := x.plain("askadmin")
-	if now.Purpose == auth.PurposeChange {
-		m = x.plain("nochange")
+	id := "askadmin"
+	switch {
+	case now.Purpose == auth.PurposeChange:
+		id = "nochange"
+	case len(now.Elsewhere) > 0:
+		id = "askelsewhere"
+	}
+	m := x.plain(id)
+	if len(now.Elsewhere) > 0 {
+		m.Text += " " + x.keysElsewhere(now)
 	}
 	return x.message(http.StatusOK, m)
 }

@@ -11,6 +11,7 @@ import (
 // keySetup is what the page shows for setting up a security key or passkey.
 type keySetup struct {
 	Options string // for the script; "" if the challenge was answered or is over
+	Left    int64  // milliseconds that the challenge still counts, by our clock: it was made before this page
 	Label   string // as typed
 	Example string // of a name
 }
@@ -30,7 +31,7 @@ func (x *exchange) enrollKeyPage() (*page, *keySetup, error) {
 	}
 	begun := now.Method == auth.MethodWebAuthn && now.Challenge != nil
 	if begun && x.now().Before(now.Challenge.Expires) {
-		body.Options = string(now.Challenge.Public)
+		body.Options, body.Left = string(now.Challenge.Public), now.Challenge.Expires.Sub(x.now()).Milliseconds()
 	}
 	pg := x.flowPage("enroll_webauthn", "enrollkey", now)
 	pg.fields, pg.wrongStatus = []string{"label"}, http.StatusUnprocessableEntity

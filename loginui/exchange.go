@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -31,6 +32,9 @@ type exchange struct {
 // upgradePath is where a browser that can make a passkey by itself goes after a sign-in that had none.
 const upgradePath = "/upgrade"
 
+// securityPath is the Security page, where a change begins and ends.
+const securityPath = "/security"
+
 // next is the address of the page for what o asks. It is the one place that maps steps to pages.
 func (p *Portal) next(o auth.Outcome) string {
 	switch o.Step {
@@ -52,6 +56,9 @@ func (p *Portal) next(o auth.Outcome) string {
 		to := p.returnTarget(o.To)
 		if to == "" {
 			to = "/"
+		}
+		if o.Changed != "" { // said there, and only if it was made
+			to = p.prefix + securityPath + "?done=" + url.QueryEscape(string(o.Changed))
 		}
 		if o.RecoveryLeft >= 0 {
 			return string(appendQuery([]byte(p.prefix+"/recovery-used?to="), to))
@@ -136,7 +143,7 @@ func (x *exchange) settle(err error) error {
 	case errors.Is(err, auth.ErrStep):
 		now, err := x.realm.Progress(x.r.Context(), x.in.Visit)
 		if errors.Is(err, auth.ErrNoFlow) {
-			return x.redirect(x.again())
+			return x.settle(err)
 		}
 		if err != nil {
 			return x.fault(err)
@@ -153,8 +160,13 @@ func (x *exchange) settle(err error) error {
 	return x.fault(err)
 }
 
-// again is the sign-in page for somebody whose flow is over, keeping the target that the form carried.
+// again is where somebody goes whose flow is over: to the sign-in page, keeping the target that the form carried. What is left to be
+// over in a session is a change, whose forms lead back to the Security page; other forms are of a sign-in that was sent twice.
 func (x *exchange) again() string {
+	security := x.prefix + securityPath
+	if x.in.Session != nil && (x.r.Method != http.MethodPost || x.form["to"] == security) {
+		return security + "?lost=1"
+	}
 	to := x.prefix + "/login?again=1"
 	if target := x.returnTarget(x.form["to"]); target != "" {
 		to = string(appendQuery([]byte(to+"&to="), target))
@@ -165,23 +177,27 @@ func (x *exchange) again() string {
 // fault answers for an error of ours: logged once, with an id that the page shows too, and never in detail on the page. While
 // everything fails only some are logged.
 func (x *exchange) fault(err error) error {
-	id := x.report(err)
+	id, logged := x.report(err)
 	x.retryAfter(faultWait)
 	m := x.plain("fault")
 	m.Text = x.t("fault.text", id)
+	if !logged {
+		m.Text, m.Todo = x.t("fault.unlogged"), x.t("fault.unlogged.todo")
+	}
 	return x.message(http.StatusServiceUnavailable, m)
 }
 
-// report logs a fault under a new id.
-func (x *exchange) report(err error) (id string) {
+// report logs a fault under a new id, unless there were too many, or the client left.
+func (x *exchange) report(err error) (id string, logged bool) {
 	var b [4]byte
 	rand.Read(b[:])
 	id = hex.EncodeToString(b[:])
-	if x.r.Context().Err() == nil && x.faults.log(x) { // else the client left, and that is what err says
+	logged = x.r.Context().Err() == nil && x.faults.log(x) // a client that left is what err then says
+	if logged {
 		x.logger.LogAttrs(x.r.Context(), slog.LevelError, "portal: request failed",
 			slog.String("id", id), slog.String("method", x.r.Method), slog.String("path", x.r.URL.Path), slog.Any("error", err))
 	}
-	return id
+	return id, logged
 }
 
 // throttled says how long to wait, and sets Retry-After.

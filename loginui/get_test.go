@@ -98,7 +98,7 @@ func (r *rig) visitors() (at map[string]*browser, query string) {
 	}
 	return at, "?" + url.Values{
 		"name": {"alice"}, "password": {password}, "token": {invited("frank")}, "confirm": {"1"}, "download": {"1"}, "method": {"totp"},
-		"code": {r.code(key)}, "to": {"/x"}, "again": {"1"}, "check": {"cookies"}, "signed_out": {"1"}, "done": {"added"}, "passkey": {"1"},
+		"code": {r.code(key)}, "to": {"/x"}, "again": {"1"}, "check": {"cookies"}, "signed_out": {"1"}, "done": {"add"}, "passkey": {"1"},
 		"id": {id}, "label": {"x"}, "end_sessions": {"1"}, "upgrade": {"1"}, "response": {"{}"}, "challenge": {"x"},
 	}.Encode()
 }

@@ -45,7 +45,7 @@ func TestFirstStartToApp(t *testing.T) {
 	b.want(b.get("/.mfa/security"), 200, "Security", "alice", "Authenticator app", "10 left", "Firefox on Linux")
 	b.want(b.get("/.mfa/login"), 303, "/.mfa/security")
 	b.want(b.get("/.mfa/login?to=/app?a=b%23c"), 303, "/app?a=b#c")
-	b.want(b.get("/.mfa/enroll"), 303, "/.mfa/login?again=1") // and from there to Security
+	b.want(b.get("/.mfa/enroll"), 303, "/.mfa/security?lost=1")
 
 	var session struct {
 		SignedIn bool      `json:"signed_in"`

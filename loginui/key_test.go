@@ -125,7 +125,10 @@ func TestKeySetUp(t *testing.T) {
 	b.want(b.post("/.mfa/enroll/webauthn", "response", string(made)), 422, "That key was not accepted") // S38: the challenge before
 	b.want(b.post("/.mfa/enroll", "method", "webauthn"), 303)
 
-	r.pass(5 * 60e9)
+	b.want(b.get("/.mfa/enroll/webauthn"), 200, `data-left="300000"`)
+	r.pass(4 * 60e9)
+	b.want(b.get("/.mfa/enroll/webauthn"), 200, `data-left="60000"`) // the challenge is as old as before
+	r.pass(60e9)
 	b.want(b.get("/.mfa/enroll/webauthn"), 200, "That took too long", "Try again")
 	b.want(b.post("/.mfa/enroll/webauthn", "response", string(made)), 303, "/.mfa/enroll/webauthn")
 	b.want(b.post("/.mfa/enroll", "method", "webauthn"), 303)
@@ -244,22 +247,33 @@ func TestPasskeyWithoutVerification(t *testing.T) { // S42
 	b.want(b.get("/.mfa/session"), 200, `"methods":["webauthn","password"]`)
 }
 
-// A key that nobody has here: the browser may forget it, and nothing tells who has an account.
+// A key that alice had here: the browser may forget it. Of one that may be of another service it hears nothing.
 func TestUnknownPasskey(t *testing.T) {
 	r := newRig(t)
 	r.addAlice()
+	alice, err := r.realm.User(t.Context(), "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
 	b := r.browser()
 	d := device()
 	key, err := authenticator.NewKey(authenticator.ES256)
 	if err != nil {
 		t.Fatal(err)
 	}
-	key.ID, key.RPID, key.UserHandle, key.Discoverable = []byte("nobody's key"), host, bytes.Repeat([]byte("h"), 64), true
+	key.ID, key.RPID, key.UserHandle, key.Discoverable = []byte("nobody's key"), host, alice.User.Handle, true
 	d.Add(key)
 	a := b.want(b.passkey(d), 401, "This passkey is not known here")
 	want := map[string]map[string]string{"signalUnknownCredential": {"rpId": host, "credentialId": base64.RawURLEncoding.EncodeToString(key.ID)}}
 	if got := signalsOn[map[string]map[string]string](t, a.body); got["signalUnknownCredential"]["credentialId"] != want["signalUnknownCredential"]["credentialId"] || got["signalUnknownCredential"]["rpId"] != host || len(got) != 1 {
 		t.Errorf("signals %v, want %v", got, want)
+	}
+	foreign := device()
+	theirs := *key
+	theirs.ID, theirs.UserHandle = []byte("somebody's key"), bytes.Repeat([]byte("h"), 64)
+	foreign.Add(&theirs)
+	if a := b.want(b.passkey(foreign), 401, "That passkey was not accepted"); strings.Contains(a.body, "data-signals") {
+		t.Error("a key that may be of another service is to be forgotten")
 	}
 	for name, id := range map[string]string{"empty": "", "long": strings.Repeat("A", 1400), "no base64url": `\"><script>`} {
 		f := keyFormOn(t, b.get("/.mfa/login").body)
@@ -268,6 +282,47 @@ func TestUnknownPasskey(t *testing.T) {
 		if strings.Contains(a.body, "data-signals") {
 			t.Errorf("%s: an ID that is none was signalled", name)
 		}
+	}
+}
+
+// A browser that refuses cookies is told so, and not that its passkey is wrong.
+func TestPasskeyWithoutCookies(t *testing.T) {
+	r := newRig(t)
+	d := device()
+	r.holder(d)
+	b := r.browser()
+	f := keyFormOn(t, b.get("/.mfa/login").body)
+	clear(b.cookies)
+	b.want(b.post("/.mfa/verify/webauthn", "passkey", "1", "challenge", f.sealed, "response", f.signed(t, d)), 400, "Your browser refuses cookies")
+}
+
+// TestKeysElsewhere: whoever opens another host than that of their keys is told why they are not asked for.
+func TestKeysElsewhere(t *testing.T) {
+	r := newRig(t)
+	r.holder(device())
+	r.add("bob")
+	b := r.browser()
+	b.get("/.mfa/login")
+	b.want(b.post("/.mfa/login", "name", "bob", "password", password), 303, "/.mfa/enroll")
+	b.want(b.post("/.mfa/enroll", "method", "webauthn"), 303, "/.mfa/enroll/webauthn")
+	b.register(device(), "", "/.mfa/recovery-codes") // and leaves without the codes
+
+	const said = "Your security keys are for dash.example.com."
+	for _, where := range []string{"wiki.example.com", host} {
+		r.host = where
+		b := r.browser()
+		b.get("/.mfa/login")
+		b.want(b.post("/.mfa/login", "name", "alice", "password", password), 303)
+		if page := b.want(b.get("/.mfa/verify/recovery"), 200); strings.Contains(page.body, said) != (where != host) {
+			t.Errorf("%s: the page for a code says the wrong thing:\n%s", where, page.body)
+		}
+	}
+	r.host = "wiki.example.com"
+	b = r.browser()
+	b.get("/.mfa/login")
+	b.want(b.post("/.mfa/login", "name", "bob", "password", password), 303, "/.mfa/ask-admin")
+	if page := b.want(b.get("/.mfa/ask-admin"), 200, said); strings.Contains(page.body, "no second way") {
+		t.Error("a key is no second way")
 	}
 }
 

@@ -168,8 +168,14 @@ func TestFaultsAreLoggedSeldom(t *testing.T) {
 	r.pass(time.Minute)
 	for period := range 3 {
 		r.log.Reset()
-		for range 100 {
-			half.want(half.get("/.mfa/enroll"), 503, "Something went wrong")
+		for n := range 100 {
+			text := "It was noted under the number"
+			if n >= faultsLogged {
+				text = "this one was not"
+			}
+			if a := half.want(half.get("/.mfa/enroll"), 503, "Something went wrong", text); strings.Contains(a.body, "number") != (n < faultsLogged) {
+				t.Fatalf("period %d, fault %d: a number that is not in the log, or none that is", period, n)
+			}
 		}
 		log := r.log.String()
 		lines, failed := strings.Count(log, "\n"), strings.Count(log, `msg="portal: request failed"`)

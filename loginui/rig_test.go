@@ -33,6 +33,7 @@ type rig struct {
 	state *auth.State
 	store storage.Store
 	log   *bytes.Buffer
+	host  string // that browsers open
 
 	mu    sync.Mutex
 	clock time.Time
@@ -40,7 +41,7 @@ type rig struct {
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	r := &rig{t: t, log: &bytes.Buffer{}, clock: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
+	r := &rig{t: t, log: &bytes.Buffer{}, host: host, clock: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
 	store, err := badgerstore.Open(t.Context(), badgerstore.Options{Dir: t.TempDir(), Now: r.time})
 	if err != nil {
 		t.Fatal(err)
@@ -139,7 +140,7 @@ func (b *browser) post(path string, pairs ...string) answer {
 }
 
 func (b *browser) request(method, path, body string) *http.Request {
-	req := httptest.NewRequestWithContext(b.t.Context(), method, "https://"+host+path, strings.NewReader(body))
+	req := httptest.NewRequestWithContext(b.t.Context(), method, "https://"+b.host+path, strings.NewReader(body))
 	if method == http.MethodPost {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
@@ -153,14 +154,14 @@ func (b *browser) request(method, path, body string) *http.Request {
 func (b *browser) send(req *http.Request) answer {
 	b.t.Helper()
 	in := Request{Secure: true, Visit: auth.Visit{
-		Host: host, Origin: "https://" + host, Addr: netip.MustParseAddr("192.0.2.1"), UserAgent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+		Host: b.host, Origin: "https://" + b.host, Addr: netip.MustParseAddr("192.0.2.1"), UserAgent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
 		Session: b.cookies[auth.CookieSession], Flow: b.cookies[auth.CookieFlow], Browser: b.cookies[auth.CookieBrowser],
 	}}
 	look := b.realm.Session
 	if b.Passive(req.URL.Path) {
 		look = b.realm.PeekSession
 	}
-	if s, u, err := look(req.Context(), host, in.Visit.Session); err == nil {
+	if s, u, err := look(req.Context(), b.host, in.Visit.Session); err == nil {
 		in.Session, in.User = s, u
 	}
 	w := httptest.NewRecorder()

@@ -37,13 +37,12 @@ func getSecurity(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	switch x.r.URL.Query().Get("done") {
-	case "added":
-		pg.Notice = x.t("security.done.added")
-	case "renamed":
-		pg.Notice = x.t("security.done.renamed")
-	case "removed":
-		pg.Notice = x.t("security.done.removed")
+	query := x.r.URL.Query()
+	switch op := auth.ChangeOp(query.Get("done")); {
+	case op == auth.ChangeAdd, op == auth.ChangeRename, op == auth.ChangeRemove:
+		pg.Notice = x.t("security.done." + string(op))
+	case query.Has("lost"):
+		pg.Notice = x.t("security.lost")
 	}
 	return x.render(pg)
 }

@@ -8,23 +8,23 @@ import (
 )
 
 func postSecurityAdd(x *exchange) error {
-	return x.change(auth.Change{Op: auth.ChangeAdd, Method: x.form["method"]}, "added")
+	return x.change(auth.Change{Op: auth.ChangeAdd, Method: x.form["method"]})
 }
 
 func postSecurityRename(x *exchange) error {
-	return x.change(auth.Change{Op: auth.ChangeRename, Credential: x.form["id"], Label: x.form.trimmed("label")}, "renamed")
+	return x.change(auth.Change{Op: auth.ChangeRename, Credential: x.form["id"], Label: x.form.trimmed("label")})
 }
 
 func postSecurityRemove(x *exchange) error {
-	return x.change(auth.Change{Op: auth.ChangeRemove, Credential: x.form["id"], EndSessions: x.form["end_sessions"] != ""}, "removed")
+	return x.change(auth.Change{Op: auth.ChangeRemove, Credential: x.form["id"], EndSessions: x.form["end_sessions"] != ""})
 }
 
-// change makes a change, or begins one that first asks who is there. In the end the Security page says what was done.
-func (x *exchange) change(c auth.Change, done string) error {
+// change makes a change, or begins one that first asks who is there. In the end the Security page says what was done (see next).
+func (x *exchange) change(c auth.Change) error {
 	if x.in.Session == nil || x.in.User == nil {
 		return auth.ErrNoSession
 	}
-	out, err := x.realm.Change(x.r.Context(), x.in.Visit, c, x.prefix+"/security?done="+done)
+	out, err := x.realm.Change(x.r.Context(), x.in.Visit, c, x.prefix+securityPath)
 	if err == nil {
 		return x.advance(out)
 	}

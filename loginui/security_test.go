@@ -39,8 +39,8 @@ func (b *browser) addKey(d *authenticator.Device, label string) {
 	b.t.Helper()
 	b.want(b.post("/.mfa/security/add", "method", "webauthn"), 303, "/.mfa/enroll/webauthn")
 	b.want(b.get("/.mfa/enroll/webauthn"), 200, ">Cancel</a>")
-	b.register(d, label, "/.mfa/security?done=added")
-	b.want(b.get("/.mfa/security?done=added"), 200, "Added.", html.EscapeString(label))
+	b.register(d, label, "/.mfa/security?done=add")
+	b.want(b.get("/.mfa/security?done=add"), 200, "Added.", html.EscapeString(label))
 }
 
 func TestKeysOnSecurityPage(t *testing.T) {
@@ -52,7 +52,7 @@ func TestKeysOnSecurityPage(t *testing.T) {
 	b.want(b.passkey(first), 303, "/deep") // setting up is no proof
 	b.addKey(second, "Blue key")
 	page := b.want(b.get("/.mfa/security"), 200, "Passkey, synced between your devices", "Security key · ", "Blue key",
-		"Add a security key or passkey", "Add an authenticator app", "End the sessions that used it", ">Rename</summary>", ">Remove</summary>")
+		"Add a security key or passkey", "Add an authenticator app", "End the other sessions that used it", ">Rename</summary>", ">Remove</summary>")
 	if strings.Contains(page.body, "This is your only second method") {
 		t.Error("one of two cannot be removed")
 	}
@@ -82,8 +82,8 @@ func TestKeysOnSecurityPage(t *testing.T) {
 
 	// Rename.
 	id := r.credentials("alice")["Blue key"].ID
-	b.want(b.post("/.mfa/security/rename", "id", id, "label", " Green <key> "), 303, "/.mfa/security?done=renamed")
-	b.want(b.get("/.mfa/security?done=renamed"), 200, "Renamed.", "Green &lt;key&gt;")
+	b.want(b.post("/.mfa/security/rename", "id", id, "label", " Green <key> "), 303, "/.mfa/security?done=rename")
+	b.want(b.get("/.mfa/security?done=rename"), 200, "Renamed.", "Green &lt;key&gt;")
 	b.want(b.post("/.mfa/security/rename", "id", id, "label", " "), 422, "Type a name.", "<details open>", `aria-invalid="true"`)
 	b.want(b.post("/.mfa/security/rename", "id", id, "label", strings.Repeat("x", 65)), 422, "at most 64", strings.Repeat("x", 65))
 
@@ -95,8 +95,8 @@ func TestKeysOnSecurityPage(t *testing.T) {
 	other.want(other.post("/.mfa/verify/webauthn", "challenge", f.sealed, "response", f.signed(t, second)), 303, "/")
 	kept := r.browser()
 	kept.want(kept.passkey(first), 303, "/deep")
-	b.want(b.post("/.mfa/security/remove", "id", id, "end_sessions", "1"), 303, "/.mfa/security?done=removed")
-	page = b.want(b.get("/.mfa/security?done=removed"), 200, "Removed.", "This is your only second method")
+	b.want(b.post("/.mfa/security/remove", "id", id, "end_sessions", "1"), 303, "/.mfa/security?done=remove")
+	page = b.want(b.get("/.mfa/security?done=remove"), 200, "Removed.", "This is your only second method")
 	if strings.Contains(page.body, "Green") {
 		t.Error("the key is still there")
 	}
@@ -203,38 +203,73 @@ func TestStaleProofsAskFirst(t *testing.T) { // S58
 
 	r.pass(11 * time.Minute)
 	b.want(b.post("/.mfa/security/rename", "id", id, "label", "Green key"), 303, "/.mfa/verify/webauthn")
-	page := b.want(b.get("/.mfa/verify/webauthn"), 200, "Confirm that it is you", ">Cancel</a>", "Use your password")
+	page := b.want(b.get("/.mfa/verify/webauthn"), 200, "Confirm that it is you, to rename “Blue key” to “Green key”.", ">Cancel</a>", "Use your password")
 	if strings.Contains(page.body, "Not you?") {
 		t.Error("somebody who is signed in is offered to be somebody else")
 	}
 	b.want(b.get("/.mfa/verify/password"), 200, "Enter your password", "Confirm that it is you")
 	f := keyFormOn(t, page.body)
-	b.want(b.post("/.mfa/verify/webauthn", "challenge", f.sealed, "response", f.signed(t, first)), 303, "/.mfa/security?done=renamed")
-	b.want(b.get("/.mfa/security?done=renamed"), 200, "Renamed.", "Green key")
+	b.want(b.post("/.mfa/verify/webauthn", "challenge", f.sealed, "response", f.signed(t, first)), 303, "/.mfa/security?done=rename")
+	b.want(b.get("/.mfa/security?done=rename"), 200, "Renamed.", "Green key")
 	if b.cookies[auth.CookieSession] == old { // S52
 		t.Error("the session kept its token")
 	}
 
 	// By password and a key that shows possession only; adding goes on to the set-up.
 	r.pass(11 * time.Minute)
+	b.want(b.post("/.mfa/security/add", "method", "webauthn"), 303, "/.mfa/verify/webauthn")
+	b.want(b.get("/.mfa/verify/webauthn"), 200, "Confirm that it is you, to add a security key or passkey.")
 	b.want(b.post("/.mfa/security/add", "method", "totp"), 303, "/.mfa/verify/webauthn")
+	b.want(b.get("/.mfa/verify/webauthn"), 200, "Confirm that it is you, to add an authenticator app.")
 	f = keyFormOn(t, b.get("/.mfa/verify/webauthn").body)
 	touched := f.signed(t, first, func(d *authenticator.Draft) { d.Flags &^= authenticator.UserVerified })
 	b.want(b.post("/.mfa/verify/webauthn", "challenge", f.sealed, "response", touched), 303, "/.mfa/verify/password")
 	b.want(b.get("/.mfa/enroll/totp"), 303, "/.mfa/verify/password") // not yet
 	b.want(b.post("/.mfa/verify/password", "password", password), 303, "/.mfa/enroll/totp")
 	b.want(b.get("/.mfa/enroll/totp"), 200, ">Cancel</a>")
-	b.want(b.post("/.mfa/enroll/totp", "code", b.code(b.secret())), 303, "/.mfa/security?done=added")
+	b.want(b.post("/.mfa/enroll/totp", "code", b.code(b.secret())), 303, "/.mfa/security?done=add")
 	b.want(b.get("/.mfa/security"), 200, "Authenticator app")
 
 	// Who leaves it changes nothing, and the flow alone does not either.
 	r.pass(11 * time.Minute)
 	b.want(b.post("/.mfa/security/remove", "id", id), 303, "/.mfa/verify/webauthn")
+	b.want(b.get("/.mfa/verify/password"), 200, "Confirm that it is you, to remove “Green key”.")
 	b.want(b.get("/.mfa/security"), 200, "Green key")
 	thief := &browser{r, map[string]string{auth.CookieFlow: b.cookies[auth.CookieFlow]}, b.headers}
 	thief.want(thief.get("/.mfa/verify/webauthn"), 303, "/.mfa/login?again=1")
 	b.want(b.post("/.mfa/logout"), 303)
 	b.want(b.get("/.mfa/verify/webauthn"), 303, "/.mfa/login?again=1")
+}
+
+// A change that was lost on the way says so, and never that it was made.
+func TestLostChange(t *testing.T) {
+	r := newRig(t)
+	first := device()
+	r.holder(first)
+	b := r.browser()
+	b.want(b.passkey(first), 303, "/deep")
+	b.addKey(device(), "Blue key")
+	id := r.credentials("alice")["Blue key"].ID
+	r.pass(11 * time.Minute)
+	b.want(b.post("/.mfa/security/remove", "id", id), 303, "/.mfa/verify/webauthn")
+	b.want(b.get("/.mfa/verify/password"), 200, `name="to" value="/.mfa/security"`)
+	r.pass(11 * time.Minute)
+	const lost = "/.mfa/security?lost=1"
+	for _, path := range []string{"/verify/webauthn", "/verify/password", "/enroll", "/enroll/totp", "/enroll/webauthn"} {
+		b.want(b.get("/.mfa"+path), 303, lost)
+		b.want(b.post("/.mfa"+path, "to", "/.mfa/security", "password", password, "code", "123456"), 303, lost)
+	}
+	page := b.want(b.get(lost), 200, "That took too long, or went on in another window.", "Blue key")
+	if strings.Contains(page.body, "Removed.") {
+		t.Error("what was not done is said to be done")
+	}
+	// A form of the sign-in that was sent twice leads on instead.
+	b.want(b.post("/.mfa/verify/webauthn", "to", "/deep", "response", "{}"), 303, "/.mfa/login?again=1&to=%2Fdeep")
+	for _, op := range []string{"", "removed", "x"} {
+		if page := b.want(b.get("/.mfa/security?done="+op), 200); strings.Contains(page.body, `role="status"`) {
+			t.Errorf("done=%s: a notice", op)
+		}
+	}
 }
 
 // A key that somebody has already, here or on another account.

@@ -7,7 +7,8 @@ import (
 )
 
 // The upgrade comes between a finished sign-in and where the visitor wanted to go: the browser may make a passkey by itself. It
-// holds nobody up: whatever goes wrong, it leads on.
+// holds nobody up: whatever goes wrong, a malformed answer too, it leads on and says nothing. Who did not ask for a passkey need not
+// hear why there is none; on the Security page they set one up and see what is wrong.
 
 func getUpgrade(x *exchange) error {
 	to := x.upgradeTarget(x.r.URL.Query().Get("to"))

@@ -2,6 +2,7 @@ package loginui
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
 )
@@ -19,11 +20,36 @@ func (x *exchange) verifyPage(method string) (*page, auth.Progress, error) {
 	pg := x.flowPage("verify_"+method, method, now)
 	pg.fields, pg.wrongField, pg.empty = []string{"code"}, "code", method+".empty"
 	if pg.Change {
-		pg.Notice = x.t("change.confirm")
+		pg.Notice = x.confirm(now.Change)
+	}
+	if len(now.Elsewhere) > 0 && !asks(now, auth.MethodWebAuthn) {
+		pg.Notice = strings.TrimSpace(pg.Notice + " " + x.keysElsewhere(now))
 	}
 	ways := slices.DeleteFunc(append([]string{now.Method}, now.Others...), func(m string) bool { return m == method })
 	pg.Others = withPage("verify_", ways...)
 	return pg, now, nil
+}
+
+// confirm says what a proof is asked for.
+func (x *exchange) confirm(c *auth.Change) string {
+	name := c.Name
+	if name == "" { // an app that nobody named
+		name = x.t("method." + c.Method)
+	}
+	switch {
+	case c.Op == auth.ChangeAdd && english["change.add."+c.Method] != "":
+		return x.t("change.add." + c.Method)
+	case c.Op == auth.ChangeRename && name != "":
+		return x.t("change.rename", name, c.Label)
+	case c.Op == auth.ChangeRemove && name != "":
+		return x.t("change.remove", name)
+	}
+	return x.t("change.confirm")
+}
+
+// keysElsewhere says for which hosts somebody's keys are, where they are for another one than this.
+func (x *exchange) keysElsewhere(now auth.Progress) string {
+	return x.t("keys.elsewhere", strings.Join(now.Elsewhere, ", "))
 }
 
 // asks reports whether a flow would take method now.

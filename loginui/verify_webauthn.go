@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"net/http"
 
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
 )
@@ -73,6 +74,9 @@ func (x *exchange) passkey() error {
 		if body.unknown = credentialID(answer); body.unknown != "" {
 			pg.wrong = "passkey.unknown"
 		}
+	}
+	if x.in.Visit.Flow == "" && errors.Is(err, auth.ErrRejected) { // the cookie that the challenge is bound to did not come along
+		return x.message(http.StatusBadRequest, x.plain("cookies"))
 	}
 	if err != nil {
 		return x.showLogin(pg, err)

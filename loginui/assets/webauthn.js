@@ -55,41 +55,53 @@
     });
   };
 
-  // Challenges live as long as the prompt may; one that is nearly over is renewed before it is used.
-  let loaded = Date.now();
-  const life = JSON.parse(page.options).timeout;
-  const stale = () => Date.now() - loaded > life * 0.8;
-  const renew = async () => {
+  // A challenge lives as long as the prompt may; one that is nearly over is renewed before it is used, once at a time. What is asked
+  // and the sealed value that goes with it stay together: an answer may come after the next challenge did.
+  const read = (f) => ({
+    options: f.dataset.options,
+    sealed: f.elements.challenge && f.elements.challenge.defaultValue,
+    until: Date.now() + Number(f.dataset.left || JSON.parse(f.dataset.options).timeout),
+  });
+  let current = read(form), renewing = null;
+  const left = () => current.until - Date.now();
+  const stale = () => left() < JSON.parse(current.options).timeout * 0.2;
+  const fetched = async () => {
     const answer = await fetch(page.source, { redirect: "manual" });
     const next = answer.ok && new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("form[data-key]");
-    if (!next) return false; // signed in elsewhere, or the flow is over
-    page.options = next.dataset.options;
-    field.challenge.value = next.elements.challenge.value;
-    loaded = Date.now();
-    return true;
+    if (next) current = read(next);
+    return Boolean(next); // else signed in elsewhere, or the flow is over
   };
+  const renew = () => (renewing = renewing || fetched().finally(() => (renewing = null)));
 
   // ask sends what the authenticator answers. Browsers take one request at a time: the one before is called off, and has a moment
-  // to end.
+  // to end. A prompt that hangs, as some password managers let it, is over when its time is.
   let stop = new AbortController(), last = Promise.resolve(), timer;
   const ask = async (mediation) => {
     stop.abort();
-    const signal = (stop = new AbortController()).signal;
-    await Promise.race([last, new Promise((done) => setTimeout(done, 500))]);
-    if (signal.aborted) throw new DOMException("", "AbortError");
-    const options = JSON.parse(page.options);
-    options.timeout = Math.max(1000, loaded + life - Date.now());
-    const request = { publicKey: parse(options), signal };
+    const mine = (stop = new AbortController());
+    const over = new Promise((_, no) => mine.signal.addEventListener("abort", () => no(new DOMException("", mine.late ? "NotAllowedError" : "AbortError"))));
+    over.catch(() => {});
+    await Promise.race([last, over, new Promise((done) => setTimeout(done, 500))]);
+    const asked = current, options = JSON.parse(asked.options);
+    options.timeout = Math.max(1000, left());
+    const request = { publicKey: parse(options), signal: mine.signal };
     if (mediation) request.mediation = mediation;
+    else {
+      setTimeout(() => {
+        mine.late = true;
+        mine.abort();
+      }, options.timeout + 1000);
+    }
     const answer = navigator.credentials[creates ? "create" : "get"](request);
     last = answer.catch(() => {});
-    field.response.value = encode(await answer);
+    field.response.value = encode(await Promise.race([answer, over]));
+    if (field.challenge) field.challenge.value = asked.sealed;
     clearTimeout(timer);
     submit(form);
   };
 
   // wait offers passkeys in the name field, where the browser can.
-  let wait = () => {}, busy = false;
+  let wait = () => {}, busy = null; // the prompt that is open
   const say = (words) => {
     said.textContent = words;
     said.hidden = !words;
@@ -100,24 +112,28 @@
     if (name === "InvalidStateError" && creates) return page.duplicate;
     return page.failed + (name ? " (" + name + ")" : "");
   };
+  const idle = () => {
+    busy = null;
+    form.removeAttribute("aria-busy");
+  };
   const prompt = async () => {
     if (busy) return;
-    busy = true;
+    const mine = (busy = {});
     say("");
     form.setAttribute("aria-busy", "true");
     try {
       if (stale() && !page.source) return submit(document.getElementById("again"));
-      if (stale() && !(await renew())) return location.assign(page.source);
-      await ask();
+      if (stale() && !(await renew())) return location.assign(page.source + location.hash);
+      if (mine === busy) await ask();
     } catch (e) {
+      if (mine !== busy) return;
       say(failed(e));
       if (page.again) button.textContent = page.again;
       button.hidden = false;
       button.focus();
       wait();
     } finally {
-      busy = false;
-      form.removeAttribute("aria-busy");
+      if (mine === busy) idle();
     }
   };
 
@@ -126,6 +142,7 @@
     let next = 0;
     const keep = async () => {
       if (busy || document.hidden || !stale() || Date.now() < next) return;
+      if (!document.hasFocus() && left() > 0) return; // the browser's own window may be open for an answer that still counts
       next = Date.now() + 60000;
       if ((await renew().catch(() => false)) && !busy) wait();
     };
@@ -146,7 +163,8 @@
     form.addEventListener("submit", (e) => {
       if (field.response.value) return;
       e.preventDefault();
-      if (new TextEncoder().encode(field.label.value.trim()).length > 64) return say(page.long);
+      const label = field.label.value.trim().normalize(); // as the server will see it
+      if (new TextEncoder().encode(label).length > 64 || /[\0-\x1f\x7f\x85\u2028\u2029\ufffd\ud800-\udfff]/u.test(label)) return say(page.bad);
       prompt();
     });
   } else {
@@ -160,7 +178,9 @@
   }
 
   addEventListener("pageshow", (e) => {
-    if (!e.persisted) return;
+    if (!e.persisted) return; // back from the browser's cache, with all that was going on
+    stop.abort();
+    idle();
     field.response.value = "";
     if (button) button.hidden = false;
     wait();
