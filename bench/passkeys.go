@@ -17,7 +17,7 @@ func (b *bench) passkeys(ctx context.Context, s *rig.Server) error {
 		return err
 	}
 	device := rig.Device(s.URL)
-	if err := p.AddKey(ctx, v, device); err != nil {
+	if err := p.AddKey(ctx, v, device, "Laptop"); err != nil {
 		return err
 	}
 	if err := settle(ctx, s.Pid()); err != nil {

@@ -107,7 +107,7 @@ func TestKeysWithoutScripts(t *testing.T) {
 	t.Parallel()
 	s := start(t, rig.Config{})
 	alice, member := enrolled(t, s, "alice")
-	if err := alice.AddKey(t.Context(), member, rig.Device(s.URL)); err != nil {
+	if err := alice.AddKey(t.Context(), member, rig.Device(s.URL), "Laptop"); err != nil {
 		t.Fatal(err)
 	}
 	b := open(t, s)
@@ -149,15 +149,15 @@ func TestKeysWithoutScripts(t *testing.T) {
 	b.shoot("without-scripts-enroll-key")
 	b.follow("Cancel")
 	b.sees("Security")
-	b.unfold("Passkey", "Rename")
-	b.name("Passkey", "Passkey of alice")
-	b.within("Passkey", "Save")
+	b.unfold("Laptop", "Rename")
+	b.name("Laptop", "Laptop of alice")
+	b.within("Laptop", "Save")
 	b.reads("Renamed.")
-	b.unfold("Passkey of alice", "Remove")
+	b.unfold("Laptop of alice", "Remove")
 	b.shoot("without-scripts-remove")
-	b.within("Passkey of alice", "Remove")
+	b.within("Laptop of alice", "Remove")
 	b.reads("Removed.")
-	b.lacks(row("Passkey of alice"))
+	b.lacks(row("Laptop of alice"))
 }
 
 // TestWithoutName opens a site by its address. Keys are for names: they are not offered, and everything else works.

@@ -135,6 +135,7 @@ func (b *tab) setUp(p *rig.Person) {
 	b.t.Helper()
 	b.password(p, "/")
 	b.press("Security key or passkey")
+	b.fill("Name", "First key")
 	b.press("Register")
 	b.sees("Save your recovery codes")
 	p.Recovery = b.recoveryCodes()

@@ -121,7 +121,7 @@ func TestOneChallengeOpensOneSession(t *testing.T) { // S38
 	s := start(t, rig.Config{Caddyfile: rig.Proxied})
 	alice, member := enrolled(t, s, "alice")
 	device := rig.Device(s.URL)
-	if err := alice.AddKey(t.Context(), member, device); err != nil {
+	if err := alice.AddKey(t.Context(), member, device, "Laptop"); err != nil {
 		t.Fatal(err)
 	}
 	for _, tc := range []struct {

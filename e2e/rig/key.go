@@ -19,8 +19,8 @@ func Device(base string) *authenticator.Device {
 	return &authenticator.Device{Origin: base, Verifies: true, Synced: true, Transports: []string{"internal"}, Attachment: "platform"}
 }
 
-// AddKey sets a key up on the Security page, with a code of the phone first where the portal asks for one.
-func (p *Person) AddKey(ctx context.Context, v *Visitor, d *authenticator.Device) error {
+// AddKey sets a key up on the Security page under a name, with a code of the phone first where the portal asks for one.
+func (p *Person) AddKey(ctx context.Context, v *Visitor, d *authenticator.Device, name string) error {
 	page, err := v.Get(ctx, "/.mfa/security")
 	if err != nil {
 		return err
@@ -37,7 +37,7 @@ func (p *Person) AddKey(ctx context.Context, v *Visitor, d *authenticator.Device
 	if err != nil {
 		return err
 	}
-	if err := f.Sign(d.Create(f.Key)); err != nil {
+	if err := errors.Join(f.Set("Name", name), f.Sign(d.Create(f.Key))); err != nil {
 		return err
 	}
 	if page, err = f.Submit(ctx); err != nil {
