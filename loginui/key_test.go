@@ -296,6 +296,20 @@ func TestPasskeyWithoutCookies(t *testing.T) {
 	b.want(b.post("/.mfa/verify/webauthn", "passkey", "1", "challenge", f.sealed, "response", f.signed(t, d)), 400, "Your browser refuses cookies")
 }
 
+// TestPasskeyInTwoTabs: whoever has signed in in one tab is no stranger to cookies in the other.
+func TestPasskeyInTwoTabs(t *testing.T) {
+	r := newRig(t)
+	d := device()
+	r.holder(d)
+	b := r.browser()
+	first, second := keyFormOn(t, b.get("/.mfa/login").body), keyFormOn(t, b.get("/.mfa/login?to=/b").body)
+	for _, f := range []struct {
+		sealed, response, to string
+	}{{first.sealed, first.signed(t, d), "/a"}, {second.sealed, second.signed(t, d), "/b"}} {
+		b.want(b.post("/.mfa/verify/webauthn", "passkey", "1", "challenge", f.sealed, "response", f.response, "to", f.to), 303, f.to)
+	}
+}
+
 // TestKeysElsewhere: whoever opens another host than that of their keys is told why they are not asked for.
 func TestKeysElsewhere(t *testing.T) {
 	r := newRig(t)

@@ -45,10 +45,7 @@ func getLogin(x *exchange) error {
 	query := x.r.URL.Query()
 	to := query.Get("to")
 	if x.in.Session != nil {
-		if to = x.returnTarget(to); to == "" {
-			to = x.prefix + "/security"
-		}
-		return x.redirect(to)
+		return x.signedIn(to)
 	}
 	pg := x.loginForm("", to)
 	switch {
@@ -62,6 +59,14 @@ func getLogin(x *exchange) error {
 		pg.Notice = x.t("login.signedout")
 	}
 	return x.showLogin(pg, nil)
+}
+
+// signedIn leads on somebody who has nothing to do at the sign-in page.
+func (x *exchange) signedIn(to string) error {
+	if to = x.returnTarget(to); to == "" {
+		to = x.prefix + securityPath
+	}
+	return x.redirect(to)
 }
 
 func postLogin(x *exchange) error {

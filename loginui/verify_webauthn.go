@@ -75,6 +75,9 @@ func (x *exchange) passkey() error {
 			pg.wrong = "passkey.unknown"
 		}
 	}
+	if x.in.Session != nil && errors.Is(err, auth.ErrRejected) {
+		return x.signedIn(x.form["to"]) // in another tab, meanwhile, which took the cookie that the challenge is bound to
+	}
 	if x.in.Visit.Flow == "" && errors.Is(err, auth.ErrRejected) { // the cookie that the challenge is bound to did not come along
 		return x.message(http.StatusBadRequest, x.plain("cookies"))
 	}
