@@ -9,8 +9,8 @@ GO ?= go
 FUZZTIME ?= 10s
 # Arguments for `make bench`, such as BENCH=-short.
 BENCH ?=
-# Packages whose tests run with the race detector. bench, cmd and e2e start processes, into which it does not see.
-RACE = ./storage/... ./internal/... ./loginui/... ./caddymodule/... ./tools/...
+# Packages that do not import Caddy: cheap enough to build for the race detector every time.
+LIGHT = ./storage/... ./internal/... ./loginui/... ./tools/...
 LINT = $(GO) tool -modfile=tools/lint/go.mod golangci-lint
 
 .PHONY: help run build test race bench fuzz lint fmt generate clean
@@ -25,20 +25,20 @@ build: ## build bin/caddy: Caddy with this module in it
 	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/caddy ./cmd/caddy
 
 # What is not built for the race detector is built as bin/caddy is, so that nothing is compiled twice.
-test: build ## run every test, with the race detector; installs Chromium from Debian's packages if it is missing
+test: build ## run every test; installs Chromium from Debian's packages if it is missing
 	@tools/setup
 	@CGO_ENABLED=0 $(GO) vet -trimpath ./...
 	@export CADDY_MFA_BIN="$(CURDIR)/bin/caddy"; \
-	race=$$($(GO) list $(RACE)); \
-	rest=$$($(GO) list ./... | grep -vxF "$$race" | grep -v '/e2e$$'); \
+	light=$$($(GO) list $(LIGHT)); \
+	rest=$$($(GO) list ./... | grep -vxF "$$light" | grep -v '/e2e$$'); \
 	{ status=0; \
-	$(GO) test -json -race $$race || status=1; \
+	$(GO) test -json -race $$light || status=1; \
 	CGO_ENABLED=0 $(GO) test -json -trimpath $$rest || status=1; \
 	CGO_ENABLED=0 $(GO) test -json -trimpath -count=1 -timeout 12m ./e2e/ || status=1; \
 	exit $$status; } | CGO_ENABLED=0 $(GO) run -trimpath ./tools/testsum
 
-race: build ## run only the tests that have the race detector: all but the journeys
-	@CADDY_MFA_BIN="$(CURDIR)/bin/caddy" $(GO) test -race $(RACE)
+race: build ## run the tests with the race detector, those that import Caddy too (slow); all but the journeys
+	@CADDY_MFA_BIN="$(CURDIR)/bin/caddy" $(GO) test -race $(LIGHT) ./caddymodule/...
 
 bench: build ## measure against plain Caddy and print a table; needs wrk; BENCH=-short for a quick look
 	@$(GO) run ./bench -bin bin/caddy $(BENCH)
