@@ -72,6 +72,7 @@ func TestUpgrade(t *testing.T) {
 				return
 			}
 			b.shoot("security-upgraded")
+			b.visit("/.mfa/security") // laid out anew, after the pictures
 
 			// It signs in, and no other is offered.
 			b.press("Sign out")
