@@ -57,6 +57,18 @@ type Identifier interface {
 	Identify(answer []byte) (key string, userHandle []byte, err error)
 }
 
+// Mailed is a Method whose challenge goes by mail: a code to type, and a link that says the same. Its Verify and FinishEnroll take
+// the code or the link's token. BeginEnroll is for the address u.Email; it and FinishEnroll do not look at what is enrolled.
+type Mailed interface {
+	Enroller
+	// Letter reads what the mail of a challenge holds: the code, six digits, and the link's token, 256 bits in base64url.
+	Letter(ch Challenge) (code, token string, err error)
+	// Address is what a credential is for, "" if its record cannot be read.
+	Address(c Credential) string
+	// New returns a credential for an address, without ID, Method and Created.
+	New(address string) Credential
+}
+
 // Expensive is a Method whose Verify and FinishEnroll cost so much (argon2id) that they run in one of few slots.
 type Expensive interface {
 	Method
@@ -70,6 +82,7 @@ type Challenge struct {
 	Private  []byte    `json:"private,omitempty"`  // for Verify or FinishEnroll; sealed at rest
 	Expires  time.Time `json:"expires,omitzero"`   // zero: with its flow
 	Reusable bool      `json:"reusable,omitempty"` // a wrong answer leaves it standing: the secret behind a QR code
+	Tries    int       `json:"tries,omitempty"`    // answers that it takes, counted down by the caller; 0 and 1: one
 }
 
 // Verified is what a right answer proved.
