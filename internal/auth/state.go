@@ -48,6 +48,8 @@ type State struct {
 		expires time.Time
 	}
 
+	outbox *outbox
+
 	stop context.CancelFunc
 	done chan struct{}
 }
@@ -75,7 +77,8 @@ func NewState(ctx context.Context, o Options) (*State, error) {
 		store: o.Store, now: o.Now, log: o.Logger,
 		cache: newCache(), addresses: newAddresses(), keyAddresses: newAddresses(),
 		hashing: newSlots(min(runtime.GOMAXPROCS(0), hashRuns), hashQueue), light: newSlots(lightRuns, lightQueue),
-		done: make(chan struct{}),
+		outbox: newOutbox(),
+		done:   make(chan struct{}),
 	}
 	if s.now == nil {
 		s.now = time.Now
@@ -96,6 +99,7 @@ func NewState(ctx context.Context, o Options) (*State, error) {
 	bg, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	go s.run(bg)
+	s.outbox.running.Go(func() { s.deliverMails(bg) })
 	return s, nil
 }
 
@@ -169,6 +173,7 @@ func (s *State) run(ctx context.Context) {
 func (s *State) Close() error {
 	s.stop()
 	<-s.done
+	s.outbox.running.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	err := s.flushSeen(ctx)

@@ -26,6 +26,10 @@ func (r *Refused) Error() string {
 	return fmt.Sprintf("mail refused: %d %s", r.Code, r.Reason)
 }
 
+// ErrServer is what errors of Send are, by errors.Is, that are about the server, the way there or the configuration: any other mail
+// would have met the same.
+var ErrServer = errors.New("no mail can be sent")
+
 // stage is how far a delivery got.
 type stage int
 
@@ -100,6 +104,12 @@ func (f *failure) Error() string {
 }
 
 func (f *failure) Unwrap() error { return f.err }
+
+// Is makes a failure an ErrServer where the conversation never came to the recipient, or the server is closing (421: RFC 5321,
+// section 3.8).
+func (f *failure) Is(target error) bool {
+	return target == ErrServer && (f.stage < stageRecipient || f.code == 421) //nolint:errorlint // Is compares, it does not unwrap
+}
 
 // timeout says whether the server took too long.
 func (f *failure) timeout() bool {

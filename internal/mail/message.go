@@ -16,13 +16,14 @@ import (
 type Message struct {
 	// ID is the left part of the Message-ID: unique, and the same at every try, so that a mail that came twice is recognised.
 	// Letters, digits, "-", "_" and single dots, at most 128.
-	ID   string
-	Date time.Time
+	ID   string    `json:"id"`
+	Date time.Time `json:"date"`
 	// To is exactly one address; see CheckAddress.
-	To string
+	To string `json:"to"`
 	// Subject is one line. Text and HTML say the same.
-	Subject    string
-	Text, HTML string
+	Subject string `json:"subject"`
+	Text    string `json:"text"`
+	HTML    string `json:"html"`
 }
 
 var messageID = regexp.MustCompile(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`)

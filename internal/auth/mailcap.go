@@ -1,0 +1,109 @@
+package auth
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"strings"
+	"time"
+
+	"golang.org/x/net/idna"
+
+	"github.com/caddy-mfa/caddy-mfa/storage"
+)
+
+// mailKind is what is counted as one kind of mail.
+type mailKind string
+
+// The kinds. Mails that tell of a change are never capped: an intruder must not be able to use them up beforehand.
+const (
+	mailCode    mailKind = "code"    // for a sign-in, or another proof
+	mailConfirm mailKind = "confirm" // of an address that somebody typed, who knows whose
+	mailReset   mailKind = "reset"
+	mailSignIn  mailKind = "sign-in" // the notice of a sign-in
+	mailNotice  mailKind = "notice"  // of anything else; and an admin's invitations
+)
+
+// mailCap is how many mails are sent in a window, which begins with the first of them.
+type mailCap struct {
+	name   string // in the key
+	window time.Duration
+	limit  int
+}
+
+var (
+	accountCaps = map[mailKind][]mailCap{
+		mailCode:    {{"quarter", 15 * time.Minute, 5}, {"day", 24 * time.Hour, 20}},
+		mailConfirm: {{"hour", time.Hour, 5}, {"day", 24 * time.Hour, 10}},
+		mailReset:   {{"hour", time.Hour, 3}, {"day", 24 * time.Hour, 10}},
+		mailSignIn:  {{"hour", time.Hour, 10}},
+	}
+	// mailboxCaps are for mails of all kinds together but mailNotice, whichever accounts they are about.
+	mailboxCaps = []mailCap{{"hour", time.Hour, 10}, {"day", 24 * time.Hour, 30}}
+)
+
+// capMail counts a mail about the account with the ID user ("" for none) to an address, in the transaction that queues it, or returns
+// *Throttled (S15). Nothing resets a count but its time, and whatever clears all counters of an account; a new code does not (S14).
+// After an error nothing was counted.
+func (r *Realm) capMail(tx storage.Tx, now time.Time, user, address string, what mailKind) error {
+	if what == mailNotice {
+		return nil
+	}
+	type window struct {
+		key string
+		counter
+	}
+	var counted []window
+	var wait time.Duration
+	look := func(prefix string, caps []mailCap) error {
+		for _, c := range caps {
+			w := window{key: prefix + c.name}
+			if err := getJSON(tx, w.key, &w.counter); err != nil && !errors.Is(err, storage.ErrNotFound) {
+				return err
+			}
+			if !now.Before(w.Until) {
+				w.counter = counter{Until: now.Add(c.window)}
+			}
+			if w.Count >= c.limit {
+				wait = max(wait, w.Until.Sub(now))
+			}
+			w.Count++
+			counted = append(counted, w)
+		}
+		return nil
+	}
+	if user != "" {
+		if err := look(keyThrottle(user)+"mail-"+string(what)+"/", accountCaps[what]); err != nil {
+			return err
+		}
+	}
+	if err := look(keyThrottle(r.mailbox(address))+"mail/", mailboxCaps); err != nil {
+		return err
+	}
+	if wait > 0 {
+		return &Throttled{RetryAfter: wait}
+	}
+	for _, w := range counted {
+		if err := putJSON(tx, w.key, w.counter, w.Until); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mailbox names the counters of an address, in whichever spelling, without telling it.
+func (s *State) mailbox(address string) string {
+	folded, err := FoldEmail(address)
+	if err != nil {
+		folded = strings.ToLower(strings.TrimSpace(address))
+	}
+	if at := strings.LastIndexByte(folded, '@'); at >= 0 {
+		if host, err := idna.Lookup.ToASCII(folded[at+1:]); err == nil {
+			folded = folded[:at+1] + host
+		}
+	}
+	mac := hmac.New(sha256.New, s.bucketKey)
+	mac.Write([]byte("mailbox\x00" + folded)) // names, which are keyed with the same, hold no NUL
+	return "mailbox-" + hex.EncodeToString(mac.Sum(nil))
+}
