@@ -35,6 +35,7 @@ const maxAdminBody = 64 << 10
 //	POST /mfa/user/group        {"name": "alice", "add": ["ops"], "remove": ["dev"]}
 //	GET  /mfa/session/list?name=alice
 //	POST /mfa/session/revoke    {"name": "alice", "id": "..."}   (no id: all)
+//	POST /mfa/mail/test         {"address": "alice@example.com"}
 //
 // It answers in JSON, errors as Caddy does: {"error": "..."}. Each operation has a path of its own, so that the permissions of a
 // remote admin can name those that it may use.
@@ -78,11 +79,13 @@ func serveOperation(w http.ResponseWriter, r *http.Request, op operation) error 
 	if !ok {
 		return adminError(fmt.Errorf("the mfa app is a %T", loaded), "")
 	}
-	realm, err := app.Realm(r.Context())
-	if err != nil {
-		return adminError(err, "")
+	c := call{app: app}
+	if !op.storeless {
+		if c.realm, err = app.Realm(r.Context()); err != nil {
+			return adminError(err, "")
+		}
 	}
-	out, err := op.run(r.Context(), realm, app.LinkFor, in)
+	out, err := op.run(r.Context(), c, in)
 	if err != nil {
 		return adminError(err, inputName(in))
 	}
@@ -155,6 +158,9 @@ func adminError(err error, name string) caddy.APIError {
 	}
 	if invalid, ok := errors.AsType[*auth.Invalid](err); ok {
 		return refuse(http.StatusUnprocessableEntity, invalid.Text)
+	}
+	if mail, ok := errors.AsType[*mailError](err); ok {
+		return refuse(http.StatusBadGateway, mail.text)
 	}
 	switch {
 	case errors.Is(err, auth.ErrUnknownUser):

@@ -66,12 +66,17 @@ type App struct {
 	// Security keys and passkeys.
 	WebAuthn *WebAuthn `json:"webauthn,omitempty"`
 
+	// Where mail is handed to. Default: none is sent.
+	SMTP *SMTP `json:"smtp,omitempty"`
+
 	settings settings
 	ctx      caddy.Context // zero outside a running Caddy
 	log      *zap.Logger
 	surveyed sync.Once
-	flaw     error  // what the survey found wrong with the sites
-	address  string // of the first site with a gate, without a path; "" if there is none; set by survey
+	flaw     error // what the survey found wrong with the sites
+	// The addresses of sites with a gate, without a path, by host; and that of the first one, "" if there is none. Set by survey.
+	addresses map[string]string
+	address   string
 
 	addressless seldom
 

@@ -38,6 +38,14 @@ func init() {
 //			attestation       none|direct [<metadata file>]
 //			aaguids           allow|deny <aaguid>...
 //		}
+//		smtp log|<host:port> {
+//			from     <address>
+//			user     <name>
+//			password <placeholder>
+//			insecure
+//			trust    <PEM file>
+//			timeout  <duration>
+//		}
 //	}
 //
 // Everything is optional, and so is the block.
@@ -84,6 +92,8 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "webauthn":
 			keys = here(d)
 			a.WebAuthn, err = parseWebAuthn(d)
+		case "smtp":
+			a.SMTP, err = parseSMTP(d)
 		default:
 			return d.Errf("there is no option %q here", option)
 		}

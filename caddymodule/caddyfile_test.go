@@ -143,5 +143,8 @@ func FuzzCaddyfile(f *testing.F) {
 		if err := checkSecrets(app.Secret); err != nil {
 			t.Fatalf("a secret came through: %v", err) // S78
 		}
+		if app.SMTP != nil && checkPassword(app.SMTP.Password) != nil { // S78
+			t.Fatal("a password came through")
+		}
 	})
 }

@@ -45,6 +45,7 @@ func TestCommandHelp(t *testing.T) {
 	}
 	walk("mfa", userCommand())
 	walk("mfa", sessionCommand())
+	walk("mfa", mailCommand())
 }
 
 func TestPrintInvitation(t *testing.T) {

@@ -22,6 +22,10 @@ func (c *client) callStore(p place, op operation, in []byte) (answer []byte, err
 	if err != nil {
 		return nil, err
 	}
+	if op.storeless {
+		out, err := op.run(c.ctx, call{app: app, offline: true}, in)
+		return answerOffline(out, err, in)
+	}
 	dir := app.settings.dir
 	exists, err := checkOwner(dir)
 	if err != nil {
@@ -45,7 +49,12 @@ func (c *client) callStore(p place, op operation, in []byte) (answer []byte, err
 			err = fmt.Errorf("closing the store in %s: %w", dir, closing)
 		}
 	}()
-	out, err := op.run(c.ctx, realm, app.LinkFor, in)
+	out, err := op.run(c.ctx, call{realm: realm, app: app, offline: true}, in)
+	return answerOffline(out, err, in)
+}
+
+// answerOffline is what the admin API would have answered.
+func answerOffline(out any, err error, in []byte) ([]byte, error) {
 	if err != nil {
 		if refused := adminError(err, inputName(in)); refused.Err == nil {
 			return nil, &refusedError{refused.Message}

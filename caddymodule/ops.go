@@ -19,8 +19,10 @@ type operation struct {
 	name string // "user/add": below /mfa/ in the admin API
 	read bool   // changes nothing: GET, with the input in the query
 	// run decodes its input strictly and returns what the admin is shown, which never holds a secret beyond a one-time link.
-	// Errors: *inputError, and those of auth.Realm. link turns a token into the link to send.
-	run func(ctx context.Context, r *auth.Realm, link func(token string) string, in []byte) (any, error)
+	// Errors: *inputError, *mailError, and those of auth.Realm.
+	run func(ctx context.Context, c call, in []byte) (any, error)
+	// storeless is an operation that works without a store: its call has no realm.
+	storeless bool
 }
 
 var operations = []operation{
@@ -35,23 +37,30 @@ var operations = []operation{
 	define("user/group", false, changeGroups),
 	define("session/list", true, listSessions),
 	define("session/revoke", false, revokeSessions),
+	withoutRealm(define("mail/test", false, testMail)),
 }
 
 // define makes an operation of a function from its input to its output.
 func define[In, Out any](name string, read bool, f func(context.Context, call, In) (Out, error)) operation {
-	return operation{name, read, func(ctx context.Context, r *auth.Realm, link func(string) string, in []byte) (any, error) {
+	return operation{name: name, read: read, run: func(ctx context.Context, c call, in []byte) (any, error) {
 		var v In
 		if err := decodeStrict(in, &v); err != nil {
 			return nil, err
 		}
-		return f(ctx, call{r, link}, v)
+		return f(ctx, c, v)
 	}}
+}
+
+func withoutRealm(op operation) operation {
+	op.storeless = true
+	return op
 }
 
 // call is what an operation works with.
 type call struct {
-	realm *auth.Realm
-	link  func(token string) string
+	realm   *auth.Realm
+	app     *App
+	offline bool // in a command, with no server running
 }
 
 // inputError is an input that cannot be read: the caller's mistake, said in a sentence.
@@ -118,7 +127,7 @@ func addUser(ctx context.Context, c call, in addInput) (invitationView, error) {
 	}
 	out := invitationView{userView: viewUser(&u)}
 	if token != "" {
-		out.Link, out.LinkExpires = c.link(token), wholeSeconds(expires)
+		out.Link, out.LinkExpires = c.app.LinkFor(token), wholeSeconds(expires)
 	}
 	return out, nil
 }
@@ -178,7 +187,7 @@ func inviteUser(ctx context.Context, c call, in nameInput) (invitationView, erro
 		return invitationView{}, err
 	}
 	u, err := c.changed(ctx, in.Name, nil)
-	return invitationView{u, c.link(token), wholeSeconds(expires)}, err
+	return invitationView{u, c.app.LinkFor(token), wholeSeconds(expires)}, err
 }
 
 func changeGroups(ctx context.Context, c call, in groupInput) (userView, error) {

@@ -16,6 +16,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
+	"github.com/caddy-mfa/caddy-mfa/internal/mail"
 	"github.com/caddy-mfa/caddy-mfa/internal/method"
 )
 
@@ -38,7 +39,10 @@ type settings struct {
 	secrets        [][]byte
 	idle, lifetime time.Duration
 	methods        []auth.Method
-	related        *related // nil if no site needs it
+	related        *related     // nil if no site needs it
+	mails          bool         // people get mail
+	sender         *mail.Sender // what sends it; nil where it is written to the log
+	mailServer     string       // host:port
 }
 
 // prepare replaces placeholders, sets defaults and checks everything. It needs no running Caddy and touches no store.
@@ -85,6 +89,9 @@ func (a *App) prepare(repl *caddy.Replacer) error {
 	}
 	if s.idle, s.lifetime, err = a.Session.times(); err != nil {
 		return fmt.Errorf("option session: %w", err)
+	}
+	if err := a.prepareMail(repl, &s); err != nil {
+		return fmt.Errorf("option smtp: %w", err)
 	}
 	if err := a.prepareMethods(repl, &s); err != nil {
 		return err

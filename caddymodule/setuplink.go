@@ -27,11 +27,7 @@ func (a *App) announceSetup(ctx context.Context, realm *auth.Realm) error {
 // LinkFor returns the address at which the token of an invitation is accepted. Where neither the option url nor a running Caddy
 // says under which address the site is reached, it begins with the path.
 func (a *App) LinkFor(token string) string {
-	base := a.settings.base
-	if base == "" {
-		_ = a.look() // what it finds wrong keeps the config from starting
-		base = a.address
-	}
+	_ = a.look() // what it finds wrong keeps the config from starting
 	// In the fragment: it is not sent, so no log on the way holds it (S30).
-	return base + a.settings.prefix + "/invite#" + token
+	return a.base("") + "/invite#" + token
 }

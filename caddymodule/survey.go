@@ -29,12 +29,13 @@ func (a *App) look() error {
 func (a *App) survey() error {
 	app, err := a.ctx.AppIfConfigured("http")
 	if errors.Is(err, caddy.ErrNotConfigured) {
-		return nil // no sites
+		return a.checkAddress() // no sites
 	}
 	if err != nil {
 		return fmt.Errorf("looking for sites: %w", err)
 	}
 	web := app.(*caddyhttp.App)
+	a.addresses = make(map[string]string)
 	unnamed, first := "", error(nil)
 	for _, name := range slices.Sorted(maps.Keys(web.Servers)) {
 		server := web.Servers[name]
@@ -48,6 +49,11 @@ func (a *App) survey() error {
 				}
 			case a.address == "" && host != "":
 				a.address = addressOf(server, host)
+			}
+			for _, host := range w.hosts {
+				if _, known := a.addresses[host]; !known && isName(host) {
+					a.addresses[host] = addressOf(server, host)
+				}
 			}
 			if err := a.checkWay(server, w); err != nil && first == nil {
 				first = err
@@ -64,6 +70,9 @@ func (a *App) survey() error {
 				first = errTwice
 			}
 		})
+	}
+	if err := a.checkAddress(); err != nil && first == nil {
+		first = err
 	}
 	if a.address == "" {
 		a.address = unnamed
@@ -134,20 +143,48 @@ func hostsOf(route caddyhttp.Route) (hosts []string) {
 // firstName returns the first host that can stand in a link: no wildcard and no placeholder.
 func firstName(hosts []string) string {
 	for _, host := range hosts {
-		if !strings.ContainsAny(host, "*{") {
+		if isName(host) {
 			return host
 		}
 	}
 	return ""
 }
 
-// addressOf writes scheme, host and port of a server.
-func addressOf(server *caddyhttp.Server, host string) string {
-	scheme, usual := "http", uint(80)
-	if len(server.TLSConnPolicies) > 0 {
-		scheme, usual = "https", 443
+func isName(host string) bool { return !strings.ContainsAny(host, "*{") }
+
+// checkAddress refuses mail where no name of a site is known for the links in it: what a request says is not to be believed (S29).
+func (a *App) checkAddress() error {
+	if a.settings.mails && a.settings.base == "" && a.address == "" {
+		return errors.New("mail needs an address for its links, and no site with mfa has a name of its own: set the option url, " +
+			"such as https://dash.example.com")
 	}
-	for _, listen := range server.Listen {
+	return nil
+}
+
+// base is the portal's address for people on host. For a host that is no configured site's, and for "", it is the address that the
+// option url says, or that of the first site; without either it begins with the path.
+func (a *App) base(host string) string {
+	at := a.settings.base
+	if known := a.addresses[host]; known != "" && host != a.settings.host {
+		at = known
+	}
+	if at == "" {
+		at = a.address
+	}
+	return at + a.settings.prefix
+}
+
+// addressOf writes scheme, host and port under which people reach a server. Where it speaks no TLS, something before Caddy does:
+// without HTTPS nobody signs in anywhere but on localhost.
+func addressOf(server *caddyhttp.Server, host string) string {
+	scheme, usual, listens := "http", uint(80), server.Listen
+	switch {
+	case len(server.TLSConnPolicies) > 0:
+		scheme, usual = "https", 443
+	case !localhost(host):
+		scheme, listens = "https", nil
+	}
+	for _, listen := range listens {
 		addr, err := caddy.ParseNetworkAddress(listen)
 		if err == nil && addr.StartPort != 0 && addr.StartPort != usual {
 			return scheme + "://" + net.JoinHostPort(host, strconv.FormatUint(uint64(addr.StartPort), 10))
