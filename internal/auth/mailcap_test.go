@@ -109,7 +109,7 @@ func TestMailsAreCappedPerMailbox(t *testing.T) { // S15
 		}
 		return n
 	}
-	begin, sum := o.clock.Now(), 0
+	begin := o.clock.Now()
 	if n := burst(); n != 10 {
 		t.Fatalf("%d at once, want 10", n)
 	}
@@ -119,7 +119,7 @@ func TestMailsAreCappedPerMailbox(t *testing.T) { // S15
 	if n := o.grants(50, "user1", spellings[0], mailNotice); n != 50 {
 		t.Errorf("%d notices", n)
 	}
-	sum = 10
+	sum := 10
 	for o.clock.add(time.Hour); o.clock.Now().Sub(begin) < 24*time.Hour; o.clock.add(time.Hour) {
 		sum += burst()
 	}

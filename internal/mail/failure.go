@@ -108,7 +108,7 @@ func (f *failure) Unwrap() error { return f.err }
 // Is makes a failure an ErrServer where the conversation never came to the recipient, or the server is closing (421: RFC 5321,
 // section 3.8).
 func (f *failure) Is(target error) bool {
-	return target == ErrServer && (f.stage < stageRecipient || f.code == 421) //nolint:errorlint // Is compares, it does not unwrap
+	return target == ErrServer && (f.stage < stageRecipient || f.code == 421)
 }
 
 // timeout says whether the server took too long.

@@ -190,6 +190,7 @@ func (s *Server) answer(conn net.Conn, step Step, arg string) error {
 		return err
 	case errors.Is(err, ErrStall):
 		<-s.done
+		conn.Close() // or the library would answer after all
 		return err
 	default:
 		return err
