@@ -31,10 +31,17 @@ type Account struct {
 	Shut         []string     // methods that are off, after too many wrong answers, for browsers that the account does not know
 }
 
-// AddUser makes a user, who may set up a second method during the next 72 hours. Without a password it returns the token of an
-// invitation. An *Invalid says what was wrong; nothing was changed then.
-func (r *Realm) AddUser(ctx context.Context, n NewUser) (u User, token string, expires time.Time, err error) {
-	fail := func(err error) (User, string, time.Time, error) { return User{}, "", time.Time{}, err }
+// Invited is an invitation that was made.
+type Invited struct {
+	Token    string // to be sent to the person, "" where none was needed
+	Expires  time.Time
+	MailedTo string // the address that a link of its own was mailed to, "" for none
+}
+
+// AddUser makes a user, who may set up a second method during the next 72 hours. Without a password it invites the person. An
+// *Invalid says what was wrong; nothing was changed then.
+func (r *Realm) AddUser(ctx context.Context, n NewUser) (u User, in Invited, err error) {
+	fail := func(err error) (User, Invited, error) { return User{}, Invited{}, err }
 	name, err := FoldName(n.Name)
 	if err != nil {
 		return fail(err)
@@ -57,8 +64,6 @@ func (r *Realm) AddUser(ctx context.Context, n NewUser) (u User, token string, e
 		if cred, err = r.hashPassword(ctx, n.Password, r.name, name, display, n.Email); err != nil {
 			return fail(err)
 		}
-	} else {
-		token, expires = newTravelToken(), r.now().Add(inviteLife)
 	}
 	handle := newHandle()
 	err = r.store.Update(ctx, func(tx storage.Tx) error {
@@ -66,8 +71,8 @@ func (r *Realm) AddUser(ctx context.Context, n NewUser) (u User, token string, e
 		if err := r.createUser(tx, &u, handle); err != nil {
 			return err
 		}
-		if token != "" {
-			if err := r.issue(tx, &u, PurposeInvite, token, expires); err != nil {
+		if n.Password == "" {
+			if in, err = r.invite(tx, &u); err != nil {
 				return err
 			}
 		} else if _, err := r.addCred(tx, &u, nil, cred); err != nil {
@@ -81,8 +86,9 @@ func (r *Realm) AddUser(ctx context.Context, n NewUser) (u User, token string, e
 	if err != nil {
 		return fail(err)
 	}
+	r.wakeMail()
 	r.log.Info("user added", "user", u.Name)
-	return u, token, expires, nil
+	return u, in, nil
 }
 
 // Users returns all users, by name.
@@ -195,7 +201,9 @@ func (r *Realm) SetDisabled(ctx context.Context, name string, disabled bool) err
 	}
 	u, err := r.change(ctx, name, event, func(tx storage.Tx, u *User) error {
 		u.Disabled = disabled
-		if disabled {
+		if !disabled {
+			u.Blocked = time.Time{}
+		} else {
 			if err := r.endAll(tx, u); err != nil {
 				return err
 			}
@@ -239,23 +247,22 @@ func (r *Realm) DeleteUser(ctx context.Context, name string) error {
 }
 
 // Invite issues a new invitation; an older one dies. The person may set up a second method for 72 hours, if they have none.
-func (r *Realm) Invite(ctx context.Context, name string) (token string, expires time.Time, err error) {
-	token = newTravelToken()
-	expires = r.now().Add(inviteLife)
+func (r *Realm) Invite(ctx context.Context, name string) (in Invited, err error) {
 	_, err = r.change(ctx, name, EventInvited, func(tx storage.Tx, u *User) error {
 		if u.Disabled {
 			return &Invalid{"name", "The user " + u.Name + " is disabled. Enable them first."}
 		}
 		u.EnrollUntil = r.now().Add(enrollWindow)
-		if err := r.issue(tx, u, PurposeInvite, token, expires); err != nil {
+		if in, err = r.invite(tx, u); err != nil {
 			return err
 		}
 		return putUser(tx, u)
 	})
 	if err != nil {
-		return "", time.Time{}, err
+		return Invited{}, err
 	}
-	return token, expires, nil
+	r.wakeMail()
+	return in, nil
 }
 
 // ResetMFA removes every second method, recovery codes and known browsers too, ends all sessions and opens a new enrolment window.
@@ -265,12 +272,16 @@ func (r *Realm) ResetMFA(ctx context.Context, name string) error {
 		if err != nil {
 			return err
 		}
+		if creds, err = r.removeAddress(tx, u, creds); err != nil { // it may be confirmed again
+			return err
+		}
 		if _, err := r.removeCreds(tx, u, creds, func(c held) bool { return c.Method != MethodPassword }); err != nil {
 			return err
 		}
 		if err := r.endAll(tx, u); err != nil {
 			return err
 		}
+		u.Blocked = time.Time{}
 		u.EnrollUntil = r.now().Add(enrollWindow)
 		return putUser(tx, u)
 	})

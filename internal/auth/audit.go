@@ -37,6 +37,12 @@ const (
 	EventRecoveryUsed  = "recovery_code_used"
 	EventReset         = "mfa_reset"
 	EventSessionsEnded = "sessions_revoked"
+
+	EventAddressConfirmed = "address_confirmed"
+	EventAddressChanged   = "address_changed"
+	EventResetAsked       = "reset_asked"    // a mail for it was sent
+	EventPasswordReset    = "password_reset" // by mail
+	EventNotMe            = "not_me"         // somebody used the link of a notice
 )
 
 // Event is one line of the audit trail. It never holds a secret.

@@ -1,6 +1,8 @@
 package auth
 
 import (
+	"hash/maphash"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -20,8 +22,10 @@ type entry struct {
 // once need not be verified again. A cookie's entry outlives neither its signing key (forgetCookies) nor its session, whose end
 // comes before the cookie's own.
 type cache struct {
+	gen   atomic.Uint64 // counts invalidations
+	front front
+
 	mu       sync.Mutex
-	gen      uint64 // counts invalidations
 	sessions *simplelru.LRU[string, *entry]
 	byUser   map[string]map[string]struct{}
 	seen     map[string]*Session // what is to be noted in the store, by token hash
@@ -32,6 +36,7 @@ type cache struct {
 
 func newCache() *cache {
 	c := &cache{byUser: map[string]map[string]struct{}{}, seen: map[string]*Session{}}
+	c.front.seed = maphash.MakeSeed()
 	c.sessions, _ = simplelru.NewLRU(cacheSize, c.evicted) // fails for a size of 0 only
 	c.cookies, _ = simplelru.NewLRU[string, string](cacheSize, nil)
 	return c
@@ -51,15 +56,19 @@ func (c *cache) cookie(value string) (hash string, ok bool) {
 	return c.cookies.Get(value)
 }
 
-func (c *cache) addCookie(value, hash string) {
+// addCookie drops the cookie if anything was invalidated since gen: the key that verified it may be gone.
+func (c *cache) addCookie(gen uint64, value, hash string) {
 	c.cookieMu.Lock()
 	defer c.cookieMu.Unlock()
-	c.cookies.Add(value, hash)
+	if c.gen.Load() == gen {
+		c.cookies.Add(strings.Clone(value), hash) // value is a part of the request's header
+	}
 }
 
 func (c *cache) forgetCookies() {
 	c.cookieMu.Lock()
 	defer c.cookieMu.Unlock()
+	c.gen.Add(1)
 	c.cookies.Purge()
 }
 
@@ -68,14 +77,14 @@ func (c *cache) get(hash string) (e *entry, gen uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e, _ = c.sessions.Get(hash)
-	return e, c.gen
+	return e, c.gen.Load()
 }
 
 // add drops the entry if anything was invalidated since gen: what was read may be older than that.
 func (c *cache) add(gen uint64, hash string, e *entry) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.gen != gen {
+	if c.gen.Load() != gen {
 		return
 	}
 	if s, ok := c.seen[hash]; ok && s.Seen.After(e.session.Load().Seen) {
@@ -92,7 +101,7 @@ func (c *cache) add(gen uint64, hash string, e *entry) {
 func (c *cache) invalidateUser(user string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.gen++
+	c.gen.Add(1)
 	for hash := range c.byUser[user] {
 		c.sessions.Remove(hash)
 	}
@@ -102,7 +111,7 @@ func (c *cache) invalidateUser(user string) {
 func (c *cache) invalidateSession(hash string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.gen++
+	c.gen.Add(1)
 	c.sessions.Remove(hash)
 	delete(c.seen, hash)
 }

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -22,9 +23,10 @@ func (r *Realm) next(now time.Time, site Site, f *flow, u *User, creds []held) (
 	if u != nil {
 		p.User = *u
 	}
+	creds = r.withAddress(u, creds)
 	enroll := func(methods []string) {
 		p.Step, p.Enrollable = StepEnroll, methods
-		if ch := f.secrets.Challenge; ch != nil {
+		if ch := f.secrets.Challenge; ch != nil && slices.Contains(methods, ch.Method) {
 			p.Method, p.Challenge = ch.Method, &Challenge{Method: ch.Method, Public: ch.Public, Expires: ch.Expires}
 		}
 	}
@@ -40,16 +42,29 @@ func (r *Realm) next(now time.Time, site Site, f *flow, u *User, creds []held) (
 	case len(proofs) == 0 && f.Change == nil:
 		p.Step = StepStart
 	case !Kinds(proofs).MultiFactor():
-		ways := r.ways(site, proofs, creds)
+		ways := r.ways(site, u, proofs, creds)
+		if slices.Contains(ways, MethodEmail) {
+			p.Mail = r.codeMail(now, f, creds)
+		}
 		p.Elsewhere = r.elsewhere(site, creds)
+		var free []string // what may be set up instead
+		if f.Change == nil && r.mayEnroll(now, site, u) {
+			free = r.enrollable(site)
+		}
+		begun := f.secrets.Challenge != nil && slices.Contains(free, f.secrets.Challenge.Method)
 		switch {
-		case len(ways) > 0:
-			p.Step, p.Method, p.Others = StepVerify, ways[0], ways[1:]
-		case f.Change == nil && r.mayEnroll(now, site, u):
-			enroll(r.enrollable(site))
+		case len(ways) > 0 && !begun:
+			p.Step, p.Method, p.Others, p.Enrollable = StepVerify, ways[0], ways[1:], free
+		case len(free) > 0:
+			enroll(free)
 		default:
 			p.Step = StepAskAdmin
+			p.MailOnly = r.mailBarred(u) && r.codeMail(now, f, creds) != nil
 		}
+		return p
+	case f.Change != nil && f.Change.Op == ChangeAddress:
+		p.Step, p.Method, p.Enrollable = StepEnroll, MethodEmail, []string{MethodEmail}
+		p.Mail = r.codeMail(now, f, creds)
 		return p
 	case f.Change != nil && f.Change.Op == ChangeAdd:
 		enroll([]string{f.Change.Method})
@@ -84,11 +99,11 @@ func (r *Realm) elsewhere(site Site, creds []held) (sites []string) {
 }
 
 // ways are the methods that would add a kind to the proofs, in order of preference.
-func (r *Realm) ways(site Site, proofs []Proof, creds []held) []string {
+func (r *Realm) ways(site Site, u *User, proofs []Proof, creds []held) []string {
 	var out []string
 	have := Kinds(proofs)
 	for _, name := range r.preference() {
-		if have&shows(name) != 0 {
+		if have&shows(name) != 0 || name == MethodEmail && (r.mailed() == nil || r.mailBarred(u)) {
 			continue
 		}
 		if m := r.at(site, name); m != nil && len(fitting(m, creds)) > 0 {
@@ -96,6 +111,11 @@ func (r *Realm) ways(site Site, proofs []Proof, creds []held) []string {
 		}
 	}
 	return out
+}
+
+// mailBarred reports whether mail is no second method, because the password came by mail too.
+func (r *Realm) mailBarred(u *User) bool {
+	return u.MailedPassword && r.mail != nil && !r.mail.ResetMailOnly
 }
 
 // preference are the names of the methods in the order in which they are asked. A key comes before the password, because it may
@@ -129,6 +149,9 @@ func (r *Realm) mayEnroll(now time.Time, site Site, u *User) bool {
 func (r *Realm) enrollable(site Site) []string {
 	var out []string
 	for _, m := range r.methods {
+		if _, mailed := m.(Mailed); mailed {
+			continue // an address is not set up but given, and confirmed
+		}
 		if _, ok := r.at(site, m.Name()).(Enroller); ok {
 			out = append(out, m.Name())
 		}
@@ -140,8 +163,16 @@ func (r *Realm) enrollable(site Site) []string {
 // flow. It runs inside the transaction of that step: what was consumed and what it opened are one write (S89).
 func (r *Realm) advance(tx storage.Tx, v Visit, f *flow, u *User, creds []held) (Outcome, error) {
 	now := r.now()
-	out := r.next(now, v.site(), f, u, creds).Outcome
+	p := r.next(now, v.site(), f, u, creds)
+	out := p.Outcome
 	if out.Step != StepDone {
+		if p.Mail != nil && out.Method == MethodEmail && !p.Mail.Sent {
+			// The page has a button for whoever gets none: the step before was taken all the same.
+			err := r.sendCode(tx, now, v, f, u, r.withAddress(u, creds))
+			if slow := (*Throttled)(nil); err != nil && !errors.As(err, &slow) && !errors.Is(err, ErrBusy) {
+				return Outcome{}, err
+			}
+		}
 		if err := r.rotate(tx, f); err != nil {
 			return Outcome{}, err
 		}
@@ -195,6 +226,14 @@ func (r *Realm) openSession(tx storage.Tx, now time.Time, v Visit, f *flow, u *U
 	if err != nil {
 		return nil, err
 	}
+	if err := r.settled(tx, u, f.Proofs); err != nil {
+		return nil, err
+	}
+	if !who.known && (f.Purpose == PurposeSignIn || f.Purpose == PurposeReset) {
+		if err := r.notify(tx, v, u, notice{at: now, kind: mailSignIn, write: newSignIn}); err != nil {
+			return nil, err
+		}
+	}
 	if err := tx.Delete(who.unfinished()); err != nil {
 		return nil, err
 	}
@@ -223,6 +262,19 @@ func (r *Realm) openSession(tx storage.Tx, now time.Time, v Visit, f *flow, u *U
 		{Name: CookieSession, Value: sessionCookie, MaxAge: r.lifetime},
 		{Name: CookieBrowser, Value: browserCookie, MaxAge: browserLife},
 	}, nil
+}
+
+// settled notes what a finished sign-in says about the account: it is its owner's again, and mail may be a second method where
+// something else than mail has been one.
+func (r *Realm) settled(tx storage.Tx, u *User, proofs []Proof) error {
+	other := slices.ContainsFunc(proofs, func(p Proof) bool {
+		return !p.Enrolled && p.Method != MethodPassword && p.Method != MethodEmail
+	})
+	if u.Blocked.IsZero() && !(u.MailedPassword && other) {
+		return nil
+	}
+	u.Blocked, u.MailedPassword = time.Time{}, u.MailedPassword && !other
+	return putUser(tx, u)
 }
 
 // ended drops from the cache the session that a new one, or a new token, replaced. Call it after the commit.

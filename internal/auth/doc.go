@@ -21,7 +21,7 @@
 //	ask.go        a challenge that travels in the page; passkey.go: signing in with one, without a name
 //	modify.go     what people who are signed in change, and the proofs that it takes; upgrade.go: a passkey for the next time
 //	invite.go     accepting a ticket (ticket.go): an invitation, the first set-up
-//	session.go    the path of every request: cookie → cache → session; cache.go is the cache
+//	session.go    the path of every request: cookie → cache → session; cache.go is the cache, front.go its lock-free front
 //	decide.go     what a rule makes of a session; pure
 //	throttle.go   wrong answers by account, address.go by client address, slots.go work at once
 //	admin.go      what the commands do; change.go what several of them share

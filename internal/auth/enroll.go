@@ -34,16 +34,25 @@ func (r *Realm) enrolling(tx storage.Tx, v Visit, method string) (*flow, *User, 
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	if p := r.next(r.now(), v.site(), f, u, creds); p.Step != StepEnroll || !slices.Contains(p.Enrollable, method) {
+	if !slices.Contains(r.next(r.now(), v.site(), f, u, creds).Enrollable, method) {
 		return nil, nil, nil, ErrStep
 	}
 	return f, u, creds, nil
 }
 
+// enroller is the method to set up, nil where that cannot be done. An address can be confirmed also where mail is no method.
+func (r *Realm) enroller(site Site, method string) Enroller {
+	if method == MethodEmail && r.mail != nil {
+		return r.mail.Codes
+	}
+	m, _ := r.at(site, method).(Enroller)
+	return m
+}
+
 // BeginEnroll prepares the set-up of a method in the flow in progress, in place of any that was begun before.
 func (r *Realm) BeginEnroll(ctx context.Context, v Visit, method string) (Outcome, error) {
-	m, ok := r.at(v.site(), method).(Enroller)
-	if !ok {
+	m := r.enroller(v.site(), method)
+	if _, mailed := m.(Mailed); m == nil || mailed { // SendCode begins those
 		return Outcome{}, ErrStep
 	}
 	release, err := r.slotsFor(m).take(ctx)
@@ -81,8 +90,8 @@ func (r *Realm) BeginEnroll(ctx context.Context, v Visit, method string) (Outcom
 // FinishEnroll takes the answer that shows that the person holds the new credential. The credential counts as the second kind of
 // this very flow; it is a proof for no rule (see Proof.Enrolled).
 func (r *Realm) FinishEnroll(ctx context.Context, v Visit, method, label string, answer []byte) (Outcome, error) {
-	m, ok := r.at(v.site(), method).(Enroller)
-	if !ok {
+	m := r.enroller(v.site(), method)
+	if m == nil {
 		return Outcome{}, ErrStep
 	}
 	label, err := cleanLabel(label)
@@ -133,20 +142,27 @@ func (r *Realm) FinishEnroll(ctx context.Context, v Visit, method, label string,
 		if u.Rev != rev || ch.Reusable && (held == nil || !bytes.Equal(held.Private, ch.Private)) {
 			return ErrStep // another request was quicker
 		}
-		if label != "" {
-			cred.Label = label
+		event := EventEnrolled
+		if method == MethodEmail {
+			event = EventAddressChanged
+			creds, cred.ID, err = r.replaceAddress(tx, v, f, u, creds, cred)
 		} else {
-			cred.Label = unusedLabel(proposed(cred, v), creds)
+			creds, err = r.enroll(tx, v, u, creds, &cred, label)
 		}
-		if creds, err = r.addCred(tx, u, creds, cred); err != nil {
+		if err != nil {
 			return err
 		}
-		f.Proofs = append(f.Proofs, Proof{Method: method, Kinds: Possession, Credential: cred.ID, At: r.now(), Enrolled: true})
+		if err := r.dropCode(tx, f); err != nil {
+			return err
+		}
+		if cred.ID != "" { // else it is no method
+			f.Proofs = append(f.Proofs, Proof{Method: method, Kinds: Possession, Credential: cred.ID, At: r.now(), Enrolled: true})
+		}
 		f.secrets = flowSecrets{Codes: codes}
 		if f.Change != nil {
 			f.Change.Done = true
 		}
-		if err := r.audit(tx, Event{Name: EventEnrolled, UserID: u.ID, User: u.Name, Method: method, Addr: v.Addr.String()}); err != nil {
+		if err := r.audit(tx, Event{Name: event, UserID: u.ID, User: u.Name, Method: method, Addr: v.Addr.String()}); err != nil {
 			return err
 		}
 		out, err = r.advance(tx, v, f, u, creds)
@@ -155,9 +171,22 @@ func (r *Realm) FinishEnroll(ctx context.Context, v Visit, method, label string,
 	if err == nil {
 		r.cache.invalidateUser(u.ID)
 		r.ended(v, out)
+		r.wakeMail()
 		r.log.Info("method added", "user", u.Name, "method", method, "client", v.Addr)
 	}
 	return out, err
+}
+
+// enroll stores what was set up, under the name that the person gave it or a proposed one, and tells the person.
+func (r *Realm) enroll(tx storage.Tx, v Visit, u *User, creds []held, c *Credential, label string) ([]held, error) {
+	if c.Label = label; label == "" {
+		c.Label = unusedLabel(proposed(*c, v), creds)
+	}
+	creds, err := r.addCred(tx, u, creds, *c)
+	if err != nil {
+		return nil, err
+	}
+	return creds, r.notify(tx, v, u, notice{at: c.Created, kind: mailNotice, write: methodAdded(*c)})
 }
 
 // takeEnrolment returns the begun set-up. One that is not Reusable is spent by taking it.
@@ -169,12 +198,17 @@ func (r *Realm) takeEnrolment(ctx context.Context, v Visit, method string) (u *U
 		}
 		rev, ch = u.Rev, f.secrets.Challenge
 		if ch == nil || ch.Method != method || !ch.Expires.IsZero() && !r.now().Before(ch.Expires) {
+			if method == MethodEmail {
+				return errNoCode
+			}
 			return ErrStep
 		}
 		if ch.Reusable {
 			return nil
 		}
-		f.secrets.Challenge = nil
+		if err := r.tryOnce(tx, f); err != nil {
+			return err
+		}
 		return r.putFlow(tx, f)
 	})
 	return u, rev, ch, err

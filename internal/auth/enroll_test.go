@@ -13,7 +13,7 @@ import (
 func TestEnrolmentNeedsAuthority(t *testing.T) {
 	r := newRig(t)
 	ctx := t.Context()
-	if _, _, _, err := r.AddUser(ctx, auth.NewUser{Name: "alice", Password: password}); err != nil {
+	if _, _, err := r.AddUser(ctx, auth.NewUser{Name: "alice", Password: password}); err != nil {
 		t.Fatal(err)
 	}
 	b := newBrowser()
@@ -24,7 +24,7 @@ func TestEnrolmentNeedsAuthority(t *testing.T) {
 	if _, err := r.BeginEnroll(ctx, b.v, auth.MethodTOTP); !errors.Is(err, auth.ErrStep) {
 		t.Errorf("enrolment began: %v", err)
 	}
-	if _, _, err := r.Invite(ctx, "alice"); err != nil {
+	if _, err := r.Invite(ctx, "alice"); err != nil {
 		t.Fatal(err)
 	}
 	b = newBrowser()
@@ -34,7 +34,7 @@ func TestEnrolmentNeedsAuthority(t *testing.T) {
 func TestEnrolmentSurvivesWrongCode(t *testing.T) { // S20
 	r := newRig(t)
 	ctx := t.Context()
-	if _, _, _, err := r.AddUser(ctx, auth.NewUser{Name: "alice", Password: password}); err != nil {
+	if _, _, err := r.AddUser(ctx, auth.NewUser{Name: "alice", Password: password}); err != nil {
 		t.Fatal(err)
 	}
 	b := newBrowser()
@@ -56,7 +56,7 @@ func TestEnrolmentSurvivesWrongCode(t *testing.T) { // S20
 func TestInterruptedEnrolmentGoesOn(t *testing.T) {
 	r := newRig(t)
 	ctx := t.Context()
-	if _, _, _, err := r.AddUser(ctx, auth.NewUser{Name: "alice", Password: password}); err != nil {
+	if _, _, err := r.AddUser(ctx, auth.NewUser{Name: "alice", Password: password}); err != nil {
 		t.Fatal(err)
 	}
 	b := newBrowser()
@@ -97,7 +97,7 @@ func TestEnrolmentWindowClosesWithTheFirstMethod(t *testing.T) {
 		}
 		return a.User.EnrollUntil
 	}
-	if _, _, _, err := r.AddUser(ctx, auth.NewUser{Name: "alice", Password: password}); err != nil {
+	if _, _, err := r.AddUser(ctx, auth.NewUser{Name: "alice", Password: password}); err != nil {
 		t.Fatal(err)
 	}
 	b := newBrowser()
@@ -128,7 +128,7 @@ func TestEnrolmentWindowClosesWithTheFirstMethod(t *testing.T) {
 func TestPendingRecoveryCodesStay(t *testing.T) {
 	r := newRig(t)
 	ctx := t.Context()
-	if _, _, _, err := r.AddUser(ctx, auth.NewUser{Name: "alice", Password: password}); err != nil {
+	if _, _, err := r.AddUser(ctx, auth.NewUser{Name: "alice", Password: password}); err != nil {
 		t.Fatal(err)
 	}
 	b := newBrowser()

@@ -3,9 +3,35 @@ package auth
 import (
 	"context"
 	"errors"
+	"slices"
+	"time"
 
+	"github.com/caddy-mfa/caddy-mfa/internal/mail"
 	"github.com/caddy-mfa/caddy-mfa/storage"
 )
+
+// invitations are the purposes of the tickets that make an account, or give one a new password.
+var invitations = []Purpose{PurposeSetup, PurposeInvite, purposeInviteMail}
+
+// invite makes an invitation, and mails it where that is possible. The mail holds a link of its own: only whoever uses that one
+// has shown that the mailbox is theirs. The caller stores the user, and wakes the mail.
+func (r *Realm) invite(tx storage.Tx, u *User) (Invited, error) {
+	in := Invited{Token: newTravelToken(), Expires: r.now().Add(inviteLife)}
+	if err := r.issue(tx, u, PurposeInvite, in.Token, "", in.Expires); err != nil {
+		return in, err
+	}
+	if r.mail == nil || r.mail.Base("") == "" || mail.CheckAddress(u.Email) != nil {
+		return in, nil
+	}
+	token := newTravelToken()
+	if err := r.issue(tx, u, purposeInviteMail, token, u.Email, in.Expires); err != nil {
+		return in, err
+	}
+	letter := mail.Invitation{Product: r.name, Name: u.Name, Link: r.mail.Base("") + "/invite#" + token, Hours: int(inviteLife / time.Hour)}.Message()
+	letter.To = u.Email
+	in.MailedTo = u.Email
+	return in, r.enqueue(tx, u, letter, in.Expires)
+}
 
 // OpenInvitation begins the flow in which an invitation, or the first set-up, is accepted. The token stays valid until then.
 //
@@ -18,7 +44,7 @@ func (r *Realm) OpenInvitation(ctx context.Context, v Visit, token, to string) (
 	}
 	key := keyToken(token)
 	err = r.store.View(ctx, func(tx storage.Tx) error {
-		_, _, err := r.redeemable(tx, key)
+		_, _, err := r.redeemable(tx, key, invitations...)
 		return err
 	})
 	if errors.Is(err, ErrToken) {
@@ -28,7 +54,7 @@ func (r *Realm) OpenInvitation(ctx context.Context, v Visit, token, to string) (
 		return out, err // before any write: a wrong token stores nothing
 	}
 	err = r.store.Update(ctx, func(tx storage.Tx) error {
-		t, u, err := r.redeemable(tx, key)
+		t, u, err := r.redeemable(tx, key, invitations...)
 		if err != nil {
 			return err
 		}
@@ -37,7 +63,11 @@ func (r *Realm) OpenInvitation(ctx context.Context, v Visit, token, to string) (
 				return err
 			}
 		}
-		f := r.newFlow(v, t.Purpose, to)
+		purpose := t.Purpose
+		if purpose == purposeInviteMail {
+			purpose = PurposeInvite
+		}
+		f := r.newFlow(v, purpose, to)
 		f.Ticket = key
 		if u != nil {
 			f.UserID, f.Epoch = u.ID, u.Epoch
@@ -53,6 +83,7 @@ func (r *Realm) OpenInvitation(ctx context.Context, v Visit, token, to string) (
 func (r *Realm) AcceptInvitation(ctx context.Context, v Visit, name, password string) (out Outcome, err error) {
 	var f *flow
 	var u *User
+	var t ticket
 	open := func(tx storage.Tx) (creds []held, err error) {
 		if f, u, creds, err = r.getFlow(tx, v); err != nil {
 			return nil, err
@@ -60,7 +91,7 @@ func (r *Realm) AcceptInvitation(ctx context.Context, v Visit, name, password st
 		if r.next(r.now(), v.site(), f, u, creds).Step != StepPassword {
 			return nil, ErrStep
 		}
-		_, _, err = r.redeemable(tx, f.Ticket)
+		t, _, err = r.redeemable(tx, f.Ticket, invitations...)
 		return creds, err
 	}
 	err = r.store.View(ctx, func(tx storage.Tx) error { _, err := open(tx); return err })
@@ -89,7 +120,7 @@ func (r *Realm) AcceptInvitation(ctx context.Context, v Visit, name, password st
 		if err != nil {
 			return err
 		}
-		event := EventInviteUsed
+		event, had := EventInviteUsed, u != nil && slices.Contains(u.Enrolled, MethodPassword)
 		if u == nil {
 			event = EventUserAdded
 			u = &User{Name: name, Groups: []string{AdminGroup}}
@@ -105,6 +136,20 @@ func (r *Realm) AcceptInvitation(ctx context.Context, v Visit, name, password st
 		}
 		f.Ticket, f.UserID, f.Epoch = "", u.ID, u.Epoch
 		f.Proofs = []Proof{{Method: MethodPassword, Kinds: Knowledge, Credential: cred.ID, At: r.now(), Enrolled: true}}
+		u.Blocked, u.MailedPassword = time.Time{}, false // an admin sent it
+		if t.Purpose == purposeInviteMail && t.Address == u.Email {
+			if creds, err = r.byMailedInvitation(tx, f, u, creds); err != nil {
+				return err
+			}
+		}
+		if err := putUser(tx, u); err != nil {
+			return err
+		}
+		if had {
+			if err := r.notify(tx, v, u, notice{at: cred.Created, kind: mailNotice, write: passwordChanged}); err != nil {
+				return err
+			}
+		}
 		if err := r.audit(tx, Event{Name: event, UserID: u.ID, User: u.Name, Addr: v.Addr.String()}); err != nil {
 			return err
 		}
@@ -114,6 +159,7 @@ func (r *Realm) AcceptInvitation(ctx context.Context, v Visit, name, password st
 	if err == nil {
 		r.cache.invalidateUser(u.ID)
 		r.ended(v, out)
+		r.wakeMail()
 		// The browsers of whoever used the account before are strangers from here on. What is left of sessions is void all the same.
 		if err := r.sweep(ctx, u.ID, u.Epoch, keyBrowsers(u.ID)); err != nil {
 			r.log.Warn("removing ended sessions and known browsers failed", "error", err)
@@ -121,4 +167,26 @@ func (r *Realm) AcceptInvitation(ctx context.Context, v Visit, name, password st
 		r.log.Info("password set by invitation", "user", u.Name, "client", v.Addr)
 	}
 	return out, err
+}
+
+// byMailedInvitation counts that the person reads the address. For a new account that is the second method: the invitation is all the
+// authority there is. In one that has a second method it is proven as ever, and mail alone does not do.
+func (r *Realm) byMailedInvitation(tx storage.Tx, f *flow, u *User, creds []held) ([]held, error) {
+	fresh := !u.HasSecond()
+	u.MailedPassword = !fresh && !r.mail.ResetMailOnly
+	if u.EmailConfirmed {
+		return creds, nil
+	}
+	creds, cred, err := r.confirmAddress(tx, u, creds, u.Email)
+	if err != nil {
+		var taken *Invalid
+		if errors.As(err, &taken) { // by somebody else, since: this account goes without
+			return creds, nil
+		}
+		return creds, err
+	}
+	if fresh && cred != "" {
+		f.Proofs = append(f.Proofs, Proof{Method: MethodEmail, Kinds: Possession, Credential: cred, At: r.now(), Enrolled: true})
+	}
+	return creds, nil
 }

@@ -12,22 +12,22 @@ import (
 func TestInvitation(t *testing.T) {
 	r := newRig(t)
 	ctx := t.Context()
-	_, first, _, err := r.AddUser(ctx, auth.NewUser{Name: "bob"})
+	_, first, err := r.AddUser(ctx, auth.NewUser{Name: "bob"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, _, err := r.Invite(ctx, "bob")
+	second, err := r.Invite(ctx, "bob")
 	if err != nil {
 		t.Fatal(err)
 	}
 	b := newBrowser()
-	if _, err := r.OpenInvitation(ctx, b.v, first, ""); !errors.Is(err, auth.ErrToken) {
+	if _, err := r.OpenInvitation(ctx, b.v, first.Token, ""); !errors.Is(err, auth.ErrToken) {
 		t.Errorf("the older invitation: %v", err)
 	}
 	if _, err := r.OpenInvitation(ctx, b.v, "nonsense", ""); !errors.Is(err, auth.ErrToken) {
 		t.Errorf("nonsense: %v", err)
 	}
-	r.must(b, auth.StepPassword)(r.OpenInvitation(ctx, b.v, second, ""))
+	r.must(b, auth.StepPassword)(r.OpenInvitation(ctx, b.v, second.Token, ""))
 	var invalid *auth.Invalid
 	if _, err := r.AcceptInvitation(ctx, b.v, "mallory", password); !errors.As(err, &invalid) {
 		t.Errorf("another name: %v", err)
@@ -37,7 +37,7 @@ func TestInvitation(t *testing.T) {
 	}
 	r.must(b, auth.StepEnroll)(r.AcceptInvitation(ctx, b.v, "", password))
 	r.enroll(b)
-	if _, err := r.OpenInvitation(ctx, newBrowser().v, second, ""); !errors.Is(err, auth.ErrToken) {
+	if _, err := r.OpenInvitation(ctx, newBrowser().v, second.Token, ""); !errors.Is(err, auth.ErrToken) {
 		t.Errorf("used invitation: %v", err)
 	}
 }
@@ -46,12 +46,12 @@ func TestInvitationOfSomebodyWithMethodsAsksForThem(t *testing.T) { // S85
 	r := newRig(t)
 	p := r.person("alice")
 	ctx := t.Context()
-	token, _, err := r.Invite(ctx, "alice")
+	invited, err := r.Invite(ctx, "alice")
 	if err != nil {
 		t.Fatal(err)
 	}
 	b := newBrowser()
-	r.must(b, auth.StepPassword)(r.OpenInvitation(ctx, b.v, token, ""))
+	r.must(b, auth.StepPassword)(r.OpenInvitation(ctx, b.v, invited.Token, ""))
 	out := r.must(b, auth.StepVerify)(r.AcceptInvitation(ctx, b.v, "", "quite another sentence"))
 	if out.Method != auth.MethodTOTP {
 		t.Errorf("asked for %q", out.Method)
@@ -76,12 +76,12 @@ func TestInvitationMakesBrowsersUnknown(t *testing.T) {
 	if keys := r.keys("browser/"); len(keys) != 1 {
 		t.Fatalf("known browsers: %v", keys)
 	}
-	token, _, err := r.Invite(ctx, "alice")
+	invited, err := r.Invite(ctx, "alice")
 	if err != nil {
 		t.Fatal(err)
 	}
 	b := newBrowser()
-	r.must(b, auth.StepPassword)(r.OpenInvitation(ctx, b.v, token, ""))
+	r.must(b, auth.StepPassword)(r.OpenInvitation(ctx, b.v, invited.Token, ""))
 	r.must(b, auth.StepVerify)(r.AcceptInvitation(ctx, b.v, "", "quite another sentence"))
 	if keys := r.keys("browser/"); len(keys) != 0 {
 		t.Errorf("still known: %v", keys)
@@ -98,12 +98,12 @@ func TestInvitationMakesBrowsersUnknown(t *testing.T) {
 
 func TestInvitationExpires(t *testing.T) {
 	r := newRig(t)
-	_, token, _, err := r.AddUser(t.Context(), auth.NewUser{Name: "bob"})
+	_, invited, err := r.AddUser(t.Context(), auth.NewUser{Name: "bob"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.clock.add(72*time.Hour + time.Second)
-	if _, err := r.OpenInvitation(t.Context(), newBrowser().v, token, ""); !errors.Is(err, auth.ErrToken) {
+	if _, err := r.OpenInvitation(t.Context(), newBrowser().v, invited.Token, ""); !errors.Is(err, auth.ErrToken) {
 		t.Errorf("expired invitation: %v", err)
 	}
 }
@@ -112,16 +112,16 @@ func TestInvitationExpires(t *testing.T) {
 func TestWrongInvitationsShutNobodyOut(t *testing.T) {
 	r := newRig(t)
 	r.person("alice")
-	_, token, _, err := r.AddUser(t.Context(), auth.NewUser{Name: "bob"})
+	_, invited, err := r.AddUser(t.Context(), auth.NewUser{Name: "bob"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	before := r.keys("")
 	b := newBrowser()
 	for i := range 100 {
-		wrong := []byte(token)
+		wrong := []byte(invited.Token)
 		wrong[i%len(wrong)] ^= 1
-		for _, w := range []string{string(wrong), token[1:], ""} {
+		for _, w := range []string{string(wrong), invited.Token[1:], ""} {
 			if _, err := r.OpenInvitation(t.Context(), b.v, w, ""); !errors.Is(err, auth.ErrToken) {
 				t.Fatalf("invitation %q: %v", w, err)
 			}
@@ -132,5 +132,5 @@ func TestWrongInvitationsShutNobodyOut(t *testing.T) {
 	}
 	r.must(b, auth.StepVerify)(r.SignIn(t.Context(), b.v, "alice", password, ""))
 	b = newBrowser()
-	r.must(b, auth.StepPassword)(r.OpenInvitation(t.Context(), b.v, token, ""))
+	r.must(b, auth.StepPassword)(r.OpenInvitation(t.Context(), b.v, invited.Token, ""))
 }

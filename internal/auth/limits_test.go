@@ -67,7 +67,7 @@ func TestManyBehindOneAddress(t *testing.T) {
 	r := newRig(t)
 	const n = 40
 	for i := range n {
-		if _, _, _, err := r.AddUser(t.Context(), auth.NewUser{Name: fmt.Sprint("user", i), Password: password}); err != nil {
+		if _, _, err := r.AddUser(t.Context(), auth.NewUser{Name: fmt.Sprint("user", i), Password: password}); err != nil {
 			t.Fatal(err)
 		}
 	}

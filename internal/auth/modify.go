@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/caddy-mfa/caddy-mfa/internal/mail"
 	"github.com/caddy-mfa/caddy-mfa/storage"
 )
 
@@ -24,6 +26,8 @@ const (
 	ChangeAdd    ChangeOp = "add"    // set up a further credential of Method
 	ChangeRename ChangeOp = "rename" // give Credential the name Label
 	ChangeRemove ChangeOp = "remove" // remove Credential, and with EndSessions every other session that it helped to open
+
+	ChangeAddress ChangeOp = "address" // make Address the person's, once a code that is mailed there came back
 )
 
 // Change is something about signing in that a person who is signed in changes. It needs two kinds proven within the last ten
@@ -34,6 +38,7 @@ type Change struct {
 	Credential  string   `json:"credential,omitempty"`
 	Label       string   `json:"label,omitempty"`
 	EndSessions bool     `json:"end_sessions,omitempty"`
+	Address     string   `json:"address,omitempty"`
 	Name        string   `json:"name,omitempty"` // what Credential is called when the change begins, for pages; set by Realm.Change
 	Done        bool     `json:"done,omitempty"` // the credential of ChangeAdd is there
 }
@@ -89,7 +94,7 @@ func (r *Realm) Change(ctx context.Context, v Visit, c Change, to string) (out O
 	if c.Op == ChangeRename && c.Label == "" {
 		return out, &Invalid{"label", "Type a name."}
 	}
-	c.Done = false
+	c.Done, c.Address = false, strings.TrimSpace(c.Address)
 	var user string
 	err = r.store.Update(ctx, func(tx storage.Tx) error {
 		s, u, err := r.liveSession(tx, v)
@@ -127,6 +132,7 @@ func (r *Realm) Change(ctx context.Context, v Visit, c Change, to string) (out O
 	}
 	r.cache.invalidateUser(user)
 	r.ended(v, out)
+	r.wakeMail()
 	return r.resume(ctx, v, out)
 }
 
@@ -163,12 +169,26 @@ func (r *Realm) possible(v Visit, c Change, u *User, creds []held) error {
 			return &Invalid{"", fmt.Sprintf("You have %d ways to sign in. Remove one first.", len(creds))}
 		}
 		return nil
+	case ChangeAddress:
+		if r.mail == nil {
+			return ErrStep
+		}
+		if _, err := FoldEmail(c.Address); err != nil {
+			return err
+		}
+		if mail.CheckAddress(c.Address) != nil {
+			return &Invalid{"email", "This is not an email address."}
+		}
+		if !c.Done && u.EmailConfirmed && u.Email == c.Address {
+			return &Invalid{"email", "This is your address already."}
+		}
+		return nil
 	case ChangeRename, ChangeRemove:
 	default:
 		return ErrStep
 	}
 	i := slices.IndexFunc(creds, func(h held) bool { return h.ID == c.Credential })
-	if i < 0 || !second(creds[i].Method) {
+	if i < 0 || !second(creds[i].Method) || creds[i].Method == MethodEmail { // an address is changed instead
 		return ErrNoCredential
 	}
 	if c.Op == ChangeRename {
@@ -198,7 +218,7 @@ func (r *Realm) finishChange(tx storage.Tx, now time.Time, v Visit, f *flow, u *
 		return nil, err
 	}
 	switch f.Change.Op {
-	case ChangeAdd: // FinishEnroll has stored it
+	case ChangeAdd, ChangeAddress: // FinishEnroll has stored it
 	case ChangeRename:
 		if err := relabel(tx, u, f.Change.Credential, f.Change.Label); err != nil {
 			return nil, err
@@ -208,7 +228,7 @@ func (r *Realm) finishChange(tx storage.Tx, now time.Time, v Visit, f *flow, u *
 		}
 	case ChangeRemove:
 		i := slices.IndexFunc(creds, func(h held) bool { return h.ID == f.Change.Credential })
-		method := creds[i].Method
+		gone := creds[i].Credential
 		if _, err := r.removeCreds(tx, u, creds, func(h held) bool { return h.ID == f.Change.Credential }); err != nil {
 			return nil, err
 		}
@@ -220,7 +240,10 @@ func (r *Realm) finishChange(tx storage.Tx, now time.Time, v Visit, f *flow, u *
 				return nil, err
 			}
 		}
-		if err := r.audit(tx, Event{Name: EventRemoved, UserID: u.ID, User: u.Name, Method: method, Session: s.ID, Addr: v.Addr.String()}); err != nil {
+		if err := r.notify(tx, v, u, notice{at: now, kind: mailNotice, write: methodRemoved(gone)}); err != nil {
+			return nil, err
+		}
+		if err := r.audit(tx, Event{Name: EventRemoved, UserID: u.ID, User: u.Name, Method: gone.Method, Session: s.ID, Addr: v.Addr.String()}); err != nil {
 			return nil, err
 		}
 	}

@@ -72,6 +72,14 @@ type Progress struct {
 	Enrollable   []string   // methods that may be set up now
 	Challenge    *Challenge // with StepEnroll and Method: Public only
 	RecoveryList []string   // with StepRecovery: the pending codes, "" while none were made
+	Mail         *CodeMail  // where a code by mail would do: what is asked, one of the Others, or for the address to be confirmed
+	MailOnly     bool       // with StepAskAdmin: the password was set by mail, and mail is the only second method
+}
+
+// CodeMail is where a code is sent to.
+type CodeMail struct {
+	To   string // at sign-in with most of it left out; whole where the person typed it
+	Sent bool   // a code is out that still counts
 }
 
 // Purpose is what a flow or a travelling token is for.
@@ -83,6 +91,11 @@ const (
 	PurposeInvite Purpose = "invite"
 	PurposeSetup  Purpose = "setup"
 	PurposeChange Purpose = "change" // somebody who is signed in changes how they sign in
+	PurposeReset  Purpose = "reset"  // the password was forgotten
+
+	purposeInviteMail Purpose = "invite_mail" // an invitation that went by mail, and so confirms the address
+	purposeLink       Purpose = "link"        // in a mail with a code: it stands for the code
+	purposeNotMe      Purpose = "not_me"      // in a notice: undoes what it tells of
 )
 
 var (

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -11,6 +12,10 @@ import (
 
 // rereads is how often an answer is verified again because the records changed meanwhile.
 const rereads = 3
+
+// errBlocked is a right answer where nobody may sign in. Whoever knows the password may know why.
+var errBlocked = &Hint{Err: ErrRejected, Text: "Sign-in to this account is blocked, because its owner said that somebody else was in it. " +
+	"Choose “Forgot password?”, or ask your administrator."}
 
 // errStale means that the records are not those that the answer was verified against.
 var errStale = errors.New("auth: records changed")
@@ -80,6 +85,7 @@ func (r *Realm) ProveAsked(ctx context.Context, v Visit, method string, answer [
 		if ch := a.flow.secrets.Challenge; ch != nil && ch.Method == method && spent == "" {
 			a.ch = *ch
 		}
+		a.creds = r.withAddress(a.user, a.creds)
 		a.who, err = r.subjectOf(tx, a.user, "", browser)
 		return a, err
 	})
@@ -128,6 +134,8 @@ func (r *Realm) verify(ctx context.Context, v Visit, m Method, answer []byte, re
 			err = ErrUnknownKey
 		case err == nil && (a.user == nil || u.Disabled):
 			err = ErrRejected
+		case err == nil && !u.Blocked.IsZero() && a.flow.Purpose == PurposeSignIn:
+			err = errBlocked
 		}
 		if errors.Is(err, ErrRejected) {
 			return none, r.rejected(ctx, v, m, a, err)
@@ -144,10 +152,11 @@ func (r *Realm) verify(ctx context.Context, v Visit, m Method, answer []byte, re
 			refund()
 		}
 		if err == nil {
-			if a.flow.Change != nil {
+			if _, confirmed := m.(Mailed); confirmed || a.flow.Change != nil || out.Step == StepDone {
 				r.cache.invalidateUser(a.user.ID)
 			}
 			r.ended(v, out)
+			r.wakeMail()
 			r.log.Info("proved", "user", u.Name, "method", m.Name(), "client", v.Addr, "signed_in", out.Step == StepDone)
 		}
 		return out, err
@@ -175,6 +184,10 @@ func (r *Realm) take(ctx context.Context, v Visit, m Method, read func(storage.T
 				return err
 			}
 		}
+		_, mailed := m.(Mailed)
+		if mailed && (a.ch.Method == "" || !r.now().Before(a.ch.Expires)) {
+			return errNoCode // nothing to guess, so nothing is counted
+		}
 		if m.Name() == MethodWebAuthn { // nobody guesses a signature: the limit for each address is enough
 			return nil
 		}
@@ -186,17 +199,37 @@ func (r *Realm) take(ctx context.Context, v Visit, m Method, read func(storage.T
 			if err := r.audit(tx, Event{Name: EventMethodShut, UserID: a.user.ID, User: a.user.Name, Method: m.Name(), Addr: v.Addr.String()}); err != nil {
 				return err
 			}
+			if err := r.notify(tx, v, a.user, notice{at: r.now(), kind: mailNotice, write: throttled(m.Name())}); err != nil {
+				return err
+			}
 		}
 		if a.ch.Method == "" {
 			return nil
 		}
-		a.flow.secrets.Challenge = nil
+		if err := r.tryOnce(tx, a.flow); err != nil {
+			return err
+		}
 		return r.putFlow(tx, a.flow)
 	})
 	if err == nil && shut {
+		r.wakeMail()
 		r.log.Warn("method is off after too many wrong answers", "user", a.user.Name, "method", m.Name(), "known_browser", a.who.known, "client", v.Addr)
 	}
 	return a, err
+}
+
+// tryOnce takes an answer off the flow's challenge, which is gone with the last.
+func (r *Realm) tryOnce(tx storage.Tx, f *flow) error {
+	ch := *f.secrets.Challenge
+	f.secrets.Challenge = nil
+	if ch.Tries--; ch.Tries > 0 {
+		f.secrets.Challenge = &ch
+		return nil
+	}
+	if ch.Method == MethodEmail {
+		return r.dropLink(tx, ch)
+	}
+	return nil
 }
 
 // reread reads again for an answer that was counted, and whose challenge was taken, already.
@@ -245,8 +278,12 @@ func (r *Realm) commit(ctx context.Context, v Visit, m Method, a attempt, got Ve
 		if b.user == nil || b.user.ID != a.user.ID || b.user.Rev != a.user.Rev || b.user.Epoch != a.user.Epoch {
 			return errStale
 		}
+		if cur := b.flow.secrets.Challenge; a.ch.Method == MethodEmail && cur != nil && !bytes.Equal(cur.Private, a.ch.Private) {
+			return errNoCode // a newer one was sent meanwhile
+		}
 		// A Scan promises no conflict, a Get does: of two that use one code, one must be turned back.
-		if used, err := exists(tx, keyCred(b.user.ID, got.Credential.ID)); err != nil || !used {
+		pending := got.Credential.ID == pendingAddress
+		if used, err := exists(tx, keyCred(b.user.ID, got.Credential.ID)); err != nil || !used && !pending {
 			return errors.Join(err, errStale)
 		}
 		i := slices.IndexFunc(b.creds, func(c held) bool { return c.ID == got.Credential.ID })
@@ -254,12 +291,20 @@ func (r *Realm) commit(ctx context.Context, v Visit, m Method, a attempt, got Ve
 		if i < 0 || j < 0 || b.creds[i].raw != a.creds[j].raw {
 			return errStale
 		}
-		if !got.Credential.same(b.creds[i].Credential) {
+		switch {
+		case pending:
+			if b.creds, got.Credential.ID, err = r.confirmAddress(tx, b.user, b.creds, b.creds[i].raw); err != nil {
+				return err
+			}
+			if err := r.audit(tx, Event{Name: EventAddressConfirmed, UserID: b.user.ID, User: b.user.Name, Addr: v.Addr.String()}); err != nil {
+				return err
+			}
+		case !got.Credential.same(b.creds[i].Credential):
 			if err := r.putCred(tx, b.user.ID, got.Credential); err != nil {
 				return err
 			}
+			b.creds[i].Credential = got.Credential
 		}
-		b.creds[i].Credential = got.Credential
 		if err := tx.Delete(b.who.key(m.Name())); err != nil {
 			return err
 		}
@@ -280,10 +325,21 @@ func (r *Realm) commit(ctx context.Context, v Visit, m Method, a attempt, got Ve
 		if err := r.establish(tx, now, f, b.user, b.creds); err != nil {
 			return err
 		}
+		if err := r.dropCode(tx, f); err != nil {
+			return err
+		}
 		f.secrets.Challenge = nil
+		if a.ch.Method == MethodEmail {
+			if err := r.dropLink(tx, a.ch); err != nil {
+				return err
+			}
+		}
 		if set, ok := m.(CodeSet); ok {
 			left := set.Left(got.Credential)
 			f.Left = &left
+			if err := r.notify(tx, v, b.user, notice{at: now, kind: mailNotice, write: codeUsed(left)}); err != nil {
+				return err
+			}
 			if err := r.audit(tx, Event{Name: EventRecoveryUsed, UserID: b.user.ID, User: b.user.Name, Addr: v.Addr.String(), Count: left}); err != nil {
 				return err
 			}

@@ -11,6 +11,7 @@ type Config struct {
 	Idle     time.Duration // a session ends when it was not seen for so long
 	Lifetime time.Duration // a session ends so long after it began, at most MaxLifetime
 	Methods  []Method      // in order of preference; the password must be among them
+	Mail     *Mail         // nil: no mail is sent, and email is no method
 }
 
 // Realm is one Caddy config's view of the people, over a State that it shares with others. It is safe for concurrent use.
@@ -19,11 +20,12 @@ type Realm struct {
 	name           string
 	idle, lifetime time.Duration
 	methods        []Method
+	mail           *Mail
 }
 
 // Realm returns a view with the given settings.
 func (s *State) Realm(c Config) *Realm {
-	return &Realm{State: s, name: c.Name, idle: c.Idle, lifetime: min(c.Lifetime, MaxLifetime), methods: c.Methods}
+	return &Realm{State: s, name: c.Name, idle: c.Idle, lifetime: min(c.Lifetime, MaxLifetime), methods: c.Methods, mail: c.Mail}
 }
 
 // Name is the product name.

@@ -87,6 +87,7 @@ func (r *Realm) ConfirmRecoveryCodes(ctx context.Context, v Visit) (out Outcome,
 			return ErrStep
 		}
 		user = u.ID
+		had := slices.Contains(u.Enrolled, MethodRecovery)
 		if creds, err = r.removeCreds(tx, u, creds, func(c held) bool { return c.Method == MethodRecovery }); err != nil {
 			return err
 		}
@@ -94,6 +95,11 @@ func (r *Realm) ConfirmRecoveryCodes(ctx context.Context, v Visit) (out Outcome,
 			return err
 		}
 		f.secrets.Codes = nil
+		if had {
+			if err := r.notify(tx, v, u, notice{at: cred.Created, kind: mailNotice, write: codesChanged}); err != nil {
+				return err
+			}
+		}
 		if err := r.audit(tx, Event{Name: EventRecoveryNew, UserID: u.ID, User: u.Name, Addr: v.Addr.String()}); err != nil {
 			return err
 		}
@@ -103,6 +109,7 @@ func (r *Realm) ConfirmRecoveryCodes(ctx context.Context, v Visit) (out Outcome,
 	if err == nil {
 		r.cache.invalidateUser(user)
 		r.ended(v, out)
+		r.wakeMail()
 	}
 	return out, err
 }

@@ -204,7 +204,7 @@ func (r *rig) enroll(b *browser) (app, []string) {
 func (r *rig) person(name string, groups ...string) *person {
 	r.t.Helper()
 	ctx := r.t.Context()
-	if _, _, _, err := r.AddUser(ctx, auth.NewUser{Name: name, Groups: groups, Password: password}); err != nil {
+	if _, _, err := r.AddUser(ctx, auth.NewUser{Name: name, Groups: groups, Password: password}); err != nil {
 		r.t.Fatal(err)
 	}
 	b := newBrowser()

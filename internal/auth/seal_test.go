@@ -116,7 +116,7 @@ func TestSealedValuesCountInTheirPlace(t *testing.T) { // S81
 		browsers := map[string]*browser{}
 		var keys []string
 		for _, name := range []string{"alice", "bob"} {
-			if _, _, _, err := r.AddUser(t.Context(), auth.NewUser{Name: name, Password: password}); err != nil {
+			if _, _, err := r.AddUser(t.Context(), auth.NewUser{Name: name, Password: password}); err != nil {
 				t.Fatal(err)
 			}
 			b := newBrowser()

@@ -20,7 +20,7 @@ func (r *Realm) Session(ctx context.Context, host, cookie string) (*Session, *Us
 	if err != nil {
 		return nil, nil, err
 	}
-	if f.now.Sub(f.session.Seen) >= min(seenEvery, r.idle/10) {
+	if r.unseen(f.now, f.session) {
 		next := *f.session
 		next.Seen, next.IdleEnd = f.now, earlier(f.now.Add(r.idle), next.End)
 		r.cache.note(f.hash, f.entry, f.session, &next)
@@ -47,35 +47,55 @@ type found struct {
 	session *Session
 }
 
+// unseen reports whether it is time to note that a session was seen.
+func (r *Realm) unseen(now time.Time, s *Session) bool {
+	return now.Sub(s.Seen) >= min(seenEvery, r.idle/10)
+}
+
 func (r *Realm) find(ctx context.Context, host, cookie string) (found, error) {
 	if cookie == "" {
 		return found{}, ErrNoSession
 	}
-	hash, ok := r.cache.cookie(cookie)
-	if !ok {
-		token := r.openCookie(CookieSession, cookie)
-		if token == "" {
-			return found{}, ErrNoSession
-		}
-		hash = hashToken(token)
-	}
-	e, gen := r.cache.get(hash)
-	if e == nil {
-		var err error
-		if e, err = r.loadSession(ctx, gen, hash); err != nil {
+	gen, now := r.cache.gen.Load(), r.now()
+	p := r.cache.front.get(gen, cookie)
+	// Once in a while the front is passed by: to be noted, a session must still be in the cache behind it, which forgets first what
+	// it was not asked about.
+	if p == nil || r.unseen(now, p.entry.session.Load()) {
+		hash, e, err := r.lookUp(ctx, gen, cookie)
+		if err != nil {
 			return found{}, err
 		}
+		p, now = &fronted{gen, cookie, hash, e}, r.now()
 	}
-	if !ok {
-		r.cache.addCookie(cookie, hash) // only for a session that exists: the rest would push these out
-	}
-	now, s := r.now(), e.session.Load()
+	e, s := p.entry, p.entry.session.Load()
 	// The second line holds a session to limits that became stricter since it began.
 	if s.Host != host || !live(now, e.user, s) ||
 		now.Sub(s.Created) >= r.lifetime || now.Sub(s.Seen) >= r.idle {
 		return found{}, ErrNoSession
 	}
-	return found{now, hash, e, s}, nil
+	return found{now, p.hash, e, s}, nil
+}
+
+// lookUp finds the session of a cookie in the cache, or else in the store.
+func (r *Realm) lookUp(ctx context.Context, gen uint64, cookie string) (hash string, e *entry, err error) {
+	hash, ok := r.cache.cookie(cookie)
+	if !ok {
+		token := r.openCookie(CookieSession, cookie)
+		if token == "" {
+			return "", nil, ErrNoSession
+		}
+		hash = hashToken(token)
+	}
+	if e, _ = r.cache.get(hash); e == nil {
+		if e, err = r.loadSession(ctx, gen, hash); err != nil {
+			return "", nil, err
+		}
+	}
+	if !ok {
+		r.cache.addCookie(gen, cookie, hash) // only for a session that exists: the rest would push these out
+	}
+	r.cache.front.put(gen, cookie, hash, e)
+	return hash, e, nil
 }
 
 func (r *Realm) loadSession(ctx context.Context, gen uint64, hash string) (*entry, error) {

@@ -239,7 +239,7 @@ func TestDeletedUserLeavesNothing(t *testing.T) {
 			t.Errorf("left: %v", keys)
 		}
 	}
-	if _, _, _, err := r.AddUser(t.Context(), auth.NewUser{Name: "alice", Password: password}); err != nil {
+	if _, _, err := r.AddUser(t.Context(), auth.NewUser{Name: "alice", Password: password}); err != nil {
 		t.Errorf("the name is not free: %v", err)
 	}
 }

@@ -40,6 +40,7 @@ type State struct {
 	addresses *addresses
 
 	keyAddresses *addresses // for wrong answers of keys
+	askAddresses *addresses // for those who ask for mails
 	failures     failures
 
 	setup struct {
@@ -50,8 +51,11 @@ type State struct {
 
 	outbox *outbox
 
-	stop context.CancelFunc
-	done chan struct{}
+	resets     chan struct{} // one for each reset that is being looked up
+	lastResets sync.Once
+	life       context.Context
+	stop       context.CancelFunc
+	done       chan struct{}
 }
 
 // schema is the record that tells a store in use from an empty one. Its sealed part shows whether a secret is the right one.
@@ -75,7 +79,7 @@ func Initialized(ctx context.Context, store storage.Store) (ok bool, err error) 
 func NewState(ctx context.Context, o Options) (*State, error) {
 	s := &State{
 		store: o.Store, now: o.Now, log: o.Logger,
-		cache: newCache(), addresses: newAddresses(), keyAddresses: newAddresses(),
+		cache: newCache(), addresses: newAddresses(), keyAddresses: newAddresses(), askAddresses: newAddresses(),
 		hashing: newSlots(min(runtime.GOMAXPROCS(0), hashRuns), hashQueue), light: newSlots(lightRuns, lightQueue),
 		outbox: newOutbox(),
 		done:   make(chan struct{}),
@@ -97,7 +101,7 @@ func NewState(ctx context.Context, o Options) (*State, error) {
 		return nil, err
 	}
 	bg, stop := context.WithCancel(context.Background())
-	s.stop = stop
+	s.life, s.stop, s.resets = bg, stop, make(chan struct{}, resetRuns)
 	go s.run(bg)
 	s.outbox.running.Go(func() { s.deliverMails(bg) })
 	return s, nil
@@ -173,6 +177,11 @@ func (s *State) run(ctx context.Context) {
 func (s *State) Close() error {
 	s.stop()
 	<-s.done
+	s.lastResets.Do(func() {
+		for range resetRuns { // takes the places of all that may run, for good
+			s.resets <- struct{}{}
+		}
+	})
 	s.outbox.running.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/caddy-mfa/caddy-mfa/storage"
@@ -23,10 +24,15 @@ type ticket struct {
 	UserID  string    `json:"user,omitempty"`
 	Epoch   uint64    `json:"epoch"`
 	Expires time.Time `json:"expires"`
+
+	Address string    `json:"address,omitempty"` // that it was mailed to
+	Since   time.Time `json:"since,omitzero"`    // of purposeNotMe: when that address was confirmed
+	At      time.Time `json:"at,omitzero"`       // of purposeNotMe: the event
+	Sealed  []byte    `json:"secret,omitempty"`  // of purposeLink: the code
 }
 
 // issue makes a token for a user; a live one of the same purpose dies. The caller stores the user.
-func (s *State) issue(tx storage.Tx, u *User, p Purpose, token string, expires time.Time) error {
+func (s *State) issue(tx storage.Tx, u *User, p Purpose, token, address string, expires time.Time) error {
 	if old := u.Tokens[p]; old != "" {
 		if err := tx.Delete(old); err != nil {
 			return err
@@ -37,18 +43,21 @@ func (s *State) issue(tx storage.Tx, u *User, p Purpose, token string, expires t
 	}
 	key := keyToken(token)
 	u.Tokens[p] = key
-	return putJSON(tx, key, ticket{p, u.ID, u.Epoch, expires}, expires)
+	return putJSON(tx, key, ticket{Purpose: p, UserID: u.ID, Epoch: u.Epoch, Expires: expires, Address: address}, expires)
 }
 
 // redeemable reads the ticket under key and the user it is for, who does not exist yet for a set-up. It returns ErrToken if the
-// ticket does not count.
-func (s *State) redeemable(tx storage.Tx, key string) (t ticket, u *User, err error) {
+// ticket does not count, or is for none of the purposes.
+func (s *State) redeemable(tx storage.Tx, key string, purposes ...Purpose) (t ticket, u *User, err error) {
 	err = getJSON(tx, key, &t)
 	if errors.Is(err, storage.ErrNotFound) {
 		return t, nil, ErrToken
 	}
 	if err != nil {
 		return t, nil, err
+	}
+	if !slices.Contains(purposes, t.Purpose) {
+		return t, nil, ErrToken
 	}
 	switch t.Purpose {
 	case PurposeSetup:
@@ -64,16 +73,26 @@ func (s *State) redeemable(tx storage.Tx, key string) (t ticket, u *User, err er
 			return t, nil, ErrToken
 		}
 		return t, nil, nil
-	case PurposeInvite:
+	case PurposeInvite, purposeInviteMail, PurposeReset, purposeLink:
 		u, err := getUser(tx, t.UserID)
 		if err != nil {
 			return t, nil, err
 		}
-		if u == nil || u.Disabled || u.Epoch != t.Epoch || u.Tokens[t.Purpose] != key {
+		// A link is tied to its flow instead: people may sign in at two places.
+		if u == nil || u.Disabled || u.Epoch != t.Epoch || t.Purpose != purposeLink && u.Tokens[t.Purpose] != key {
 			return t, nil, ErrToken
 		}
 		return t, u, nil
-	case PurposeSignIn: // begins with a password
+	case purposeNotMe: // an intruder may have bumped the epoch, and cannot take this away
+		u, err := getUser(tx, t.UserID)
+		if err != nil {
+			return t, nil, err
+		}
+		if u == nil || u.undone(t.At) {
+			return t, nil, ErrToken
+		}
+		return t, u, nil
+	case PurposeSignIn, PurposeChange: // begin with a password
 	}
 	return t, nil, ErrToken
 }

@@ -117,10 +117,14 @@ func (r *Realm) Upgrade(ctx context.Context, v Visit, answer []byte, sealed stri
 		if _, err := r.addCred(tx, u, creds, cred); err != nil {
 			return err
 		}
+		if err := r.notify(tx, v, u, notice{at: cred.Created, kind: mailNotice, write: methodAdded(cred)}); err != nil {
+			return err
+		}
 		return r.audit(tx, Event{Name: EventEnrolled, UserID: u.ID, User: u.Name, Actor: "browser", Method: MethodWebAuthn, Session: s.ID, Addr: v.Addr.String()})
 	})
 	if err == nil {
 		r.cache.invalidateUser(u.ID)
+		r.wakeMail()
 		r.log.Info("method added", "user", u.Name, "method", MethodWebAuthn, "client", v.Addr, "automatic", true)
 	}
 	return err

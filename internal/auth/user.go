@@ -13,8 +13,9 @@ type User struct {
 	DisplayName    string    `json:"display_name,omitempty"`
 	Email          string    `json:"email,omitempty"`
 	EmailConfirmed bool      `json:"email_confirmed,omitempty"`
-	Groups         []string  `json:"groups,omitempty"` // sorted, [a-z0-9._-]+
-	Handle         []byte    `json:"handle"`           // WebAuthn user handle, 64 random bytes
+	EmailSince     time.Time `json:"email_since,omitzero"` // when it was confirmed
+	Groups         []string  `json:"groups,omitempty"`     // sorted, [a-z0-9._-]+
+	Handle         []byte    `json:"handle"`               // WebAuthn user handle, 64 random bytes
 	Disabled       bool      `json:"disabled,omitempty"`
 	Created        time.Time `json:"created"`
 
@@ -25,10 +26,24 @@ type User struct {
 
 	// EnrollUntil bounds the time in which a password alone may enrol a first second method.
 	EnrollUntil time.Time `json:"enroll_until,omitzero"`
+	// MailedPassword says that the password was set by a mail: until another method than mail has completed a sign-in, mail is no
+	// second method, or else the mailbox alone would do.
+	MailedPassword bool `json:"mailed_password,omitempty"`
+	// Blocked is the moment about which somebody pressed "This wasn't me"; zero: nobody did. Nobody signs in until the password was
+	// reset and another method proven, or an admin helped.
+	Blocked time.Time `json:"blocked,omitzero"`
+	// Undone are the times whose events were undone so: links about them do nothing any more.
+	Undone []Span `json:"undone,omitempty"`
 	// Enrolled names the methods of the user's credentials, disabled ones too; sorted. It changes only together with Rev.
 	Enrolled []string `json:"enrolled,omitempty"`
 	// Tokens holds the key of the live travelling token of each purpose: a newer one kills the older.
 	Tokens map[Purpose]string `json:"tokens,omitempty"`
+}
+
+// Span is a time, both ends included.
+type Span struct {
+	From time.Time `json:"from"`
+	To   time.Time `json:"to"`
 }
 
 // Display is the name to show: the display name, or else the sign-in name.

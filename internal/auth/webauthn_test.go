@@ -97,7 +97,7 @@ func (r *rig) assertion(b *browser, d *authenticator.Device, change ...func(*aut
 func TestFirstMethodIsAKey(t *testing.T) {
 	r := newRig(t)
 	ctx := t.Context()
-	if _, _, _, err := r.AddUser(ctx, auth.NewUser{Name: "alice", Password: password}); err != nil {
+	if _, _, err := r.AddUser(ctx, auth.NewUser{Name: "alice", Password: password}); err != nil {
 		t.Fatal(err)
 	}
 	b, d := r.keyBrowser(), phone()
