@@ -13,10 +13,13 @@ func (x *exchange) enrollPage() (*page, []string, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if now.Step != auth.StepEnroll {
+	if now.Step != auth.StepEnroll && (now.Step != auth.StepVerify || len(now.Enrollable) == 0) {
 		return nil, nil, auth.ErrStep
 	}
 	pg := x.flowPage("enroll", "enroll", now)
+	if pg.Mail = now.Mail; now.Mail != nil && !pg.Change { // an address that the person was given does, too
+		pg.Others = []string{auth.MethodEmail}
+	}
 	choices := withPage("enroll_", slices.Clone(now.Enrollable)...)
 	sortMethods(choices)
 	pg.Body = choices
@@ -73,6 +76,8 @@ func getAskAdmin(x *exchange) error {
 	}
 	id := "askadmin"
 	switch {
+	case now.MailOnly:
+		id = "askmailonly"
 	case now.Purpose == auth.PurposeChange:
 		id = "nochange"
 	case len(now.Elsewhere) > 0:

@@ -18,11 +18,11 @@ func (r *rig) visitors() (at map[string]*browser, query string) {
 	at = map[string]*browser{"nowhere": {r, map[string]string{}, nil}, "the sign-in page": r.browser()}
 	at["the sign-in page"].get("/.mfa/login")
 	invited := func(name string) (token string) {
-		_, token, _, err := r.realm.AddUser(r.t.Context(), auth.NewUser{Name: name})
+		_, invited, err := r.realm.AddUser(r.t.Context(), auth.NewUser{Name: name})
 		if err != nil {
 			r.t.Fatal(err)
 		}
-		return token
+		return invited.Token
 	}
 	// led is a visitor whom the password leads to a page.
 	led := func(name, to string) *browser {

@@ -79,7 +79,7 @@ func TestFirstStartToApp(t *testing.T) {
 
 func TestInvitation(t *testing.T) {
 	r := newRig(t)
-	_, token, _, err := r.realm.AddUser(t.Context(), auth.NewUser{Name: "bob"})
+	_, invited, err := r.realm.AddUser(t.Context(), auth.NewUser{Name: "bob"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +87,7 @@ func TestInvitation(t *testing.T) {
 	b.want(b.get("/.mfa/invite"), 200)
 	b.want(b.post("/.mfa/invite", "token", "wrong"), 422, `id="token-error"`, "Ask your administrator for a new link")
 	b.want(b.post("/.mfa/invite", "token", ""), 422, `id="token-error"`)
-	b.want(b.post("/.mfa/invite", "token", token, "to", "/deep"), 303, "/.mfa/invite")
+	b.want(b.post("/.mfa/invite", "token", invited.Token, "to", "/deep"), 303, "/.mfa/invite")
 	b.want(b.get("/.mfa/invite"), 200, `value="bob"`, "readonly", `name="to" value="/deep"`)
 	b.want(b.post("/.mfa/invite", "name", "mallory", "password", password), 422, "This invitation is for bob.")
 
@@ -95,23 +95,23 @@ func TestInvitation(t *testing.T) {
 	b.want(b.post("/.mfa/invite", "name", "bob", "password", password), 303, "/.mfa/invite?again=1")
 	b.want(b.get("/.mfa/invite?again=1"), 200, "That took too long")
 
-	b.want(b.post("/.mfa/invite", "token", token, "password", "bob"), 422, `id="password-error"`) // both at once
-	b.want(b.get("/.mfa/invite"), 200, `value="bob"`)                                             // and the flow stands
-	b.want(b.post("/.mfa/invite", "token", token, "name", "bob", "password", password), 303, "/.mfa/enroll")
+	b.want(b.post("/.mfa/invite", "token", invited.Token, "password", "bob"), 422, `id="password-error"`) // both at once
+	b.want(b.get("/.mfa/invite"), 200, `value="bob"`)                                                     // and the flow stands
+	b.want(b.post("/.mfa/invite", "token", invited.Token, "name", "bob", "password", password), 303, "/.mfa/enroll")
 	b.enroll("/")
-	b.want(b.post("/.mfa/invite", "token", token), 422, `id="token-error"`)
+	b.want(b.post("/.mfa/invite", "token", invited.Token), 422, `id="token-error"`)
 }
 
 // Invitations that are replaced while one is open.
 func TestInvitationReplaced(t *testing.T) {
 	r := newRig(t)
-	_, token, _, err := r.realm.AddUser(t.Context(), auth.NewUser{Name: "bob"})
+	_, invited, err := r.realm.AddUser(t.Context(), auth.NewUser{Name: "bob"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	b := r.browser()
-	b.want(b.post("/.mfa/invite", "token", token), 303)
-	if _, _, err := r.realm.Invite(t.Context(), "bob"); err != nil {
+	b.want(b.post("/.mfa/invite", "token", invited.Token), 303)
+	if _, err := r.realm.Invite(t.Context(), "bob"); err != nil {
 		t.Fatal(err)
 	}
 	b.want(b.post("/.mfa/invite", "password", password), 422, `id="token-error"`)

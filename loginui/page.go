@@ -65,6 +65,9 @@ type page struct {
 	Who    string            // whose flow it is, once known
 	Change bool              // the flow is part of a session, in which somebody changes how they sign in
 	Others []string          // further methods that would do
+	Mail   *auth.CodeMail    // where a code by mail goes, on the pages of a flow that takes one
+	SetUp  bool              // further methods may be set up now, instead of proving one
+	Token  string            // of a link, as it was sent, so that the form can be sent again
 	Body   any               // what only this page shows
 
 	fields      []string // those that the page shows, so that their errors have a place
@@ -151,6 +154,14 @@ func (pg *page) Product() string { return pg.realm.Name() }
 
 // Host is where the visitor is.
 func (pg *page) Host() string { return pg.in.Visit.Host }
+
+// Mails reports whether mail is sent here: people can reset their password, and change their address.
+func (pg *page) Mails() bool { return pg.realm.Mails() }
+
+// Sends reports whether asking for method sends a code first. One that is out already still counts: then there is only a page to open.
+func (pg *page) Sends(method string) bool {
+	return method == auth.MethodEmail && (pg.Mail == nil || !pg.Mail.Sent)
+}
 
 // StartOver is the sign-in page with the target kept.
 func (pg *page) StartOver() string { return pg.LoginURL(pg.To) }

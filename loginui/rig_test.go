@@ -2,6 +2,7 @@ package loginui
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 	"github.com/pquerna/otp/totp"
 
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
+	"github.com/caddy-mfa/caddy-mfa/internal/mail"
 	"github.com/caddy-mfa/caddy-mfa/internal/method"
 	"github.com/caddy-mfa/caddy-mfa/storage"
 	"github.com/caddy-mfa/caddy-mfa/storage/badgerstore"
@@ -35,11 +37,38 @@ type rig struct {
 	log   *bytes.Buffer
 	host  string // that browsers open
 
+	letters chan mail.Message // what was sent, in a rig with mail
+
 	mu    sync.Mutex
 	clock time.Time
 }
 
 func newRig(t *testing.T) *rig {
+	t.Helper()
+	return newRigWith(t, auth.Config{})
+}
+
+// newMailRig is a rig that sends mails.
+func newMailRig(t *testing.T) *rig {
+	t.Helper()
+	email := method.NewEmail()
+	r := newRigWith(t, auth.Config{
+		Methods: []auth.Method{email},
+		Mail:    &auth.Mail{Base: func(string) string { return "https://" + host + "/.mfa" }, Codes: email},
+	})
+	r.letters = make(chan mail.Message, 1000)
+	r.state.UsePost(r)
+	return r
+}
+
+// Send takes a mail for delivery.
+func (r *rig) Send(_ context.Context, m mail.Message) error {
+	r.letters <- m
+	return nil
+}
+
+// newRigWith is a rig with further methods, and mail.
+func newRigWith(t *testing.T, c auth.Config) *rig {
 	t.Helper()
 	r := &rig{t: t, log: &bytes.Buffer{}, host: host, clock: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
 	store, err := badgerstore.Open(t.Context(), badgerstore.Options{Dir: t.TempDir(), Now: r.time})
@@ -57,10 +86,9 @@ func newRig(t *testing.T) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	realm := r.state.Realm(auth.Config{
-		Name: "Example Corp", Idle: time.Hour, Lifetime: 24 * time.Hour,
-		Methods: []auth.Method{method.NewPassword("Example Corp"), keys, method.NewTOTP("Example Corp"), method.NewRecovery()},
-	})
+	c.Name, c.Idle, c.Lifetime = "Example Corp", time.Hour, 24*time.Hour
+	c.Methods = append([]auth.Method{method.NewPassword("Example Corp"), keys, method.NewTOTP("Example Corp")}, append(c.Methods, method.NewRecovery())...)
+	realm := r.state.Realm(c)
 	if r.Portal, err = New(realm, Options{Now: r.time, Logger: slog.New(slog.NewTextHandler(r.log, nil))}); err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +110,7 @@ func (r *rig) pass(d time.Duration) {
 // add makes a user with a password and no second method.
 func (r *rig) add(name string) {
 	r.t.Helper()
-	if _, _, _, err := r.realm.AddUser(r.t.Context(), auth.NewUser{Name: name, Password: password}); err != nil {
+	if _, _, err := r.realm.AddUser(r.t.Context(), auth.NewUser{Name: name, Password: password}); err != nil {
 		r.t.Fatal(err)
 	}
 }

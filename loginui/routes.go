@@ -12,30 +12,44 @@ type route struct {
 
 // routes is the table of everything that the portal serves besides its static files.
 var routes = map[string]route{
-	"":                 {get: getRoot},
-	"/":                {get: getRoot},
-	"/login":           {getLogin, postLogin},
-	"/verify/totp":     {getVerifyTOTP, postVerifyTOTP},
-	"/verify/webauthn": {getVerifyWebAuthn, postVerifyWebAuthn},
-	"/verify/recovery": {getVerifyRecovery, postVerifyRecovery},
-	"/verify/password": {getVerifyPassword, postVerifyPassword},
-	"/enroll":          {getEnroll, navigated(postEnroll)},
-	"/enroll/totp":     {getEnrollTOTP, navigated(postEnrollTOTP)},
-	"/enroll/webauthn": {getEnrollWebAuthn, navigated(postEnrollWebAuthn)},
-	"/recovery-codes":  {getRecoveryCodes, postRecoveryCodes},
-	"/recovery-used":   {get: getRecoveryUsed},
-	"/upgrade":         {getUpgrade, navigated(postUpgrade)},
-	"/invite":          {getInvite, postInvite},
-	"/ask-admin":       {get: getAskAdmin},
-	"/security":        {get: getSecurity},
-	"/security/add":    {getRoot, navigated(postSecurityAdd)},
-	"/security/rename": {getRoot, navigated(postSecurityRename)},
-	"/security/remove": {getRoot, navigated(postSecurityRemove)},
-	"/logout":          {getLogout, postLogout},
-	"/session":         {get: getSession},
+	"":                   {get: getRoot},
+	"/":                  {get: getRoot},
+	"/login":             {getLogin, postLogin},
+	"/verify/totp":       {getVerifyTOTP, postVerifyTOTP},
+	"/verify/email":      {getVerifyEmail, postVerifyEmail},
+	"/verify/email/send": {getMailSent("/verify/email"), postVerifyEmailSend},
+	"/verify/webauthn":   {getVerifyWebAuthn, postVerifyWebAuthn},
+	"/verify/recovery":   {getVerifyRecovery, postVerifyRecovery},
+	"/verify/password":   {getVerifyPassword, postVerifyPassword},
+	"/enroll":            {getEnroll, navigated(postEnroll)},
+	"/enroll/totp":       {getEnrollTOTP, navigated(postEnrollTOTP)},
+	"/enroll/webauthn":   {getEnrollWebAuthn, navigated(postEnrollWebAuthn)},
+	"/enroll/email":      {getEnrollEmail, navigated(postEnrollEmail)},
+	"/enroll/email/send": {getMailSent("/enroll/email"), navigated(postEnrollEmailSend)},
+	"/recovery-codes":    {getRecoveryCodes, postRecoveryCodes},
+	"/recovery-used":     {get: getRecoveryUsed},
+	"/upgrade":           {getUpgrade, navigated(postUpgrade)},
+	"/invite":            {getInvite, postInvite},
+	"/link":              {getLink, postLink},
+	"/forgot":            {getForgot, postForgot},
+	"/reset":             {getReset, navigated(postReset)},
+	"/not-me":            {getNotMe, navigated(postNotMe)},
+	"/ask-admin":         {get: getAskAdmin},
+	"/security":          {get: getSecurity},
+	"/security/add":      {getRoot, navigated(postSecurityAdd)},
+	"/security/rename":   {getRoot, navigated(postSecurityRename)},
+	"/security/remove":   {getRoot, navigated(postSecurityRemove)},
+	"/security/email":    {getRoot, navigated(postSecurityEmail)},
+	"/logout":            {getLogout, postLogout},
+	"/session":           {get: getSession},
 }
 
 func getRoot(x *exchange) error { return x.redirect(x.prefix + "/security") }
+
+// getMailSent leads to the page at path, for whoever opens the address that sends a code: that takes a POST.
+func getMailSent(path string) handler {
+	return func(x *exchange) error { return x.redirect(x.prefix + path) }
+}
 
 // navigated is h for those who load a page. Apps on the portal's own origin share its cookies: what changes how somebody signs in
 // is refused to their scripts, in so far as a browser tells them from pages (W3C Fetch Metadata).

@@ -11,30 +11,39 @@ import (
 
 // TestRoutes asks everything of every route, as a stranger.
 func TestRoutes(t *testing.T) {
-	r := newRig(t)
+	r := newMailRig(t)
 	const again = "303 /.mfa/login?again=1"
 	tests := map[string]struct{ get, post string }{ // POST of an empty form
-		"":                 {"303 /.mfa/security", "405"},
-		"/":                {"303 /.mfa/security", "405"},
-		"/login":           {"200", "422"},
-		"/verify/totp":     {again, again},
-		"/verify/webauthn": {again, again},
-		"/verify/recovery": {again, again},
-		"/verify/password": {again, again},
-		"/enroll":          {again, again},
-		"/enroll/totp":     {again, again},
-		"/enroll/webauthn": {again, again},
-		"/recovery-codes":  {again, again},
-		"/recovery-used":   {"303 /.mfa/login", "405"},
-		"/upgrade":         {"303 /", "303 /"},
-		"/invite":          {"200", "422"},
-		"/ask-admin":       {again, "405"},
-		"/security":        {"303 /.mfa/login?to=%2F.mfa%2Fsecurity", "405"},
-		"/security/add":    {"303 /.mfa/security", "303 /.mfa/login?to=%2F.mfa%2Fsecurity"},
-		"/security/rename": {"303 /.mfa/security", "303 /.mfa/login?to=%2F.mfa%2Fsecurity"},
-		"/security/remove": {"303 /.mfa/security", "303 /.mfa/login?to=%2F.mfa%2Fsecurity"},
-		"/logout":          {"303 /.mfa/login", "303 /.mfa/login?signed_out=1"},
-		"/session":         {"200", "405"},
+		"":                   {"303 /.mfa/security", "405"},
+		"/":                  {"303 /.mfa/security", "405"},
+		"/login":             {"200", "422"},
+		"/verify/email":      {again, again},
+		"/verify/email/send": {"303 /.mfa/verify/email", again},
+		"/verify/totp":       {again, again},
+		"/verify/webauthn":   {again, again},
+		"/verify/recovery":   {again, again},
+		"/verify/password":   {again, again},
+		"/enroll":            {again, again},
+		"/enroll/email":      {again, again},
+		"/enroll/email/send": {"303 /.mfa/enroll/email", again},
+		"/enroll/totp":       {again, again},
+		"/enroll/webauthn":   {again, again},
+		"/recovery-codes":    {again, again},
+		"/recovery-used":     {"303 /.mfa/login", "405"},
+		"/upgrade":           {"303 /", "303 /"},
+		"/invite":            {"200", "422"},
+		"/link":              {"200", "422"},
+		"/forgot":            {"200", "422"},
+		"/reset":             {"200", "422"},
+		"/not-me":            {"200", "422"},
+		"/ask-admin":         {again, "405"},
+		"/security":          {"303 /.mfa/login?to=%2F.mfa%2Fsecurity", "405"},
+		"/security/add":      {"303 /.mfa/security", "303 /.mfa/login?to=%2F.mfa%2Fsecurity"},
+		"/security/rename":   {"303 /.mfa/security", "303 /.mfa/login?to=%2F.mfa%2Fsecurity"},
+		"/security/remove":   {"303 /.mfa/security", "303 /.mfa/login?to=%2F.mfa%2Fsecurity"},
+		"/security/email":    {"303 /.mfa/security", "303 /.mfa/login?to=%2F.mfa%2Fsecurity"},
+		"/logout":            {"303 /.mfa/login", "303 /.mfa/login?signed_out=1"},
+		"/session":           {"200", "405"},
 	}
 	if want, got := slices.Sorted(maps.Keys(routes)), slices.Sorted(maps.Keys(tests)); !slices.Equal(want, got) {
 		t.Errorf("routes %q, tested %q", want, got)
@@ -70,7 +79,7 @@ func TestRoutes(t *testing.T) {
 
 func TestNotFound(t *testing.T) {
 	b := newRig(t).browser()
-	for _, path := range []string{"/nope", "/login/", "/login.html", "/Login", "//login", "/static", "/static/", "/static/mfa.css", "/static/..", "/forgot", "/verify/email", "/verify/", "/%00"} {
+	for _, path := range []string{"/nope", "/login/", "/login.html", "/Login", "//login", "/static", "/static/", "/static/mfa.css", "/static/..", "/verify/", "/%00"} {
 		for _, method := range []string{"GET", "HEAD", "POST", "PUT"} {
 			if got := b.send(b.request(method, "/.mfa"+path, "")); got.StatusCode != http.StatusNotFound {
 				t.Errorf("%s %s: %s", method, path, got.Status)

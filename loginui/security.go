@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
 	"github.com/caddy-mfa/caddy-mfa/internal/method"
@@ -12,6 +13,7 @@ import (
 // overview is what the Security page shows.
 type overview struct {
 	User    *auth.User
+	Address address
 	Session *auth.Session
 	With    string // the methods of the session, in words
 	From    string // browser and system
@@ -19,6 +21,14 @@ type overview struct {
 	Add     []string // methods that can be set up
 	Signals string   // what the browser should know about its passkeys
 	Label   string   // the name that was refused, for the credential that is Open
+}
+
+// address is where the person's mails go.
+type address struct {
+	Codes bool      // codes to sign in with are sent there
+	Used  time.Time // when one of them last was
+	Open  bool      // the form was refused
+	Typed string    // in it
 }
 
 // enrolled is one way to sign in.
@@ -39,7 +49,7 @@ func getSecurity(x *exchange) error {
 	}
 	query := x.r.URL.Query()
 	switch op := auth.ChangeOp(query.Get("done")); {
-	case op == auth.ChangeAdd, op == auth.ChangeRename, op == auth.ChangeRemove:
+	case op == auth.ChangeAdd, op == auth.ChangeRename, op == auth.ChangeRemove, op == auth.ChangeAddress:
 		pg.Notice = x.t("security.done." + string(op))
 	case query.Has("lost"):
 		pg.Notice = x.t("security.lost")
@@ -71,19 +81,23 @@ func (x *exchange) securityPage() (*page, *overview, error) {
 	slices.SortStableFunc(account.Credentials, oldestFirst)
 	seconds := 0
 	for _, c := range account.Credentials {
+		if second := c.Method != auth.MethodPassword && c.Method != auth.MethodRecovery; second && !c.Disabled {
+			seconds++
+		}
+		if c.Method == auth.MethodEmail && !c.Disabled {
+			body.Address.Codes, body.Address.Used = true, c.Used
+			continue
+		}
 		e := x.enrolled(c, site)
 		if c.Method == auth.MethodRecovery {
 			e.Left = x.count("security.left", account.RecoveryLeft)
 		}
-		if e.Own {
-			seconds++
-		}
 		body.Methods = append(body.Methods, e)
 	}
 	for i, e := range body.Methods {
-		body.Methods[i].Only = e.Own && seconds == 1
+		body.Methods[i].Only = e.Own && !e.Disabled && seconds == 1
 	}
-	body.Add = withPage("enroll_", x.realm.Addable(x.in.Visit)...)
+	body.Add = withPage("enroll_", x.realm.Addable(x.in.Visit)...) // an address has its own form
 	sortMethods(body.Add)
 	if site != "" {
 		body.Signals = accepted(&account.User, account.Credentials, site)
@@ -94,6 +108,10 @@ func (x *exchange) securityPage() (*page, *overview, error) {
 // enrolled describes a credential on the site with the given RP ID.
 func (x *exchange) enrolled(c auth.Credential, site string) enrolled {
 	e := enrolled{Credential: c, Title: x.t("method." + c.Method), Own: c.Method != auth.MethodPassword && c.Method != auth.MethodRecovery}
+	if c.Method == auth.MethodEmail {
+		e.About = []string{method.NewEmail().Address(c)}
+		return e
+	}
 	if c.Method != auth.MethodWebAuthn {
 		if e.Own && c.Label != "" && c.Label != e.Title {
 			e.Title, e.About = c.Label, []string{e.Title}

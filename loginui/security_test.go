@@ -365,7 +365,7 @@ func TestUpgrade(t *testing.T) {
 func TestOptionsEscaped(t *testing.T) { // S62
 	r := newRig(t)
 	const name = `"><script>alert(1)</script>'&amp;`
-	if _, _, _, err := r.realm.AddUser(t.Context(), auth.NewUser{Name: "alice", DisplayName: name, Password: password}); err != nil {
+	if _, _, err := r.realm.AddUser(t.Context(), auth.NewUser{Name: "alice", DisplayName: name, Password: password}); err != nil {
 		t.Fatal(err)
 	}
 	b := r.browser()

@@ -19,6 +19,7 @@ func (x *exchange) verifyPage(method string) (*page, auth.Progress, error) {
 	}
 	pg := x.flowPage("verify_"+method, method, now)
 	pg.fields, pg.wrongField, pg.empty = []string{"code"}, "code", method+".empty"
+	pg.Mail, pg.SetUp = now.Mail, len(withPage("enroll_", slices.Clone(now.Enrollable)...)) > 0
 	if pg.Change {
 		pg.Notice = x.confirm(now.Change)
 	}
@@ -43,6 +44,8 @@ func (x *exchange) confirm(c *auth.Change) string {
 		return x.t("change.rename", name, c.Label)
 	case c.Op == auth.ChangeRemove && name != "":
 		return x.t("change.remove", name)
+	case c.Op == auth.ChangeAddress:
+		return x.t("change.address", c.Address)
 	}
 	return x.t("change.confirm")
 }

@@ -3,14 +3,18 @@
 (() => {
   const all = (selector) => document.querySelectorAll(selector);
 
-  // The token of an invitation travels in the fragment, so that no server logs it. It leaves the address bar at once.
-  const invitation = document.getElementById("invitation");
+  // The token of a link travels in the fragment, so that no server logs it. It leaves the address bar at once. Where it needs no
+  // decision it is sent.
+  const link = document.querySelector("form[data-token]");
   const open = () => {
     const token = location.hash.slice(1);
     if (!token) return;
     history.replaceState(null, "", location.pathname + location.search);
-    invitation.elements.token.value = token;
-    invitation.requestSubmit ? invitation.requestSubmit() : invitation.submit();
+    const field = link.elements.token, box = field.closest(".field"), next = link.elements.password;
+    field.value = token;
+    if (link.dataset.token) return link.requestSubmit ? link.requestSubmit() : link.submit();
+    if (box) box.hidden = true;
+    if (next) next.focus();
   };
 
   // Any other fragment is part of a deep link: browsers keep it over redirects, and forms and links must not lose it.
@@ -79,7 +83,7 @@
   const local = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
   for (const t of all("time")) t.textContent = local.format(new Date(t.dateTime));
 
-  const start = invitation ? open : carry;
+  const start = link ? open : carry;
   addEventListener("hashchange", start);
   start();
 })();
