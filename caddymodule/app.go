@@ -25,6 +25,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
+	"github.com/caddy-mfa/caddy-mfa/internal/method"
 	"github.com/caddy-mfa/caddy-mfa/loginui"
 )
 
@@ -60,7 +61,8 @@ type App struct {
 	Session *SessionTimes `json:"session,omitempty"`
 
 	// The methods that may prove who a person is beside the password, in order of preference: `webauthn` (security keys and
-	// passkeys), `totp` (authenticator app) and `recovery` (recovery codes). Default: all of them, in this order.
+	// passkeys), `totp` (authenticator app), `email` (codes and links by mail, needs `smtp`) and `recovery` (recovery codes).
+	// Default: all of them that can work, in this order.
 	Methods []string `json:"methods,omitempty"`
 
 	// Security keys and passkeys.
@@ -68,6 +70,10 @@ type App struct {
 
 	// Where mail is handed to. Default: none is sent.
 	SMTP *SMTP `json:"smtp,omitempty"`
+
+	// What may follow when somebody resets a forgotten password by mail and has no other second method than mail: with `mail_only`
+	// they sign in with a code by mail, so that their mailbox alone opens the account. Default: they have to ask an admin.
+	Reset string `json:"reset,omitempty"`
 
 	settings settings
 	ctx      caddy.Context // zero outside a running Caddy
@@ -131,6 +137,9 @@ func (a *App) Start() error {
 	if err != nil {
 		return err
 	}
+	if a.settings.mails && a.settings.sender == nil {
+		a.log.Warn("mails are written to this log and not sent (smtp log): from now on it holds live codes and links, which let whoever reads it sign in")
+	}
 	return a.announceSetup(a.ctx, l.realm)
 }
 
@@ -178,8 +187,16 @@ func (a *App) open(ctx context.Context) (*live, error) {
 
 func (a *App) realm(state *auth.State) *auth.Realm {
 	return state.Realm(auth.Config{
-		Name: a.settings.name, Idle: a.settings.idle, Lifetime: a.settings.lifetime, Methods: a.settings.methods,
+		Name: a.settings.name, Idle: a.settings.idle, Lifetime: a.settings.lifetime, Methods: a.settings.methods, Mail: a.mail(),
 	})
+}
+
+// mail is how people are written to, nil if they are not.
+func (a *App) mail() *auth.Mail {
+	if !a.settings.mails || !a.addressKnown() {
+		return nil
+	}
+	return &auth.Mail{Base: a.base, Codes: method.NewEmail(), ResetMailOnly: a.settings.reset == resetMailOnly}
 }
 
 var (

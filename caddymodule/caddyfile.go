@@ -30,7 +30,7 @@ func init() {
 //			idle     <duration>
 //			lifetime <duration>
 //		}
-//		methods  webauthn|totp|recovery...
+//		methods  webauthn|totp|email|recovery...
 //		webauthn {
 //			rp_id             <host>
 //			origins           <origin>...
@@ -46,6 +46,7 @@ func init() {
 //			trust    <PEM file>
 //			timeout  <duration>
 //		}
+//		reset    mail_only
 //	}
 //
 // Everything is optional, and so is the block.
@@ -67,12 +68,13 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	seen, keys := options{}, d
+	seen, places := options{}, map[string]*caddyfile.Dispenser{}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		option := d.Val()
 		if err := seen.once(d); err != nil {
 			return err
 		}
+		places[option] = here(d)
 		var err error
 		switch option {
 		case "name":
@@ -90,10 +92,11 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "methods":
 			a.Methods, err = someArgs(d, checkMethods)
 		case "webauthn":
-			keys = here(d)
 			a.WebAuthn, err = parseWebAuthn(d)
 		case "smtp":
 			a.SMTP, err = parseSMTP(d)
+		case "reset":
+			err = oneArg(d, &a.Reset, checkReset)
 		default:
 			return d.Errf("there is no option %q here", option)
 		}
@@ -101,8 +104,10 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return err
 		}
 	}
-	if err := a.WebAuthn.checkUsed(a.Methods); err != nil {
-		return keys.WrapErr(err)
+	for _, option := range []string{"webauthn", "methods", "reset"} {
+		if err := a.checkUsed(option); err != nil {
+			return places[option].WrapErr(err)
+		}
 	}
 	return nil
 }

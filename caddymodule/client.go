@@ -26,6 +26,7 @@ type client struct {
 	out, errs                io.Writer
 	address, config, adapter string // as given
 	json                     bool
+	offline                  bool // the operation ran on the store
 }
 
 // refusedError is an operation that was refused, with a sentence for the person.
@@ -53,6 +54,7 @@ func (c *client) call(name string, in, out any) error {
 		answer, err = callServer(found.address, op, body)
 	}
 	if errors.Is(err, errNoServer) {
+		c.offline = true
 		answer, err = c.callStore(found, op, body)
 	}
 	if err != nil {

@@ -52,14 +52,18 @@ func TestPrintInvitation(t *testing.T) {
 	expires := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	for _, row := range []struct {
 		name, link, state string
+		mailed            string
+		offline           bool
 		want              []string
 	}{
-		{"new", "https://dash.example.com/.mfa/invite#abc", stateInvited, []string{"Send this link to alice. It works once, until ", "\n\n  https://dash.example.com/.mfa/invite#abc\n\n", "sets up a second method"}},
-		{"address unknown", "/.mfa/invite#abc", stateInvited, []string{"with the address of your site before it", "\n\n  /.mfa/invite#abc\n\n"}},
-		{"everything set up", "https://dash.example.com/.mfa/invite#abc", stateActive, []string{"proves the second method"}},
+		{"new", "https://dash.example.com/.mfa/invite#abc", stateInvited, "", false, []string{"Send this link to alice. It works once, until ", "\n\n  https://dash.example.com/.mfa/invite#abc\n\n", "sets up a second method"}},
+		{"address unknown", "/.mfa/invite#abc", stateInvited, "", false, []string{"with the address of your site before it", "\n\n  /.mfa/invite#abc\n\n"}},
+		{"everything set up", "https://dash.example.com/.mfa/invite#abc", stateActive, "", false, []string{"proves the second method"}},
+		{"mailed", "https://dash.example.com/.mfa/invite#abc", stateInvited, "alice@example.com", false, []string{"Send this link", "\nThe link was also mailed to alice@example.com.\n"}},
+		{"to be mailed", "https://dash.example.com/.mfa/invite#abc", stateInvited, "alice@example.com", true, []string{"\nA link is also mailed to alice@example.com, as soon as Caddy runs.\n"}},
 	} {
 		var buf bytes.Buffer
-		printInvitation(&buf, invitationView{userView: userView{Name: "alice", State: row.state}, Link: row.link, LinkExpires: expires})
+		(&client{offline: row.offline}).printInvitation(&buf, invitationView{userView: userView{Name: "alice", State: row.state}, Link: row.link, LinkExpires: expires, MailedTo: row.mailed})
 		for _, want := range row.want {
 			if !strings.Contains(buf.String(), want) {
 				t.Errorf("%s: %q is missing in\n%s", row.name, want, &buf)

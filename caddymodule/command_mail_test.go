@@ -106,3 +106,65 @@ func TestMailTest(t *testing.T) {
 		})
 	}
 }
+
+func TestInvitationsAreMailed(t *testing.T) {
+	server := smtptest.Start(t, smtptest.Options{User: "alice", Password: smtpPassword})
+	m := newMachine(t)
+	m.configureMail(server, goodSMTP)
+	stop := m.serve()
+	check(t, commandRow{out: `(?s)^alice was added\.\nSend this link to alice\..*\nThe link was also mailed to alice@example\.com\.\n$`},
+		m.run("", "mfa", "user", "add", "alice", "--email", "alice@example.com"))
+	var again, without invitationView
+	m.must(&again, "mfa", "user", "invite", "alice", "--json")
+	m.must(&without, "mfa", "user", "add", "bob", "--json")
+	if again.MailedTo != "alice@example.com" || again.Link == "" || without.MailedTo != "" || without.Link == "" {
+		t.Errorf("%+v\n%+v", again, without)
+	}
+	for _, mail := range waitFor(t, server, 2) {
+		if body := unfolded(mail.Data); !strings.Contains(body, m.base()+"/.mfa/invite#") || strings.Contains(body, again.Link) {
+			t.Errorf("the mail holds no link of its own:\n%s", body)
+		}
+	}
+	stop()
+
+	// With no server running it waits in the store.
+	check(t, commandRow{out: `(?s)\nA link is also mailed to carol@example\.com, as soon as Caddy runs\.\n$`},
+		m.run("", "mfa", "user", "add", "carol", "--email", "carol@example.com"))
+	m.must(&again, "mfa", "user", "invite", "carol", "--json")
+	if again.MailedTo != "carol@example.com" {
+		t.Errorf("%+v", again)
+	}
+	waitFor(t, server, 2)
+	m.serve()
+	for _, mail := range waitFor(t, server, 4)[2:] {
+		if mail.To != "carol@example.com" || !strings.Contains(unfolded(mail.Data), m.base()+"/.mfa/invite#") {
+			t.Errorf("to %s:\n%s", mail.To, mail.Data)
+		}
+	}
+}
+
+// Without the option url, only a running Caddy knows where links lead.
+func TestNothingIsMailedWithoutAnAddress(t *testing.T) { // S29
+	m := newMachine(t)
+	m.configure("{\n\tadmin " + m.admin + "\n\tmfa {\n\t\tsmtp log\n\t}\n}\n")
+	check(t, commandRow{out: `^alice was added\.\nSend this link to alice, with the address of your site before it\.`, err: `new store was made`},
+		m.run("", "mfa", "user", "add", "alice"))
+	check(t, commandRow{out: `^bob was added\.\n`, err: `^Note: The link was not mailed: no Caddy answers, and the option url .*\n$`},
+		m.run("", "mfa", "user", "add", "bob", "--email", "bob@example.com"))
+	check(t, commandRow{code: 1, err: `^Error: Mail is written to Caddy's log \(smtp log\), and no Caddy is running\.\n$`},
+		m.run("", "mfa", "mail", "test", "alice@example.com"))
+}
+
+func TestMailTestIntoTheLog(t *testing.T) {
+	m := newMachine(t)
+	m.configure("{\n\tadmin " + m.admin + "\n\tmfa {\n\t\turl " + m.base() + "\n\t\tsmtp log\n\t}\n}\n")
+	m.serve()
+	check(t, commandRow{out: `^The mail was written to Caddy's log, as the option smtp says\.\n$`}, m.run("", "mfa", "mail", "test", "alice@example.com"))
+	status, answer := m.ask("POST", "/mfa/mail/test", "application/json", `{"address": "alice@example.com"}`)
+	if status != 200 || strings.TrimSpace(answer) != `{"address":"alice@example.com"}` {
+		t.Errorf("got %d %s", status, answer)
+	}
+	if status, answer = m.ask("GET", "/mfa/mail/test?address=alice@example.com", "", ""); status != 405 {
+		t.Errorf("got %d %s", status, answer)
+	}
+}

@@ -23,8 +23,9 @@ Keeps a user from signing in, and ends all sessions, from the very next request
 on. What the user has set up stays for "enable".`, func(u userView) string {
 			return u.Name + " is disabled: every session has ended, and nobody can sign in with this name."
 		}),
-		changeCommand("enable", "Lets a disabled user sign in again", `
-Lets a disabled user sign in again, with everything that was set up before.`, func(u userView) string {
+		changeCommand("enable", "Lets a disabled or blocked user sign in again", `
+Lets a user sign in again who was disabled, or blocked by "This wasn't me" in a
+mail, with everything that was set up before. What that mail suspended stays so.`, func(u userView) string {
 			return u.Name + " can sign in again."
 		}),
 		changeCommand("reset-mfa", "Removes every second method of a user", `
@@ -38,9 +39,9 @@ with nothing but the password.`, resetText),
 func userAddCommand() *cobra.Command {
 	cmd := long(&cobra.Command{Use: "add NAME", Short: "Adds a user, and prints an invitation link"}, `
 Adds a user and prints a link to send to that person. The link works once: with
-it the person chooses a password and sets up a second method. With
---password-stdin the password is read from standard input instead, and no link
-is made.`, `user add alice --email alice@example.com --group ops --group dev
+it the person chooses a password and sets up a second method. Where Caddy sends
+mail (the option smtp), one goes to the address, too. With --password-stdin the
+password is read from standard input instead, and no link is made.`, `user add alice --email alice@example.com --group ops --group dev
   $ caddy mfa user add bob --password-stdin < password.txt`)
 	var in addInput
 	var withPassword bool
@@ -79,7 +80,7 @@ is made.`, `user add alice --email alice@example.com --group ops --group dev
 				fmt.Fprintf(w, "Until %s the password is enough to sign in once and set up a second method.\n", localTime(out.EnrollUntil))
 				return
 			}
-			printInvitation(w, out)
+			c.printInvitation(w, out)
 		})
 	})
 }
@@ -87,17 +88,18 @@ is made.`, `user add alice --email alice@example.com --group ops --group dev
 func userInviteCommand() *cobra.Command {
 	cmd := long(&cobra.Command{Use: "invite NAME", Short: "Prints a new invitation link"}, `
 Makes a new invitation link; an older one stops working. With it the person
-chooses a password. Whoever has set up a second method must still prove it.`, "user invite alice")
+chooses a password. Whoever has set up a second method must still prove it.
+Where Caddy sends mail (the option smtp), one goes to the address, too.`, "user invite alice")
 	return asLeaf(cmd, []string{"NAME"}, func(c *client, args []string) error {
 		var out invitationView
 		if err := c.call("user/invite", nameInput{args[0]}, &out); err != nil {
 			return err
 		}
-		return c.show(out, func(w io.Writer) { printInvitation(w, out) })
+		return c.show(out, func(w io.Writer) { c.printInvitation(w, out) })
 	})
 }
 
-func printInvitation(w io.Writer, v invitationView) {
+func (c *client) printInvitation(w io.Writer, v invitationView) {
 	next := "chooses a password, sets up a second method and saves recovery codes"
 	if v.State == stateActive {
 		next = "chooses a new password, and proves the second method that is set up"
@@ -108,6 +110,13 @@ func printInvitation(w io.Writer, v invitationView) {
 	}
 	fmt.Fprintf(w, "Send this link to %s%s. It works once, until %s:\n\n  %s\n\nWith it %s %s.\n",
 		name, before, localTime(v.LinkExpires), printable(v.Link), name, next)
+	switch {
+	case v.MailedTo == "":
+	case c.offline:
+		fmt.Fprintf(w, "A link is also mailed to %s, as soon as Caddy runs.\n", printable(v.MailedTo))
+	default:
+		fmt.Fprintf(w, "The link was also mailed to %s.\n", printable(v.MailedTo))
+	}
 }
 
 func userListCommand() *cobra.Command {
@@ -150,6 +159,7 @@ used, how many recovery codes are left, how many sessions there are.`, "user sho
 // stateTexts says what a state means.
 var stateTexts = map[string]string{
 	stateDisabled:   "disabled, cannot sign in",
+	stateBlocked:    "blocked, cannot sign in",
 	stateInvited:    "invited, has not chosen a password yet",
 	stateIncomplete: "incomplete, has not set up a second method",
 	stateActive:     "active",
@@ -178,6 +188,13 @@ func printAccount(w io.Writer, v *accountView) {
 		{"Recovery codes left:", strconv.Itoa(v.RecoveryCodesLeft)},
 		{"Sessions:", strconv.Itoa(v.Sessions)},
 	}
+	if !v.Blocked.IsZero() {
+		rows = append(rows, []string{"Blocked:", "\"This wasn't me\" was pressed about " + localTime(v.Blocked) +
+			". Ends with a reset by mail and a method from before, or: caddy mfa user enable " + v.Name})
+	}
+	if v.MailedPassword {
+		rows = append(rows, []string{"Password:", "was set by mail, so codes by mail are no second method until another one signed in"})
+	}
 	if len(v.Shut) > 0 {
 		rows = append(rows, []string{"Off for new browsers:", strings.Join(v.Shut, ", ") + " (too many wrong answers; a sign-in from a known browser opens it)"})
 	}
@@ -197,9 +214,9 @@ func printAccount(w io.Writer, v *accountView) {
 			method += " for " + c.RPID
 		}
 		if c.Disabled {
-			method += " (disabled)"
+			method += " (suspended)"
 		}
-		rows = append(rows, []string{method, orElse(c.Label, "-"), localTime(c.Created), used})
+		rows = append(rows, []string{method, orElse(orElse(c.Label, c.Address), "-"), localTime(c.Created), used})
 	}
 	table(w, "  ", rows)
 }

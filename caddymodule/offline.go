@@ -50,6 +50,9 @@ func (c *client) callStore(p place, op operation, in []byte) (answer []byte, err
 		}
 	}()
 	out, err := op.run(c.ctx, call{realm: realm, app: app, offline: true}, in)
+	if v, ok := out.(invitationView); ok && v.Link != "" && v.Email != "" && app.settings.mails && !realm.Mails() {
+		c.note("The link was not mailed: no Caddy answers, and the option url does not say where links lead.")
+	}
 	return answerOffline(out, err, in)
 }
 

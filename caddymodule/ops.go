@@ -119,17 +119,22 @@ type (
 )
 
 func addUser(ctx context.Context, c call, in addInput) (invitationView, error) {
-	u, token, expires, err := c.realm.AddUser(ctx, auth.NewUser{
+	u, invited, err := c.realm.AddUser(ctx, auth.NewUser{
 		Name: in.Name, DisplayName: in.DisplayName, Email: in.Email, Groups: in.Groups, Password: in.Password,
 	})
 	if err != nil {
 		return invitationView{}, err
 	}
-	out := invitationView{userView: viewUser(&u)}
-	if token != "" {
-		out.Link, out.LinkExpires = c.app.LinkFor(token), wholeSeconds(expires)
+	return c.invitation(viewUser(&u), invited), nil
+}
+
+// invitation is what an admin is shown of one.
+func (c call) invitation(u userView, in auth.Invited) invitationView {
+	out := invitationView{userView: u, MailedTo: in.MailedTo}
+	if in.Token != "" {
+		out.Link, out.LinkExpires = c.app.LinkFor(in.Token), wholeSeconds(in.Expires)
 	}
-	return out, nil
+	return out
 }
 
 func listUsers(ctx context.Context, c call, _ nobody) ([]userView, error) {
@@ -182,12 +187,12 @@ func deleteUser(ctx context.Context, c call, in nameInput) (deletedView, error) 
 }
 
 func inviteUser(ctx context.Context, c call, in nameInput) (invitationView, error) {
-	token, expires, err := c.realm.Invite(ctx, in.Name)
+	invited, err := c.realm.Invite(ctx, in.Name)
 	if err != nil {
 		return invitationView{}, err
 	}
 	u, err := c.changed(ctx, in.Name, nil)
-	return invitationView{u, c.app.LinkFor(token), wholeSeconds(expires)}, err
+	return c.invitation(u, invited), err
 }
 
 func changeGroups(ctx context.Context, c call, in groupInput) (userView, error) {

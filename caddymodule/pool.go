@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -27,6 +28,23 @@ var (
 type pooled struct {
 	*auth.State
 	announced atomic.Bool // the set-up link was logged
+	leases    []*lease    // the newest last; poolMu is held where they are used
+}
+
+// hold makes mails go where the config of l says.
+func (p *pooled) hold(l *lease, post auth.Post) {
+	l.post = post
+	p.leases = append(p.leases, l)
+	p.UsePost(post)
+}
+
+// release undoes hold. Where the newest config goes first, it failed to start, and mails go where the one before it says.
+func (p *pooled) release(l *lease) {
+	at := slices.Index(p.leases, l)
+	p.leases = slices.Delete(p.leases, at, at+1)
+	if n := len(p.leases); n > 0 && at == n {
+		p.UsePost(p.leases[n-1].post)
+	}
 }
 
 // Destruct closes the store when the last config that used it is gone. It waits for the transactions under way; requests that an
@@ -39,6 +57,7 @@ type lease struct {
 	ended bool
 	key   string
 	held  *pooled
+	post  auth.Post // of the config; nil where no mail is sent
 }
 
 // take opens the store, or shares the one that is open. A failure leaves nothing behind. After end it returns storage.ErrClosed.
@@ -71,6 +90,7 @@ func (l *lease) take(ctx context.Context, s *settings) (*auth.State, error) {
 		}
 	}
 	l.key, l.held = s.dir, p
+	p.hold(l, s.post())
 	return p.State, nil
 }
 
@@ -82,9 +102,11 @@ func (l *lease) end() error {
 	if l.held == nil {
 		return nil
 	}
+	p := l.held
 	l.held = nil
 	poolMu.Lock()
 	defer poolMu.Unlock()
+	p.release(l)
 	if _, err := pool.Delete(l.key); err != nil {
 		return fmt.Errorf("closing the store: %w", err)
 	}

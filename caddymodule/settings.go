@@ -41,6 +41,7 @@ type settings struct {
 	methods        []auth.Method
 	related        *related     // nil if no site needs it
 	mails          bool         // people get mail
+	reset          string       // "" or resetMailOnly
 	sender         *mail.Sender // what sends it; nil where it is written to the log
 	mailServer     string       // host:port
 }
@@ -57,6 +58,7 @@ func (a *App) prepare(repl *caddy.Replacer) error {
 		{"url", a.URL, checkURL, &s.base},
 		{"path", a.Path, checkPath, &s.prefix},
 		{"storage", a.Storage.dir(), nil, &s.dir},
+		{"reset", a.Reset, checkReset, &s.reset},
 	} {
 		if option.value == "" {
 			continue
@@ -190,8 +192,20 @@ func readSecrets(repl *caddy.Replacer, options []string) ([][]byte, error) {
 	return secrets, nil
 }
 
-// seconds are the second methods of this version, in order of preference: keys are the easiest, and cannot be phished.
-var seconds = []string{auth.MethodWebAuthn, auth.MethodTOTP, auth.MethodRecovery}
+// seconds are the second methods of this version, in order of preference: keys are the easiest, and cannot be phished; mail comes
+// last of those that people use every day, because its mailbox may be open to others.
+var seconds = []string{auth.MethodWebAuthn, auth.MethodTOTP, auth.MethodEmail, auth.MethodRecovery}
+
+// names are those of the methods in use.
+func (a *App) names() []string {
+	switch {
+	case len(a.Methods) > 0:
+		return a.Methods
+	case a.SMTP == nil:
+		return slices.DeleteFunc(slices.Clone(seconds), func(m string) bool { return m == auth.MethodEmail })
+	}
+	return seconds
+}
 
 func checkMethods(methods []string) error {
 	second := len(methods) == 0
@@ -199,8 +213,6 @@ func checkMethods(methods []string) error {
 		switch {
 		case slices.Contains(methods[:i], m):
 			return fmt.Errorf("%s is named twice", m)
-		case m == auth.MethodEmail:
-			return errors.New("email needs smtp, which is not in this version")
 		case m == auth.MethodPassword:
 			return errors.New("the password is always asked, it is not named here")
 		case !slices.Contains(seconds, m):
@@ -209,7 +221,24 @@ func checkMethods(methods []string) error {
 		second = second || m != auth.MethodRecovery
 	}
 	if !second {
-		return errors.New("recovery codes alone are no second factor; add webauthn or totp")
+		return errors.New("recovery codes alone are no second factor; add webauthn, totp or email")
+	}
+	return nil
+}
+
+// checkUsed says why an option is of no use with the others.
+func (a *App) checkUsed(option string) error {
+	switch email := slices.Contains(a.names(), auth.MethodEmail); option {
+	case "webauthn":
+		return a.WebAuthn.checkUsed(a.Methods)
+	case "methods":
+		if email && a.SMTP == nil {
+			return errors.New("email needs smtp, which says where mail goes")
+		}
+	case "reset":
+		if a.Reset != "" && (!email || a.SMTP == nil) {
+			return errors.New("reset is about people who sign in with codes by mail, and needs smtp and the method email")
+		}
 	}
 	return nil
 }
@@ -219,15 +248,13 @@ func (a *App) prepareMethods(repl *caddy.Replacer, s *settings) error {
 	if err := checkMethods(a.Methods); err != nil {
 		return fmt.Errorf("option methods: %w", err)
 	}
-	if err := a.WebAuthn.checkUsed(a.Methods); err != nil {
-		return fmt.Errorf("option webauthn: %w", err)
-	}
-	names := a.Methods
-	if len(names) == 0 {
-		names = seconds
+	for _, option := range []string{"webauthn", "methods", "reset"} {
+		if err := a.checkUsed(option); err != nil {
+			return fmt.Errorf("option %s: %w", option, err)
+		}
 	}
 	s.methods = []auth.Method{method.NewPassword(s.name)}
-	for _, name := range names {
+	for _, name := range a.names() {
 		switch name {
 		case auth.MethodWebAuthn:
 			if err := s.addWebAuthn(repl, a.WebAuthn); err != nil {
@@ -235,6 +262,8 @@ func (a *App) prepareMethods(repl *caddy.Replacer, s *settings) error {
 			}
 		case auth.MethodTOTP:
 			s.methods = append(s.methods, method.NewTOTP(s.name))
+		case auth.MethodEmail:
+			s.methods = append(s.methods, method.NewEmail())
 		case auth.MethodRecovery:
 			s.methods = append(s.methods, method.NewRecovery())
 		}

@@ -153,7 +153,7 @@ func signInTo(t testing.TB, realm *auth.Realm, host, name string, groups ...stri
 	t.Helper()
 	ctx := context.Background()
 	const password = "correct horse battery staple 42"
-	if _, _, _, err := realm.AddUser(ctx, auth.NewUser{Name: name, DisplayName: "The " + name, Email: name + "@example.com", Groups: groups, Password: password}); err != nil {
+	if _, _, err := realm.AddUser(ctx, auth.NewUser{Name: name, DisplayName: "The " + name, Email: name + "@example.com", Groups: groups, Password: password}); err != nil {
 		t.Fatal(err)
 	}
 	v := auth.Visit{Host: host}

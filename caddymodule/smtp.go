@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-mfa/caddy-mfa/internal/auth"
 	"github.com/caddy-mfa/caddy-mfa/internal/mail"
 )
 
@@ -45,6 +46,27 @@ type SMTP struct {
 	// Write mail to Caddy's log in place of sending it, for trying things out. The log then holds live codes and links. There are no
 	// other options beside it. Default: false.
 	Log bool `json:"log,omitempty"`
+}
+
+// resetMailOnly is the only value of the option reset.
+const resetMailOnly = "mail_only"
+
+func checkReset(value string) error {
+	if value != resetMailOnly {
+		return fmt.Errorf("reset knows only %s, not %q", resetMailOnly, value)
+	}
+	return nil
+}
+
+// post is what mails are handed to, nil where none are sent.
+func (s *settings) post() auth.Post {
+	switch {
+	case s.sender != nil:
+		return s.sender
+	case s.mails:
+		return newLogPost()
+	}
+	return nil
 }
 
 // prepareMail makes what mail is handed to. It connects to nothing.

@@ -161,12 +161,17 @@ func TestMailNeedsAnAddress(t *testing.T) { // S29
 }
 
 // withMail is the option smtp for a test server.
-func withMail(t *testing.T, server *smtptest.Server, more ...string) string {
+func withMail(t *testing.T, server *smtptest.Server) string {
 	t.Helper()
-	ca := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(ca, server.CA, 0o600); err != nil {
+	return "smtp " + server.Addr + " {\n\tfrom sign-in@example.com\n\ttrust " + caFile(t, server) + "\n}"
+}
+
+// caFile is a file with the certificate of a test server's authority.
+func caFile(t *testing.T, server *smtptest.Server) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(file, server.CA, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	lines := append([]string{"from sign-in@example.com", "trust " + ca}, more...)
-	return "smtp " + server.Addr + " {\n\t" + strings.Join(lines, "\n\t") + "\n}"
+	return file
 }

@@ -154,12 +154,15 @@ func isName(host string) bool { return !strings.ContainsAny(host, "*{") }
 
 // checkAddress refuses mail where no name of a site is known for the links in it: what a request says is not to be believed (S29).
 func (a *App) checkAddress() error {
-	if a.settings.mails && a.settings.base == "" && a.address == "" {
+	if a.settings.mails && !a.addressKnown() {
 		return errors.New("mail needs an address for its links, and no site with mfa has a name of its own: set the option url, " +
 			"such as https://dash.example.com")
 	}
 	return nil
 }
+
+// addressKnown says whether links can begin with an address. In a command without a running Caddy, the option url alone tells.
+func (a *App) addressKnown() bool { return a.settings.base != "" || a.address != "" }
 
 // base is the portal's address for people on host. For a host that is no configured site's, and for "", it is the address that the
 // option url says, or that of the first site; without either it begins with the path.

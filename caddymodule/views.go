@@ -12,6 +12,7 @@ import (
 // The states of an account, as lists show them.
 const (
 	stateDisabled   = "disabled"
+	stateBlocked    = "blocked"    // "This wasn't me" was pressed
 	stateInvited    = "invited"    // no password yet
 	stateIncomplete = "incomplete" // a password, but no second method
 	stateActive     = "active"
@@ -29,12 +30,15 @@ type (
 		State          string    `json:"state"`
 		Methods        []string  `json:"methods"`
 		Created        time.Time `json:"created"`
-		EnrollUntil    time.Time `json:"enroll_until,omitzero"` // until then a password alone may set up the first second method; absent once there is one
+		EnrollUntil    time.Time `json:"enroll_until,omitzero"`     // until then a password alone may set up the first second method; absent once there is one
+		Blocked        time.Time `json:"blocked,omitzero"`          // the moment about which "This wasn't me" was pressed; absent: nobody did
+		MailedPassword bool      `json:"mailed_password,omitempty"` // it was set by mail, so mail is no second method until another one signed in
 	}
 	invitationView struct {
 		userView
 		Link        string    `json:"link,omitempty"` // works once; whoever has it takes the account over
 		LinkExpires time.Time `json:"link_expires,omitzero"`
+		MailedTo    string    `json:"mailed_to,omitempty"` // the address that a link of its own was mailed to
 	}
 	accountView struct {
 		userView
@@ -47,10 +51,11 @@ type (
 		ID       string    `json:"id"`
 		Method   string    `json:"method"`
 		Label    string    `json:"label,omitempty"`
-		RPID     string    `json:"rp_id,omitempty"` // of a key: the host that it was made for, the only one that it works for
+		Address  string    `json:"address,omitempty"` // of the method email
+		RPID     string    `json:"rp_id,omitempty"`   // of a key: the host that it was made for, the only one that it works for
 		Created  time.Time `json:"created"`
 		Used     time.Time `json:"used,omitzero"` // absent: never, or a password, whose use is not noted
-		Disabled bool      `json:"disabled"`
+		Disabled bool      `json:"disabled"`      // suspended, since "This wasn't me" was pressed
 	}
 	sessionView struct {
 		ID      string    `json:"id"`
@@ -78,7 +83,10 @@ func viewUser(u *auth.User) userView {
 	v := userView{
 		Name: u.Name, DisplayName: u.DisplayName, Email: u.Email, EmailConfirmed: u.EmailConfirmed,
 		Groups: slices.Clone(u.Groups), Methods: slices.Clone(u.Enrolled), State: accountState(u),
-		Created: wholeSeconds(u.Created),
+		Created: wholeSeconds(u.Created), MailedPassword: u.MailedPassword,
+	}
+	if !u.Blocked.IsZero() {
+		v.Blocked = wholeSeconds(u.Blocked)
 	}
 	if !u.HasSecond() {
 		v.EnrollUntil = wholeSeconds(u.EnrollUntil)
@@ -96,6 +104,8 @@ func accountState(u *auth.User) string {
 	switch {
 	case u.Disabled:
 		return stateDisabled
+	case !u.Blocked.IsZero():
+		return stateBlocked
 	case !slices.Contains(u.Enrolled, auth.MethodPassword):
 		return stateInvited
 	case !u.HasSecond():
@@ -114,9 +124,12 @@ func viewAccount(a *auth.Account) accountView {
 			ID: c.ID, Method: c.Method, Label: c.Label, Disabled: c.Disabled,
 			Created: wholeSeconds(c.Created), Used: wholeSeconds(c.Used),
 		}
-		if c.Method == auth.MethodWebAuthn {
-			key, _ := method.Key(c) // a record that is damaged has nothing to show
+		switch c.Method { // a record that is damaged has nothing to show
+		case auth.MethodWebAuthn:
+			key, _ := method.Key(c)
 			view.RPID = key.RPID
+		case auth.MethodEmail:
+			view.Address = method.NewEmail().Address(c)
 		}
 		v.Credentials = append(v.Credentials, view)
 	}

@@ -231,7 +231,7 @@ func TestKeySignsIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	alice := &rig.Person{Name: "alice", Password: "correct horse battery staple 42"}
-	if _, _, _, err := realm.AddUser(ctx, auth.NewUser{Name: alice.Name, Password: alice.Password}); err != nil {
+	if _, _, err := realm.AddUser(ctx, auth.NewUser{Name: alice.Name, Password: alice.Password}); err != nil {
 		t.Fatal(err)
 	}
 	visit := func(host, path string) *rig.Page {
