@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"net/http"
+	"net/textproto"
 	"strings"
 
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
@@ -54,13 +55,13 @@ func (c *cookies) takeFrom(line string, seen *[3]int) string {
 		if n := strings.IndexByte(line[i:], ';'); n >= 0 {
 			end = i + n
 		}
-		name, value, _ := strings.Cut(strings.TrimLeft(line[i:end], " \t"), "=")
-		which := ourCookie(strings.TrimRight(name, " \t"))
+		name, value, _ := strings.Cut(line[i:end], "=")
+		which := ourCookie(textproto.TrimString(name))
 		if which < 0 {
 			i = end + 1
 			continue
 		}
-		*[...]*string{&c.session, &c.flow, &c.browser}[which] = strings.TrimRight(value, " \t")
+		*[...]*string{&c.session, &c.flow, &c.browser}[which] = textproto.TrimString(value)
 		seen[which]++
 		switch {
 		case i == 0:

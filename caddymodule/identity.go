@@ -55,9 +55,14 @@ func spelled(name, want string) bool {
 // cleanHeaders removes what a client must not be able to say to the app: reserved headers and trailers, and tokens of Connection
 // that name them, because Caddy's proxy would delete ours on their word. It allocates nothing where there is nothing to remove.
 func cleanHeaders(r *http.Request) {
-	deleteReserved(r.Header)
-	dropTokens(r.Header, "Connection")
-	dropTokens(r.Header, "Trailer")
+	for name := range r.Header {
+		switch {
+		case reserved(name):
+			delete(r.Header, name)
+		case name == "Connection", name == "Trailer":
+			dropTokens(r.Header, name)
+		}
+	}
 	if r.Trailer != nil {
 		deleteReserved(r.Trailer)
 		// net/http fills in trailers when the body ends, over HTTP/1 unannounced ones too.

@@ -32,6 +32,9 @@ func localhost(host string) bool {
 	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
 		return true
 	}
+	if host == "" || host[0] > ':' { // no digit: a name, for which ParseAddr would make an error
+		return false
+	}
 	addr, err := netip.ParseAddr(host)
 	return err == nil && addr.IsLoopback()
 }
