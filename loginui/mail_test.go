@@ -1,0 +1,412 @@
+package loginui
+
+import (
+	"maps"
+	"net/http"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-mfa/caddy-mfa/internal/auth"
+	"github.com/caddy-mfa/caddy-mfa/internal/mail"
+)
+
+const mailbox = "alice@example.com"
+
+// letter is the next mail with the subject, which must come; others before it are passed over.
+func (r *rig) letter(subject string) mail.Message {
+	r.t.Helper()
+	late := time.After(10 * time.Second)
+	for {
+		select {
+		case m := <-r.letters:
+			if strings.HasPrefix(m.Subject, subject) {
+				return m
+			}
+		case <-late:
+			r.t.Fatalf("no mail came about %q", subject)
+		}
+	}
+}
+
+// part is what the expression finds in a mail.
+func (r *rig) part(m mail.Message, expr string) string {
+	r.t.Helper()
+	found := regexp.MustCompile(expr).FindStringSubmatch(m.Text)
+	if found == nil {
+		r.t.Fatalf("the mail lacks %s:\n%s", expr, m.Text)
+	}
+	return found[1]
+}
+
+// quiet is what is stored once no mail waits any more.
+func (r *rig) quiet() map[string]string {
+	r.t.Helper()
+	for late := time.Now().Add(10 * time.Second); time.Now().Before(late); runtime.Gosched() {
+		all := r.records()
+		if !slices.ContainsFunc(slices.Collect(maps.Keys(all)), func(key string) bool { return strings.HasPrefix(key, "mail/") }) {
+			return all
+		}
+	}
+	r.t.Fatal("a mail was not sent")
+	return nil
+}
+
+const (
+	sixDigits = `(?m)^\s*(\d{6})\s*$`
+	aboutCode = "Your code"
+)
+
+// mailed is a browser whose sign-in waits for the code of a mail.
+func (r *rig) mailed(to string) (b *browser, code, token string) {
+	r.t.Helper()
+	b = r.browser()
+	b.get("/.mfa/login")
+	b.want(b.post("/.mfa/login", "name", "alice", "password", password, "to", to), 303, "/.mfa/verify/email")
+	m := r.letter(aboutCode)
+	if m.To != mailbox {
+		r.t.Fatalf("the code went to %q", m.To)
+	}
+	return b, r.part(m, sixDigits), r.part(m, `/link#(\S+)`)
+}
+
+// addMailed makes alice with an address and no second method.
+func (r *rig) addMailed() {
+	r.t.Helper()
+	if _, _, err := r.realm.AddUser(r.t.Context(), auth.NewUser{Name: "alice", Email: mailbox, Password: password}); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// mailAccount makes alice, who signs in by mail, and the browser in which that user is signed in.
+func (r *rig) mailAccount() *browser {
+	r.t.Helper()
+	r.addMailed()
+	b, code, _ := r.mailed("")
+	b.want(b.post("/.mfa/verify/email", "code", code), 303, "/.mfa/recovery-codes")
+	b.want(b.post("/.mfa/recovery-codes"), 303, "/.mfa/recovery-codes")
+	b.want(b.post("/.mfa/recovery-codes", "confirm", "1"), 303, "/")
+	return b
+}
+
+// other is six digits that are not code.
+func other(code string) string { return string('0'+(code[0]-'0'+1)%10) + code[1:] }
+
+func TestCodeByMail(t *testing.T) {
+	r := newMailRig(t)
+	r.addMailed()
+	b, code, _ := r.mailed("/deep")
+	page := b.want(b.get("/.mfa/verify/email"), 200, "Check your email</h1>", "a•••@example.com", "10 minutes", ">Code</label>", ">Verify</button>", ">Send a new code</button>",
+		`autocomplete="one-time-code"`, `inputmode="numeric"`, "spam folder", "Not you?", `href="/.mfa/enroll">Set up another way`, `name="to" value="/deep"`)
+	if strings.Contains(page.body, mailbox) || strings.Contains(page.body, "We sent a new code") {
+		t.Error("the page says more than it should")
+	}
+	before := r.quiet()
+	for _, path := range []string{"/verify/email", "/verify/email?sent=1", "/verify/email/send", "/link"} { // S28
+		for _, method := range []string{http.MethodGet, http.MethodHead} {
+			b.send(b.request(method, "/.mfa"+path, ""))
+		}
+	}
+	if !maps.Equal(before, r.records()) || len(r.letters) > 0 {
+		t.Error("GET did something")
+	}
+	b.want(b.post("/.mfa/verify/email", "code", " "), 422, `id="code-error"`, "Enter the code")
+	b.want(b.post("/.mfa/verify/email", "code", other(code)), 401, `id="code-error"`, "That code is not right")
+	b.want(b.post("/.mfa/verify/email/send", "new", "1"), 303, "/.mfa/verify/email?sent=1")
+	b.want(b.get("/.mfa/verify/email?sent=1"), 200, "We sent a new code. Older ones no longer work.")
+	fresh := r.part(r.letter(aboutCode), sixDigits)
+	if fresh != code {
+		b.want(b.post("/.mfa/verify/email", "code", code), 401, "That code is not right") // S26
+	}
+	b.want(b.post("/.mfa/verify/email", "code", fresh[:3]+" "+fresh[3:]), 303, "/.mfa/recovery-codes")
+	b.want(b.post("/.mfa/verify/email", "code", fresh), 303, "/.mfa/recovery-codes") // S24: it is over
+	b.want(b.get("/.mfa/session"), 200, `"signed_in":false`)
+}
+
+func TestCodeByMailHasFiveTries(t *testing.T) { // S27
+	r := newMailRig(t)
+	r.mailAccount()
+	b, code, _ := r.mailed("")
+	for range 4 {
+		b.want(b.post("/.mfa/verify/email", "code", other(code)), 401, `id="code-error"`, ">Verify</button>")
+	}
+	last := b.want(b.post("/.mfa/verify/email", "code", other(code)), 401, `role="alert"`, "does not work any more", ">Send a new code</button>")
+	none := b.want(b.get("/.mfa/verify/email"), 200, "Press the button", "a•••@example.com", ">Send a new code</button>")
+	for _, page := range []answer{last, none} {
+		if strings.Contains(page.body, ">Verify</button>") {
+			t.Error("a code is asked for where none counts")
+		}
+	}
+	b.want(b.post("/.mfa/verify/email", "code", code), 401, "no longer works")
+	b.want(b.get("/.mfa/session"), 200, `"signed_in":false`)
+}
+
+func TestCodesByMailAreCapped(t *testing.T) { // S15
+	r := newMailRig(t)
+	r.addMailed()
+	b, _, _ := r.mailed("/deep")
+	code, status := "", 0
+	for range 30 {
+		a := b.post("/.mfa/verify/email/send", "new", "1")
+		if status = a.StatusCode; status != http.StatusSeeOther {
+			b.want(a, 429, "A few codes were sent already. Wait ", "Check your email</h1>", ">Verify</button>", ">Code</label>")
+			if a.Header.Get("Retry-After") == "" {
+				t.Error("no Retry-After")
+			}
+			break
+		}
+		code = r.part(r.letter(aboutCode), sixDigits)
+	}
+	if status != http.StatusTooManyRequests {
+		t.Fatal("no cap")
+	}
+	b.want(b.post("/.mfa/verify/email", "code", code), 303, "/.mfa/recovery-codes") // the last one counts
+}
+
+func TestMailAmongOtherWays(t *testing.T) {
+	r := newMailRig(t)
+	b := r.mailAccount()
+	b.want(b.post("/.mfa/security/add", "method", "totp"), 303, "/.mfa/enroll/totp")
+	b.want(b.post("/.mfa/enroll/totp", "code", b.code(b.secret())), 303, "/.mfa/security?done=add")
+	r.letter("New way to sign in")
+
+	b = r.browser()
+	b.get("/.mfa/login")
+	b.want(b.post("/.mfa/login", "name", "alice", "password", password, "to", "/deep"), 303, "/.mfa/verify/totp")
+	const send, open = `action="/.mfa/verify/email/send"`, `<a href="/.mfa/verify/email">Use email verification instead</a>`
+	page := b.want(b.get("/.mfa/verify/totp"), 200, send, `<button class="link">Use email verification instead</button>`)
+	if strings.Contains(page.body, open) {
+		t.Error("a link to a page without a code")
+	}
+	page = b.want(b.get("/.mfa/verify/email"), 200, "Press the button", "Use authenticator app") // opened by hand
+	if strings.Contains(page.body, ">Verify</button>") || len(r.letters) > 0 {
+		t.Error("opening the page did something")
+	}
+	b.want(b.post("/.mfa/verify/email/send"), 303, "/.mfa/verify/email")
+	code := r.part(r.letter(aboutCode), sixDigits)
+	page = b.want(b.get("/.mfa/verify/totp"), 200, open)
+	if strings.Contains(page.body, send) {
+		t.Error("another click would send another code")
+	}
+	b.want(b.post("/.mfa/verify/email", "code", code), 303, "/deep")
+	b.want(b.get("/.mfa/session"), 200, `"methods":["password","email"]`)
+}
+
+// Whoever was given an address may set up something better at once, and go back to it.
+func TestSetUpInsteadOfMail(t *testing.T) {
+	r := newMailRig(t)
+	r.addMailed()
+	b, _, _ := r.mailed("")
+	b.want(b.get("/.mfa/enroll"), 200, "Authenticator app", `<a href="/.mfa/verify/email">Use email verification instead</a>`)
+	b.want(b.post("/.mfa/enroll", "method", "totp"), 303, "/.mfa/enroll/totp")
+	b.want(b.get("/.mfa/enroll"), 200, `action="/.mfa/verify/email/send"`)
+	b.want(b.post("/.mfa/verify/email/send"), 303, "/.mfa/verify/email")
+	code := r.part(r.letter(aboutCode), sixDigits)
+	b.want(b.post("/.mfa/verify/email", "code", code), 303, "/.mfa/recovery-codes")
+}
+
+func TestLinkByMail(t *testing.T) { // S26
+	r := newMailRig(t)
+	r.mailAccount()
+	b, code, token := r.mailed("/deep")
+	page := b.want(b.get("/.mfa/link"), 200, "Sign in on this device?", ">Sign in</button>", " data-token>", host)
+	if strings.Count(page.body, "<button") != 1 {
+		t.Error("more than one button")
+	}
+	b.want(b.post("/.mfa/link", "token", ""), 422, `id="token-error"`)
+	b.want(b.post("/.mfa/link", "token", token[1:]+"x"), 422, "This link no longer works", `href="/.mfa/verify/email"`)
+	b.want(b.get("/.mfa/verify/email"), 200, ">Verify</button>") // nothing is lost
+
+	elsewhere := r.browser()
+	elsewhere.want(elsewhere.get("/.mfa/link"), 200, "Your sign-in began elsewhere", `data-token="auto"`, ">Show the code</button>")
+	before := r.quiet()
+	for range 2 {
+		elsewhere.want(elsewhere.post("/.mfa/link", "token", token), 200, "<code>"+code+"</code>", "in which you began")
+	}
+	if !maps.Equal(before, r.records()) {
+		t.Error("a link elsewhere changed something")
+	}
+	elsewhere.want(elsewhere.get("/.mfa/session"), 200, `"signed_in":false`)
+
+	b.want(b.post("/.mfa/link", "token", " "+token+" "), 303, "/deep")
+	b.want(b.get("/.mfa/session"), 200, `"methods":["password","email"]`)
+	b.want(b.post("/.mfa/link", "token", token), 422, "This link no longer works", "You are signed in here already", `href="/.mfa/security"`)
+	elsewhere.want(elsewhere.post("/.mfa/link", "token", token), 422, "This link no longer works", `href="/.mfa/login"`)
+}
+
+func TestForgotTellsNobody(t *testing.T) { // S88
+	r := newMailRig(t)
+	r.mailAccount()
+	r.add("bob") // has no address
+	b := r.browser()
+	b.want(b.get("/.mfa/login"), 200, `href="/.mfa/forgot">Forgot password?</a>`)
+	b.want(b.get("/.mfa/forgot"), 200, ">Username or email</label>", ">Send link</button>")
+	b.want(b.post("/.mfa/forgot", "name", " "), 422, `id="name-error"`)
+	first := b.want(b.post("/.mfa/forgot", "name", mailbox), 303, "/.mfa/forgot?sent=1")
+	for _, name := range []string{"alice", "bob", "nobody", "nobody@example.com", "a@b@c", "ALICE@EXAMPLE.COM", "<script>"} {
+		a := b.want(b.post("/.mfa/forgot", "name", name), 303)
+		if a.body != first.body || !slices.Equal(lines(a.Header), lines(first.Header)) {
+			t.Errorf("%s: another answer: %v", name, a.Header)
+		}
+	}
+	b.want(b.get("/.mfa/forgot?sent=1"), 200, "Check your email", "If there is an account with a confirmed address for what you typed", "ask your administrator")
+	if m := r.letter("Reset your password"); m.To != mailbox {
+		t.Errorf("it went to %s", m.To)
+	}
+	for range 100 {
+		if a := b.post("/.mfa/forgot", "name", "nobody"); a.StatusCode == http.StatusTooManyRequests {
+			b.want(a, 429, "Wait ", `value="nobody"`)
+			return
+		}
+	}
+	t.Error("it can be asked without end")
+}
+
+func lines(h http.Header) (all []string) {
+	for k, v := range h {
+		all = append(all, k+": "+strings.Join(v, ", "))
+	}
+	slices.Sort(all)
+	return all
+}
+
+// resetLink is what comes by mail to whoever forgot the password.
+func (r *rig) resetLink() (token string) {
+	r.t.Helper()
+	b := r.browser()
+	b.get("/.mfa/forgot")
+	b.want(b.post("/.mfa/forgot", "name", "alice"), 303)
+	return r.part(r.letter("Reset your password"), `/reset#(\S+)`)
+}
+
+func TestResetPassword(t *testing.T) { // S85
+	r := newMailRig(t)
+	signedIn := r.mailAccount()
+	signedIn.want(signedIn.post("/.mfa/security/add", "method", "totp"), 303)
+	secret := signedIn.secret()
+	signedIn.want(signedIn.post("/.mfa/enroll/totp", "code", r.code(secret)), 303)
+	token := r.resetLink()
+	r.pass(time.Minute)
+	const better = "a long swim in the lake"
+	b := r.browser()
+	page := b.want(b.get("/.mfa/reset"), 200, ">New password</label>", ">Set password</button>", `autocomplete="new-password"`, " data-token>", "At least 8 characters")
+	if strings.Contains(page.body, token) {
+		t.Error("the token is on the page")
+	}
+	b.want(b.post("/.mfa/reset", "password", better), 422, `id="token-error"`)
+	b.want(b.post("/.mfa/reset", "token", token, "password", ""), 422, `id="password-error"`)
+	b.want(b.post("/.mfa/reset", "token", token, "password", "password"), 422, `id="password-error"`, `<input type="hidden" name="token" value="`+token+`"`)
+	b.want(b.post("/.mfa/reset", "token", token[1:]+"x", "password", better), 422, "This link no longer works", `href="/.mfa/forgot"`)
+	signedIn.want(signedIn.get("/.mfa/session"), 200, `"signed_in":true`)
+	b.want(b.post("/.mfa/reset", "token", token, "password", better), 303, "/.mfa/verify/totp")
+	b.want(b.get("/.mfa/session"), 200, `"signed_in":false`)
+	signedIn.want(signedIn.get("/.mfa/session"), 200, `"signed_in":false`)
+	if page := b.want(b.get("/.mfa/verify/totp"), 200); strings.Contains(page.body, "Use email verification") {
+		t.Error("the mailbox is the second method as well")
+	}
+	b.want(b.post("/.mfa/reset", "token", token, "password", better), 422, "This link no longer works")
+	b.want(b.post("/.mfa/verify/totp", "code", b.code(secret)), 303, "/")
+}
+
+func TestMailAloneAsksTheAdmin(t *testing.T) { // S85
+	r := newMailRig(t)
+	r.mailAccount()
+	token := r.resetLink()
+	b := r.browser()
+	a := b.want(b.post("/.mfa/reset", "token", token, "password", "a long swim in the lake"), 303)
+	if to := a.Header.Get("Location"); strings.HasPrefix(to, "/.mfa/verify/recovery") {
+		if page := b.want(b.get("/.mfa/verify/recovery"), 200); strings.Contains(page.body, "Use email verification") {
+			t.Error("the mailbox is the second method as well")
+		}
+	} else {
+		b.want(b.get("/.mfa/ask-admin"), 200, "Ask your administrator", "that would be your mailbox alone")
+	}
+}
+
+func TestNotMe(t *testing.T) {
+	r := newMailRig(t)
+	signedIn := r.mailAccount()
+	r.pass(time.Minute)
+	signedIn.want(signedIn.post("/.mfa/security/add", "method", "totp"), 303)
+	signedIn.want(signedIn.post("/.mfa/enroll/totp", "code", r.code(signedIn.secret())), 303)
+	token := r.part(r.letter("New way to sign in"), `/not-me#(\S+)`)
+	b := r.browser()
+	before := r.quiet()
+	b.want(b.get("/.mfa/not-me"), 200, "This wasn&#39;t me</h1>", ">Secure my account</button>", " data-token>", "Every session ends", "Nobody can sign in")
+	b.want(b.post("/.mfa/not-me", "token", ""), 422, `id="token-error"`)
+	b.want(b.post("/.mfa/not-me", "token", token[1:]+"x"), 422, "This link no longer works", "Nothing was changed")
+	if !maps.Equal(before, r.records()) {
+		t.Error("something happened before the press")
+	}
+	b.want(b.post("/.mfa/not-me", "token", token), 303, "/.mfa/not-me?done=1")
+	b.want(b.get("/.mfa/not-me?done=1"), 200, "Your account is secured", `href="/.mfa/forgot">Forgot password?</a>`, "ask your administrator")
+	b.want(b.post("/.mfa/not-me", "token", token), 422, "This link no longer works")
+	signedIn.want(signedIn.get("/.mfa/session"), 200, `"signed_in":false`)
+	b.want(b.post("/.mfa/login", "name", "alice", "password", password), 401, "blocked", "Forgot password?")
+
+	// By the mailbox and the older method the account is its owner's again. What was added meanwhile can be removed.
+	b.want(b.post("/.mfa/reset", "token", r.resetLink(), "password", "a long swim in the lake"), 303)
+	app := r.credentials("alice")
+	if !slices.ContainsFunc(slices.Collect(maps.Values(app)), func(c auth.Credential) bool { return c.Method == auth.MethodTOTP && c.Disabled }) {
+		t.Error("the app that was added still works")
+	}
+}
+
+func TestChangeAddress(t *testing.T) {
+	r := newMailRig(t)
+	b := r.mailAccount()
+	page := b.want(b.get("/.mfa/security"), 200, mailbox, ">Confirmed<", ">Change address</summary>", ">New email address</label>", "Codes to sign in go there")
+	if strings.Contains(page.body, ">Rename</summary>") {
+		t.Error("an address can be renamed")
+	}
+	for typed, text := range map[string]string{"": "email-error", "alice": "email-error", mailbox: "This is your address already."} {
+		b.want(b.post("/.mfa/security/email", "email", typed), 422, "<details open>", text, `value="`+typed+`"`)
+	}
+	const fresh = "alice@example.org"
+	b.want(b.post("/.mfa/security/email", "email", " "+fresh+" "), 303, "/.mfa/enroll/email")
+	m := r.letter("Confirm your address")
+	code := r.part(m, sixDigits)
+	if m.To != fresh || strings.Contains(m.Text, "/link#") {
+		t.Errorf("to %s:\n%s", m.To, m.Text)
+	}
+	b.want(b.get("/.mfa/enroll/email"), 200, "Check your email</h1>", fresh, ">Verify</button>", ">Send a new code</button>", ">Cancel</a>")
+	b.want(b.get("/.mfa/security"), 200, mailbox)
+	b.want(b.post("/.mfa/enroll/email", "code", ""), 422, `id="code-error"`)
+	b.want(b.post("/.mfa/enroll/email", "code", other(code)), 422, `id="code-error"`)
+	b.want(b.post("/.mfa/enroll/email/send", "new", "1"), 303, "/.mfa/enroll/email?sent=1")
+	b.want(b.get("/.mfa/enroll/email?sent=1"), 200, "We sent a new code")
+	code = r.part(r.letter("Confirm your address"), sixDigits)
+	b.want(b.post("/.mfa/enroll/email", "code", code), 303, "/.mfa/security?done=address")
+	b.want(b.get("/.mfa/security?done=address"), 200, "Your address was changed", fresh, ">Confirmed<")
+	if m := r.letter("Email address changed"); m.To != mailbox || strings.Contains(m.Text, fresh) {
+		t.Errorf("to %s:\n%s", m.To, m.Text)
+	}
+
+	r.pass(11 * time.Minute) // S58
+	b.want(b.post("/.mfa/security/email", "email", mailbox), 303, "/.mfa/verify/password")
+	b.want(b.get("/.mfa/verify/password"), 200, "to change your email address to "+mailbox)
+	stranger := r.browser()
+	stranger.want(stranger.post("/.mfa/security/email", "email", fresh), 303, "/.mfa/login?to=%2F.mfa%2Fsecurity")
+}
+
+// Where no mail is sent, nothing about mail is offered.
+func TestWithoutMail(t *testing.T) {
+	r := newRig(t)
+	b, _ := r.account()
+	if page := b.want(b.get("/.mfa/security"), 200); strings.Contains(page.body, "address") {
+		t.Error("an address can be changed")
+	}
+	b.want(b.post("/.mfa/security/email", "email", mailbox), 404)
+	b = r.browser()
+	if page := b.want(b.get("/.mfa/login"), 200); strings.Contains(page.body, "forgot") {
+		t.Error("a password can be forgotten")
+	}
+	b.want(b.get("/.mfa/forgot"), 404, "Page not found")
+	b.want(b.post("/.mfa/forgot", "name", "alice"), 404)
+	b.want(b.post("/.mfa/link", "token", "x"), 422)
+	b.want(b.post("/.mfa/reset", "token", "x", "password", password), 422)
+	b.want(b.post("/.mfa/not-me", "token", "x"), 422)
+}
