@@ -109,7 +109,7 @@ func (x *exchange) securityPage() (*page, *overview, error) {
 func (x *exchange) enrolled(c auth.Credential, site string) enrolled {
 	e := enrolled{Credential: c, Title: x.t("method." + c.Method), Own: c.Method != auth.MethodPassword && c.Method != auth.MethodRecovery}
 	if c.Method == auth.MethodEmail {
-		e.About = []string{method.NewEmail().Address(c)}
+		e.About, e.Own = []string{method.NewEmail().Address(c)}, false // it is changed, and by that replaced
 		return e
 	}
 	if c.Method != auth.MethodWebAuthn {
