@@ -20,7 +20,10 @@
 //	enroll.go     setting up a method; recovery.go: the codes for when it is lost
 //	ask.go        a challenge that travels in the page; passkey.go: signing in with one, without a name
 //	modify.go     what people who are signed in change, and the proofs that it takes; upgrade.go: a passkey for the next time
-//	invite.go     accepting a ticket (ticket.go): an invitation, the first set-up
+//	invite.go     accepting a ticket (ticket.go): an invitation, the first set-up; reset.go: a forgotten password
+//	mail.go       codes and links by mail, email.go the addresses that they confirm; mailcap.go how many are sent
+//	notice.go     what people are told by mail, and how they undo it
+//	queue.go      mails that wait; delivery.go how they are sent, outbox.go what is kept of that in memory
 //	session.go    the path of every request: cookie → cache → session; cache.go is the cache, front.go its lock-free front
 //	decide.go     what a rule makes of a session; pure
 //	throttle.go   wrong answers by account, address.go by client address, slots.go work at once

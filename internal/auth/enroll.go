@@ -179,9 +179,10 @@ func (r *Realm) FinishEnroll(ctx context.Context, v Visit, method, label string,
 
 // enroll stores what was set up, under the name that the person gave it or a proposed one, and tells the person.
 func (r *Realm) enroll(tx storage.Tx, v Visit, u *User, creds []held, c *Credential, label string) ([]held, error) {
-	if c.Label = label; label == "" {
-		c.Label = unusedLabel(proposed(*c, v), creds)
+	if label == "" {
+		label = unusedLabel(proposed(*c, v), creds)
 	}
+	c.Label = label
 	creds, err := r.addCred(tx, u, creds, *c)
 	if err != nil {
 		return nil, err

@@ -144,10 +144,10 @@ func (r *Realm) NotMe(ctx context.Context, v Visit, token string) error {
 	return nil
 }
 
-// suspend disables the credentials that were made at a moment or later.
+// suspend disables the credentials that were made at a moment or later. The address is what restoreAddress left.
 func (r *Realm) suspend(tx storage.Tx, u *User, creds []held, at time.Time) error {
 	for _, c := range creds {
-		if c.Disabled || c.Created.Before(at) {
+		if c.Disabled || c.Method == MethodEmail || c.Created.Before(at) {
 			continue
 		}
 		// By its key: a Get promises a conflict with whoever writes it.

@@ -102,7 +102,7 @@ func (s *Sender) adviseTLS(f *failure) string {
 		}
 		return fmt.Sprintf("The server's certificate is for %s, not for %s: write the name that it is for.", clean(names, 200), s.host)
 	case errors.As(f.err, &signer):
-		return "The server's certificate is signed by nobody whom this machine trusts: have it signed by a public authority, or add your own authority to this machine's."
+		return "The server's certificate is signed by nobody whom this machine trusts: have it signed by a public authority, or name your own with the option `trust`."
 	case errors.As(f.err, &invalid) && invalid.Reason == x509.Expired:
 		return "The server's certificate has expired or is not valid yet: renew it, and check this machine's clock."
 	case errors.As(f.err, &invalid):
