@@ -1,25 +1,40 @@
 package method
 
 import (
+	"compress/gzip"
 	_ "embed"
+	"io"
 	"strings"
+	"sync"
 )
 
-// commonPasswords are the commonest passwords of MinPassword characters or more: lower case, one a line, sorted bytewise. They are
-// the list of @zxcvbn-ts/language-common (MIT licence, see common.txt.license), which gen/common.go fetches, pinned by version and
-// hash. Being text within the binary, they take no heap and no time at start.
-//
+// commonPasswords returns the commonest passwords of MinPassword characters or more: lower case, one a line, sorted bytewise. They
+// are the list of @zxcvbn-ts/language-common (MIT licence, see common.txt.license), which gen/common.go fetches, pinned by version
+// and hash. They take no heap and no time before somebody chooses a password.
+var commonPasswords = sync.OnceValue(func() string {
+	r, err := gzip.NewReader(strings.NewReader(commonPacked))
+	if err != nil {
+		panic(err) // it is part of the program
+	}
+	text, err := io.ReadAll(r)
+	if err != nil {
+		panic(err)
+	}
+	return string(text)
+})
+
 //go:generate go run gen/common.go
-//go:embed common.txt
-var commonPasswords string
+//go:embed common.txt.gz
+var commonPacked string
 
 // common reports whether s, in lower case, is among the commonest passwords.
 func common(s string) bool {
-	lo, hi := 0, len(commonPasswords) // both at the start of a line
+	list := commonPasswords()
+	lo, hi := 0, len(list) // both at the start of a line
 	for lo < hi {
 		mid := lo + (hi-lo)/2
-		start := lo + strings.LastIndexByte(commonPasswords[lo:mid], '\n') + 1
-		line, _, _ := strings.Cut(commonPasswords[start:hi], "\n")
+		start := lo + strings.LastIndexByte(list[lo:mid], '\n') + 1
+		line, _, _ := strings.Cut(list[start:hi], "\n")
 		switch {
 		case line == s:
 			return true
