@@ -115,7 +115,7 @@ func (r *Realm) ways(site Site, u *User, proofs []Proof, creds []held) []string 
 
 // mailBarred reports whether mail is no second method, because the password came by mail too.
 func (r *Realm) mailBarred(u *User) bool {
-	return u.MailedPassword && r.mail != nil && !r.mail.ResetMailOnly
+	return u.MailedPassword && (r.mail == nil || !r.mail.ResetMailOnly)
 }
 
 // preference are the names of the methods in the order in which they are asked. A key comes before the password, because it may
@@ -141,9 +141,10 @@ func shows(method string) Kind {
 }
 
 // mayEnroll says whether a password alone is authority enough to set up a second method: only where none is enrolled, counting
-// disabled ones and those of methods switched off, and only for the time that an admin granted.
+// disabled ones and those of methods switched off, and only for the time that an admin granted. A password that came by mail is none:
+// what an admin granted is for the person, not for whoever reads the mailbox.
 func (r *Realm) mayEnroll(now time.Time, site Site, u *User) bool {
-	return !u.HasSecond() && now.Before(u.EnrollUntil) && len(r.enrollable(site)) > 0
+	return !u.HasSecond() && !r.mailBarred(u) && now.Before(u.EnrollUntil) && len(r.enrollable(site)) > 0
 }
 
 func (r *Realm) enrollable(site Site) []string {
@@ -265,11 +266,12 @@ func (r *Realm) openSession(tx storage.Tx, now time.Time, v Visit, f *flow, u *U
 }
 
 // settled notes what a finished sign-in says about the account: it is its owner's again, and mail may be a second method where
-// something else than mail has been one.
+// somebody knew the password and had something else than mail. Whoever came by passkey alone says nothing about the password.
 func (r *Realm) settled(tx storage.Tx, u *User, proofs []Proof) error {
-	other := slices.ContainsFunc(proofs, func(p Proof) bool {
-		return !p.Enrolled && p.Method != MethodPassword && p.Method != MethodEmail
-	})
+	other := slices.ContainsFunc(proofs, func(p Proof) bool { return p.Method == MethodPassword }) &&
+		slices.ContainsFunc(proofs, func(p Proof) bool {
+			return !p.Enrolled && p.Method != MethodPassword && p.Method != MethodEmail
+		})
 	if u.Blocked.IsZero() && !(u.MailedPassword && other) {
 		return nil
 	}

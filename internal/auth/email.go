@@ -12,7 +12,7 @@ import (
 )
 
 // confirmAddress makes an address the user's own: from here on it finds the user, and where codes by mail are a method it is a
-// credential, whose ID is returned. The one before goes. An *Invalid says that it is another user's.
+// credential, whose ID is returned. The one before goes. An *Invalid says that it is another user's; nothing was changed then.
 func (r *Realm) confirmAddress(tx storage.Tx, u *User, creds []held, address string) (_ []held, credential string, err error) {
 	folded, err := FoldEmail(address)
 	if err != nil {
@@ -24,7 +24,7 @@ func (r *Realm) confirmAddress(tx storage.Tx, u *User, creds []held, address str
 	case err != nil:
 		return nil, "", err
 	case string(e.Value) != u.ID:
-		return nil, "", &Invalid{"code", "This address belongs to another account. Ask your administrator."}
+		return creds, "", &Invalid{"code", "This address belongs to another account. Ask your administrator."}
 	}
 	if creds, err = r.removeAddress(tx, u, creds); err != nil {
 		return nil, "", err

@@ -80,6 +80,9 @@ func (r *Realm) BeginEnroll(ctx context.Context, v Visit, method string) (Outcom
 		if err != nil {
 			return err
 		}
+		if err := r.dropCode(tx, f); err != nil {
+			return err
+		}
 		f.secrets.Challenge = &ch
 		out = r.next(r.now(), v.site(), f, u, creds).Outcome
 		return r.putFlow(tx, f)
@@ -141,6 +144,9 @@ func (r *Realm) FinishEnroll(ctx context.Context, v Visit, method, label string,
 		held := f.secrets.Challenge
 		if u.Rev != rev || ch.Reusable && (held == nil || !bytes.Equal(held.Private, ch.Private)) {
 			return ErrStep // another request was quicker
+		}
+		if method == MethodEmail && held != nil && !bytes.Equal(held.Private, ch.Private) {
+			return errNoCode // a newer one was sent meanwhile
 		}
 		event := EventEnrolled
 		if method == MethodEmail {

@@ -47,24 +47,12 @@ func (r *Realm) getFlow(tx storage.Tx, v Visit) (*flow, *User, []held, error) {
 	if token == "" {
 		return nil, nil, nil, ErrNoFlow
 	}
-	f := &flow{token: token}
-	key := keyFlow(token)
-	switch err := getJSON(tx, key, f); {
-	case errors.Is(err, storage.ErrNotFound):
-		return nil, nil, nil, ErrNoFlow
-	case err != nil:
-		return nil, nil, nil, err
-	case f.Host != v.Host:
-		return nil, nil, nil, ErrNoFlow
-	}
-	plain, err := r.sealer.Load().open(key, f.Sealed)
+	f, err := r.readFlow(tx, token)
 	if err != nil {
-		return nil, nil, nil, ErrNoFlow // the secret was given up since: flows are not sealed anew
+		return nil, nil, nil, err
 	}
-	if plain != nil {
-		if err := json.Unmarshal(plain, &f.secrets); err != nil {
-			return nil, nil, nil, fmt.Errorf("decoding record %q: %w", key, err)
-		}
+	if f.Host != v.Host {
+		return nil, nil, nil, ErrNoFlow
 	}
 	if f.UserID == "" {
 		return f, nil, nil, nil
@@ -92,6 +80,28 @@ func (r *Realm) getFlow(tx storage.Tx, v Visit) (*flow, *User, []held, error) {
 		}
 	}
 	return f, u, creds, nil
+}
+
+// readFlow returns the flow with a token, whether or not it still counts; ErrNoFlow if there is none.
+func (r *Realm) readFlow(tx storage.Tx, token string) (*flow, error) {
+	f, key := &flow{token: token}, keyFlow(token)
+	err := getJSON(tx, key, f)
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil, ErrNoFlow
+	}
+	if err != nil {
+		return nil, err
+	}
+	plain, err := r.sealer.Load().open(key, f.Sealed)
+	if err != nil {
+		return nil, ErrNoFlow // the secret was given up since: flows are not sealed anew
+	}
+	if plain != nil {
+		if err := json.Unmarshal(plain, &f.secrets); err != nil {
+			return nil, fmt.Errorf("decoding record %q: %w", key, err)
+		}
+	}
+	return f, nil
 }
 
 // putFlow stores a flow until its end.

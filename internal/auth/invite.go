@@ -20,17 +20,25 @@ func (r *Realm) invite(tx storage.Tx, u *User) (Invited, error) {
 	if err := r.issue(tx, u, PurposeInvite, in.Token, "", in.Expires); err != nil {
 		return in, err
 	}
+	if err := r.revoke(tx, u, purposeInviteMail); err != nil {
+		return in, err
+	}
 	if r.mail == nil || r.mail.Base("") == "" || mail.CheckAddress(u.Email) != nil {
 		return in, nil
 	}
 	token := newTravelToken()
-	if err := r.issue(tx, u, purposeInviteMail, token, u.Email, in.Expires); err != nil {
-		return in, err
-	}
 	letter := mail.Invitation{Product: r.name, Name: u.Name, Link: r.mail.Base("") + "/invite#" + token, Hours: int(inviteLife / time.Hour)}.Message()
 	letter.To = u.Email
+	err := r.enqueue(tx, u, letter, in.Expires)
+	if errors.Is(err, ErrBusy) {
+		r.log.Warn("an invitation was not mailed: too many mails wait", "user", u.Name)
+		return in, nil // the other link does all the same
+	}
+	if err != nil {
+		return in, err
+	}
 	in.MailedTo = u.Email
-	return in, r.enqueue(tx, u, letter, in.Expires)
+	return in, r.issue(tx, u, purposeInviteMail, token, u.Email, in.Expires)
 }
 
 // OpenInvitation begins the flow in which an invitation, or the first set-up, is accepted. The token stays valid until then.
@@ -58,10 +66,8 @@ func (r *Realm) OpenInvitation(ctx context.Context, v Visit, token, to string) (
 		if err != nil {
 			return err
 		}
-		if old := r.openCookie(CookieFlow, v.Flow); old != "" {
-			if err := tx.Delete(keyFlow(old)); err != nil {
-				return err
-			}
+		if err := r.endFlow(tx, v); err != nil {
+			return err
 		}
 		purpose := t.Purpose
 		if purpose == purposeInviteMail {
@@ -137,7 +143,7 @@ func (r *Realm) AcceptInvitation(ctx context.Context, v Visit, name, password st
 		f.Ticket, f.UserID, f.Epoch = "", u.ID, u.Epoch
 		f.Proofs = []Proof{{Method: MethodPassword, Kinds: Knowledge, Credential: cred.ID, At: r.now(), Enrolled: true}}
 		u.Blocked, u.MailedPassword = time.Time{}, false // an admin sent it
-		if t.Purpose == purposeInviteMail && t.Address == u.Email {
+		if t.Purpose == purposeInviteMail {
 			if creds, err = r.byMailedInvitation(tx, f, u, creds); err != nil {
 				return err
 			}
@@ -173,7 +179,7 @@ func (r *Realm) AcceptInvitation(ctx context.Context, v Visit, name, password st
 // authority there is. In one that has a second method it is proven as ever, and mail alone does not do.
 func (r *Realm) byMailedInvitation(tx storage.Tx, f *flow, u *User, creds []held) ([]held, error) {
 	fresh := !u.HasSecond()
-	u.MailedPassword = !fresh && !r.mail.ResetMailOnly
+	u.MailedPassword = !fresh
 	if u.EmailConfirmed {
 		return creds, nil
 	}

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -126,11 +127,11 @@ func (r *Realm) sendCode(tx storage.Tx, now time.Time, v Visit, f *flow, u *User
 		return fmt.Errorf("reading a code: %w", err)
 	}
 	ch.Method = MethodEmail
-	f.secrets.Challenge = &ch
 	base := r.mail.Base(v.Host)
 	browser, addr := machine(v), v.Addr.String()
 	minutes := int(ch.Expires.Sub(now) / time.Minute)
 	var letter mail.Message
+	var link *ticket
 	switch {
 	case confirm:
 		letter = mail.ConfirmAddress{Product: r.name, Name: u.Name, Code: code, Minutes: minutes, Browser: browser, Addr: addr, Host: hostOf(base)}.Message()
@@ -138,17 +139,45 @@ func (r *Realm) sendCode(tx storage.Tx, now time.Time, v Visit, f *flow, u *User
 		letter = mail.SignInCode{Product: r.name, Name: u.Name, Code: code, Minutes: minutes, Browser: browser, Addr: addr, Host: hostOf(base)}.Message()
 	default:
 		key := keyToken(token)
-		link := ticket{Purpose: purposeLink, UserID: u.ID, Epoch: u.Epoch, Expires: ch.Expires, Sealed: r.sealer.Load().seal(key, []byte(code))}
-		if err := putJSON(tx, key, link, ch.Expires); err != nil {
-			return err
-		}
+		link = &ticket{Purpose: purposeLink, UserID: u.ID, Epoch: u.Epoch, Expires: ch.Expires, Sealed: r.sealer.Load().seal(key, []byte(code))}
 		letter = mail.SignInCode{
 			Product: r.name, Name: u.Name, Code: code, Link: base + "/link#" + token, Minutes: minutes,
 			Browser: browser, Addr: addr, Host: hostOf(base),
 		}.Message()
 	}
 	letter.To = to
-	return r.enqueue(tx, u, letter, ch.Expires)
+	if err := r.enqueue(tx, u, letter, ch.Expires); err != nil { // the flow waits for no code then: none comes
+		return err
+	}
+	if link != nil {
+		if err := putJSON(tx, keyToken(token), link, ch.Expires); err != nil {
+			return err
+		}
+	}
+	f.secrets.Challenge = &ch
+	if f.End.Before(ch.Expires) { // a code that was sent late has its time too; the caps bound how long that goes on
+		f.End = ch.Expires
+	}
+	return nil
+}
+
+// endFlow forgets the flow that the visitor's cookie names, if there is one, and the link that was mailed for it.
+func (r *Realm) endFlow(tx storage.Tx, v Visit) error {
+	token := r.openCookie(CookieFlow, v.Flow)
+	if token == "" {
+		return nil
+	}
+	f, err := r.readFlow(tx, token)
+	if errors.Is(err, ErrNoFlow) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := r.dropCode(tx, f); err != nil {
+		return err
+	}
+	return tx.Delete(keyFlow(token))
 }
 
 // dropCode forgets the code that is out, if one is, and the link that stands for it.

@@ -113,10 +113,8 @@ func (r *Realm) Change(ctx context.Context, v Visit, c Change, to string) (out O
 		if i := slices.IndexFunc(creds, func(h held) bool { return h.ID == c.Credential }); i >= 0 {
 			c.Name = creds[i].Label
 		}
-		if old := r.openCookie(CookieFlow, v.Flow); old != "" { // of this browser: it was left
-			if err := tx.Delete(keyFlow(old)); err != nil {
-				return err
-			}
+		if err := r.endFlow(tx, v); err != nil { // of this browser: it was left
+			return err
 		}
 		f := r.newFlow(v, PurposeChange, to)
 		f.UserID, f.Epoch, f.Session, f.Change, f.Proofs = u.ID, u.Epoch, s.Token, &c, recent(r.now(), s.Proofs)

@@ -73,6 +73,9 @@ func (r *Realm) notify(tx storage.Tx, v Visit, u *User, n notice) error {
 		return err
 	}
 	t := ticket{Purpose: purposeNotMe, UserID: u.ID, Epoch: u.Epoch, Expires: expires, Address: u.Email, Since: u.EmailSince, At: n.at}
+	if t.At.Before(t.Since) { // whoever reads an address undoes nothing of before it was theirs, such as that it became so
+		t.At = t.Since
+	}
 	return putJSON(tx, keyToken(token), t, expires)
 }
 
@@ -151,7 +154,7 @@ func (r *Realm) suspend(tx storage.Tx, u *User, creds []held, at time.Time) erro
 			continue
 		}
 		// By its key: a Get promises a conflict with whoever writes it.
-		if ok, err := exists(tx, keyCred(u.ID, c.ID)); err != nil || !ok {
+		if _, err := exists(tx, keyCred(u.ID, c.ID)); err != nil {
 			return err
 		}
 		c.Disabled = true
@@ -171,11 +174,10 @@ func (r *Realm) restoreAddress(tx storage.Tx, u *User, creds []held, t ticket) (
 	if err != nil {
 		return nil, err
 	}
-	before := len(creds)
 	creds, id, err := r.confirmAddress(tx, u, creds, t.Address)
 	if taken := (*Invalid)(nil); errors.As(err, &taken) {
 		u.Email = ""
-		return creds[:before], nil
+		return creds, nil
 	}
 	if err != nil {
 		return nil, err

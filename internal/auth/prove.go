@@ -315,10 +315,8 @@ func (r *Realm) commit(ctx context.Context, v Visit, m Method, a attempt, got Ve
 					return err
 				}
 			}
-			if old := r.openCookie(CookieFlow, v.Flow); old != "" {
-				if err := tx.Delete(keyFlow(old)); err != nil {
-					return err
-				}
+			if err := r.endFlow(tx, v); err != nil {
+				return err
 			}
 		}
 		f.Proofs = append(f.Proofs, Proof{Method: m.Name(), Kinds: got.Kinds, Credential: got.Credential.ID, At: now, UserVerified: got.UserVerified})

@@ -143,10 +143,8 @@ func (r *Realm) ResetPassword(ctx context.Context, v Visit, token, password stri
 		if err := putUser(tx, u); err != nil {
 			return err
 		}
-		if old := r.openCookie(CookieFlow, v.Flow); old != "" {
-			if err := tx.Delete(keyFlow(old)); err != nil {
-				return err
-			}
+		if err := r.endFlow(tx, v); err != nil {
+			return err
 		}
 		f := r.newFlow(v, PurposeReset, "")
 		f.UserID, f.Epoch = u.ID, u.Epoch

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -52,6 +53,9 @@ type rig struct {
 	state *auth.State
 	store storage.Store
 	dir   string
+
+	inbox  *inbox             // nil: no mail is sent
+	change func(*auth.Config) // nil: nothing
 }
 
 func newRig(t testing.TB) *rig {
@@ -93,10 +97,20 @@ func (r *rig) use(store storage.Store, secrets ...[]byte) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.Realm = r.state.Realm(auth.Config{
+	c := auth.Config{
 		Name: "Example", Idle: time.Hour, Lifetime: 24 * time.Hour,
 		Methods: []auth.Method{method.NewPassword("Example"), keys, method.NewTOTP("Example"), method.NewRecovery()},
-	})
+	}
+	if r.inbox != nil {
+		email := method.NewEmail()
+		c.Methods = slices.Insert(c.Methods, 3, auth.Method(email))
+		c.Mail = &auth.Mail{Base: portal, Codes: email}
+		r.state.UsePost(r.inbox)
+	}
+	if r.change != nil {
+		r.change(&c)
+	}
+	r.Realm = r.state.Realm(c)
 }
 
 func (r *rig) reopen(secrets ...[]byte) {

@@ -170,10 +170,8 @@ func (r *Realm) SignOut(ctx context.Context, v Visit) (Outcome, error) {
 	var ended *Session
 	err := r.store.Update(ctx, func(tx storage.Tx) error {
 		ended = nil
-		if flow != "" {
-			if err := tx.Delete(keyFlow(flow)); err != nil {
-				return err
-			}
+		if err := r.endFlow(tx, v); err != nil {
+			return err
 		}
 		if token == "" {
 			return nil

@@ -31,12 +31,20 @@ type ticket struct {
 	Sealed  []byte    `json:"secret,omitempty"`  // of purposeLink: the code
 }
 
+// revoke ends the live token of a purpose, if there is one. The caller stores the user.
+func (s *State) revoke(tx storage.Tx, u *User, p Purpose) error {
+	old := u.Tokens[p]
+	if old == "" {
+		return nil
+	}
+	delete(u.Tokens, p)
+	return tx.Delete(old)
+}
+
 // issue makes a token for a user; a live one of the same purpose dies. The caller stores the user.
 func (s *State) issue(tx storage.Tx, u *User, p Purpose, token, address string, expires time.Time) error {
-	if old := u.Tokens[p]; old != "" {
-		if err := tx.Delete(old); err != nil {
-			return err
-		}
+	if err := s.revoke(tx, u, p); err != nil {
+		return err
 	}
 	if u.Tokens == nil {
 		u.Tokens = map[Purpose]string{}
@@ -80,6 +88,9 @@ func (s *State) redeemable(tx storage.Tx, key string, purposes ...Purpose) (t ti
 		}
 		// A link is tied to its flow instead: people may sign in at two places.
 		if u == nil || u.Disabled || u.Epoch != t.Epoch || t.Purpose != purposeLink && u.Tokens[t.Purpose] != key {
+			return t, nil, ErrToken
+		}
+		if t.Address != "" && t.Address != u.Email { // it went to a mailbox that is not this person's any more
 			return t, nil, ErrToken
 		}
 		return t, u, nil
