@@ -18,7 +18,8 @@ func (x *exchange) enrollEmailPage() (*page, auth.Progress, error) {
 	}
 	pg := x.flowPage("confirm_address", "email", now)
 	pg.fields, pg.wrongField, pg.wrongStatus = []string{"code"}, "code", http.StatusUnprocessableEntity
-	return pg, now, pg.mailed(now)
+	err = pg.mailed(now)
+	return pg, now, err
 }
 
 func getEnrollEmail(x *exchange) error {

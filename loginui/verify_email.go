@@ -13,7 +13,8 @@ func (x *exchange) verifyEmailPage() (*page, auth.Progress, error) {
 	if err != nil {
 		return nil, now, err
 	}
-	return pg, now, pg.mailed(now)
+	err = pg.mailed(now)
+	return pg, now, err
 }
 
 // mailed makes pg a page about a code by mail. Without a code that counts it has no field.
