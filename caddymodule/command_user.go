@@ -237,6 +237,9 @@ func resetText(u userView) string {
 	if u.State == stateInvited {
 		return u.Name + " has no second method, and no password either. Make a link: caddy mfa user invite " + u.Name
 	}
+	if u.MailedPassword {
+		return u.Name + " has no second method any more, and every session has ended. The password was set by mail, which alone sets nothing up. Make a link: caddy mfa user invite " + u.Name
+	}
 	return fmt.Sprintf("%s has no second method any more, and every session has ended. Until %s the password is enough to set up a new one.",
 		u.Name, localTime(u.EnrollUntil))
 }

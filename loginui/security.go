@@ -81,11 +81,14 @@ func (x *exchange) securityPage() (*page, *overview, error) {
 	slices.SortStableFunc(account.Credentials, oldestFirst)
 	seconds := 0
 	for _, c := range account.Credentials {
-		if second := c.Method != auth.MethodPassword && c.Method != auth.MethodRecovery; second && !c.Disabled {
+		byMail := c.Method == auth.MethodEmail && !c.Disabled
+		if byMail {
+			body.Address.Codes, body.Address.Used = x.realm.SignsInByMail(), c.Used
+		}
+		if second := c.Method != auth.MethodPassword && c.Method != auth.MethodRecovery; second && !c.Disabled && (!byMail || body.Address.Codes) {
 			seconds++
 		}
-		if c.Method == auth.MethodEmail && !c.Disabled {
-			body.Address.Codes, body.Address.Used = true, c.Used
+		if byMail {
 			continue
 		}
 		e := x.enrolled(c, site)
