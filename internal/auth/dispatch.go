@@ -42,14 +42,16 @@ func (r *Realm) next(now time.Time, site Site, f *flow, u *User, creds []held) (
 	case len(proofs) == 0 && f.Change == nil:
 		p.Step = StepStart
 	case !Kinds(proofs).MultiFactor():
-		ways := r.ways(site, u, proofs, creds)
+		ways := r.ways(now, site, u, proofs, creds)
 		if slices.Contains(ways, MethodEmail) {
 			p.Mail = r.codeMail(now, f, creds)
 		}
 		p.Elsewhere = r.elsewhere(site, creds)
 		var free []string // what may be set up instead
 		if f.Change == nil && r.mayEnroll(now, site, u) {
-			free = r.enrollable(site)
+			if free, _ = r.demanded(now, site, u, creds); len(free) == 0 {
+				free = r.enrollable(site)
+			}
 		}
 		begun := f.secrets.Challenge != nil && slices.Contains(free, f.secrets.Challenge.Method)
 		switch {
@@ -75,6 +77,23 @@ func (r *Realm) next(now time.Time, site Site, f *flow, u *User, creds []held) (
 	if p.Step != StepDone {
 		return p
 	}
+	if f.Change == nil {
+		need, policies := r.demanded(now, site, u, creds)
+		switch p.Policies = policies; {
+		case len(need) > 0:
+			enroll(need)
+			return p
+		case len(policies) > 0:
+			p.Step = StepAskAdmin
+			return p
+		}
+		for _, d := range announced(now, r.duties(now, u, creds)) {
+			p.Policies = append(p.Policies, d.Name)
+			if p.Due.IsZero() || d.Due.Before(p.Due) {
+				p.Due = d.Due
+			}
+		}
+	}
 	switch {
 	case r.codes() != nil && u.HasSecond() && !slices.Contains(u.Enrolled, MethodRecovery):
 		p.Step, p.RecoveryList = StepRecovery, f.secrets.Codes
@@ -99,16 +118,19 @@ func (r *Realm) elsewhere(site Site, creds []held) (sites []string) {
 }
 
 // ways are the methods that would add a kind to the proofs, in order of preference.
-func (r *Realm) ways(site Site, u *User, proofs []Proof, creds []held) []string {
+func (r *Realm) ways(now time.Time, site Site, u *User, proofs []Proof, creds []held) []string {
 	var out []string
-	have := Kinds(proofs)
+	have, duties := Kinds(proofs), r.duties(now, u, creds)
 	for _, name := range r.preference() {
-		if have&shows(name) != 0 || name == MethodEmail && (r.mailed() == nil || r.mailBarred(u)) {
+		if have&shows(name) != 0 || name == MethodEmail && (r.mailed() == nil || r.mailBarred(u)) || !allowed(now, duties, name) {
 			continue
 		}
 		if m := r.at(site, name); m != nil && len(fitting(m, creds)) > 0 {
 			out = append(out, name)
 		}
+	}
+	if i := slices.Index(out, u.Preferred); i > 0 {
+		out = slices.Insert(slices.Delete(out, i, i+1), 0, u.Preferred)
 	}
 	return out
 }
@@ -227,7 +249,7 @@ func (r *Realm) openSession(tx storage.Tx, now time.Time, v Visit, f *flow, u *U
 	if err != nil {
 		return nil, err
 	}
-	if err := r.settled(tx, u, f.Proofs); err != nil {
+	if err := r.settled(tx, now, u, f.Proofs); err != nil {
 		return nil, err
 	}
 	if !who.known && (f.Purpose == PurposeSignIn || f.Purpose == PurposeReset) {
@@ -267,12 +289,20 @@ func (r *Realm) openSession(tx storage.Tx, now time.Time, v Visit, f *flow, u *U
 
 // settled notes what a finished sign-in says about the account: it is its owner's again, and mail may be a second method where
 // somebody knew the password and had something else than mail. Whoever came by passkey alone says nothing about the password.
-func (r *Realm) settled(tx storage.Tx, u *User, proofs []Proof) error {
+func (r *Realm) settled(tx storage.Tx, now time.Time, u *User, proofs []Proof) error {
 	other := slices.ContainsFunc(proofs, func(p Proof) bool { return p.Method == MethodPassword }) &&
 		slices.ContainsFunc(proofs, func(p Proof) bool {
 			return !p.Enrolled && p.Method != MethodPassword && p.Method != MethodEmail
 		})
-	if u.Blocked.IsZero() && !(u.MailedPassword && other) {
+	heard := false
+	if len(r.policies) > 0 {
+		creds, err := r.getCreds(tx, u.ID)
+		if err != nil {
+			return err
+		}
+		heard = u.notice(now, r.duties(now, u, creds))
+	}
+	if !heard && u.Blocked.IsZero() && !(u.MailedPassword && other) {
 		return nil
 	}
 	u.Blocked, u.MailedPassword = time.Time{}, u.MailedPassword && !other

@@ -32,6 +32,7 @@ type flow struct {
 // flowSecrets is the part of a flow that is sealed at rest.
 type flowSecrets struct {
 	Challenge *Challenge `json:"challenge,omitempty"`
+	MailedTo  string     `json:"mailed_to,omitempty"` // where the code of Challenge went
 	Codes     []string   `json:"codes,omitempty"` // recovery codes that were shown and not yet confirmed
 }
 

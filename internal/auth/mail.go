@@ -60,10 +60,10 @@ func (r *Realm) withAddress(u *User, creds []held) []held {
 
 // codeMail is where the flow's codes by mail go, nil if they go nowhere.
 func (r *Realm) codeMail(now time.Time, f *flow, creds []held) *CodeMail {
-	out := &CodeMail{}
+	out, to := &CodeMail{}, ""
 	switch {
 	case f.Change != nil && f.Change.Op == ChangeAddress && Kinds(recent(now, f.Proofs)).MultiFactor():
-		out.To = f.Change.Address
+		out.To, to = f.Change.Address, f.Change.Address
 	default:
 		m := r.mailed()
 		if m == nil {
@@ -73,10 +73,11 @@ func (r *Realm) codeMail(now time.Time, f *flow, creds []held) *CodeMail {
 		if len(have) == 0 {
 			return nil
 		}
-		out.To = masked(m.Address(have[0]))
+		to = m.Address(have[0])
+		out.To = masked(to)
 	}
 	ch := f.secrets.Challenge
-	out.Sent = ch != nil && ch.Method == MethodEmail && now.Before(ch.Expires)
+	out.Sent = ch != nil && ch.Method == MethodEmail && now.Before(ch.Expires) && f.secrets.MailedTo == to
 	return out
 }
 
@@ -157,7 +158,7 @@ func (r *Realm) sendCode(tx storage.Tx, now time.Time, v Visit, f *flow, u *User
 			return err
 		}
 	}
-	f.secrets.Challenge = &ch
+	f.secrets.Challenge, f.secrets.MailedTo = &ch, to
 	if f.End.Before(ch.Expires) { // a code that was sent late has its time too; the caps bound how long that goes on
 		f.End = ch.Expires
 	}

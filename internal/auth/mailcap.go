@@ -39,8 +39,12 @@ var (
 		mailReset:   {{"hour", time.Hour, 3}, {"day", 24 * time.Hour, 10}},
 		mailSignIn:  {{"hour", time.Hour, 10}},
 	}
-	// mailboxCaps are for mails of all kinds together but mailNotice, whichever accounts they are about.
+	// mailboxCaps are for the mails to one address, whichever accounts they are about.
 	mailboxCaps = []mailCap{{"hour", time.Hour, 10}, {"day", 24 * time.Hour, 30}}
+	// mailboxCounts are what is counted together for an address. Those that confirm one are counted apart: people who type somebody
+	// else's must not use up that person's codes. The notice of a sign-in is not among them: whoever fills the mailbox beforehand must
+	// not be able to sign in unnoticed.
+	mailboxCounts = map[mailKind]string{mailCode: "mail/", mailReset: "mail/", mailConfirm: "mail-confirm/"}
 )
 
 // capMail counts a mail about the account with the ID user ("" for none) to an address, in the transaction that queues it, or returns
@@ -78,8 +82,10 @@ func (r *Realm) capMail(tx storage.Tx, now time.Time, user, address string, what
 			return err
 		}
 	}
-	if err := look(keyThrottle(r.mailbox(address))+"mail/", mailboxCaps); err != nil {
-		return err
+	if count := mailboxCounts[what]; count != "" {
+		if err := look(keyThrottle(r.mailbox(address))+count, mailboxCaps); err != nil {
+			return err
+		}
 	}
 	if wait > 0 {
 		return &Throttled{RetryAfter: wait}

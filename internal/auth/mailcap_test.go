@@ -94,7 +94,7 @@ func TestMailsAreCappedPerMailbox(t *testing.T) { // S15
 	o := newPostOffice(t)
 	user := 0
 	someone := func() string { user++; return fmt.Sprint("user", user) }
-	kinds := []mailKind{mailCode, mailConfirm, mailReset, mailSignIn}
+	kinds := []mailKind{mailCode, mailReset}
 	spellings := []string{"info@bücher.example", "Info@bücher.example", "INFO@XN--BCHER-KVA.example", " info@bu\u0308cher.example", "info@BÜCHER.EXAMPLE"}
 	burst := func() (n int) {
 		for n < 100 {
@@ -118,6 +118,9 @@ func TestMailsAreCappedPerMailbox(t *testing.T) { // S15
 	}
 	if n := o.grants(50, "user1", spellings[0], mailNotice); n != 50 {
 		t.Errorf("%d notices", n)
+	}
+	if n := o.grants(1, someone(), spellings[0], mailSignIn); n != 1 {
+		t.Error("a mailbox that somebody filled keeps the notice of a sign-in away")
 	}
 	sum := 10
 	for o.clock.add(time.Hour); o.clock.Now().Sub(begin) < 24*time.Hour; o.clock.add(time.Hour) {
@@ -180,5 +183,20 @@ func TestCapsAreAtomic(t *testing.T) { // S13, S15
 				t.Errorf("%d of 100 were granted, want %d", n, row.want)
 			}
 		})
+	}
+}
+
+// TestConfirmationsAreCappedPerMailbox: apart from all else, so that people who type somebody's address keep no code from that person.
+func TestConfirmationsAreCappedPerMailbox(t *testing.T) { // S12, S15
+	o := newPostOffice(t)
+	n := 0
+	for i := range 50 {
+		n += o.grants(1, fmt.Sprint("user", i), "alice@example.com", mailConfirm)
+	}
+	if n != 10 {
+		t.Errorf("%d confirmations at once, want 10", n)
+	}
+	if n := o.grants(5, "alice", "alice@example.com", mailCode); n != 5 {
+		t.Errorf("%d codes are left to her", n)
 	}
 }

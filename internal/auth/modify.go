@@ -195,6 +195,9 @@ func (r *Realm) possible(v Visit, c Change, u *User, creds []held) error {
 	// Without another one there would be no second kind to sign in with. One that is disabled, of a method that is switched off, or
 	// for another site is none.
 	rest := slices.DeleteFunc(slices.Clone(creds), func(h held) bool { return h.ID == c.Credential })
+	if names := r.broken(r.now(), u, creds, rest); len(names) > 0 {
+		return &Invalid{"", "Your administrator demands it: " + strings.Join(names, ", ") + ". Set up another one first."}
+	}
 	for _, m := range r.methods {
 		if m := r.at(v.site(), m.Name()); m != nil && second(m.Name()) && len(fitting(m, rest)) > 0 {
 			return nil

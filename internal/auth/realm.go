@@ -12,6 +12,7 @@ type Config struct {
 	Lifetime time.Duration // a session ends so long after it began, at most MaxLifetime
 	Methods  []Method      // in order of preference; the password must be among them
 	Mail     *Mail         // nil: no mail is sent, and email is no method
+	Policies []Policy      // what is demanded of people's second methods
 }
 
 // Realm is one Caddy config's view of the people, over a State that it shares with others. It is safe for concurrent use.
@@ -21,11 +22,12 @@ type Realm struct {
 	idle, lifetime time.Duration
 	methods        []Method
 	mail           *Mail
+	policies       []Policy
 }
 
 // Realm returns a view with the given settings.
 func (s *State) Realm(c Config) *Realm {
-	return &Realm{State: s, name: c.Name, idle: c.Idle, lifetime: min(c.Lifetime, MaxLifetime), methods: c.Methods, mail: c.Mail}
+	return &Realm{State: s, name: c.Name, idle: c.Idle, lifetime: min(c.Lifetime, MaxLifetime), methods: c.Methods, mail: c.Mail, policies: c.Policies}
 }
 
 // Name is the product name.

@@ -93,6 +93,15 @@ func (r *rig) use(store storage.Store, secrets ...[]byte) {
 		r.t.Fatal(err)
 	}
 	r.store = store
+	if r.inbox != nil {
+		r.state.UsePost(r.inbox)
+	}
+	r.Realm = r.realm(r.change)
+}
+
+// realm is a view of the same people by another configuration.
+func (r *rig) realm(change func(*auth.Config)) *auth.Realm {
+	r.t.Helper()
 	keys, err := method.NewWebAuthn(method.WebAuthnConfig{Name: "Example"})
 	if err != nil {
 		r.t.Fatal(err)
@@ -105,12 +114,11 @@ func (r *rig) use(store storage.Store, secrets ...[]byte) {
 		email := method.NewEmail()
 		c.Methods = slices.Insert(c.Methods, 3, auth.Method(email))
 		c.Mail = &auth.Mail{Base: portal, Codes: email}
-		r.state.UsePost(r.inbox)
 	}
-	if r.change != nil {
-		r.change(&c)
+	if change != nil {
+		change(&c)
 	}
-	r.Realm = r.state.Realm(c)
+	return r.state.Realm(c)
 }
 
 func (r *rig) reopen(secrets ...[]byte) {

@@ -34,6 +34,10 @@ type User struct {
 	Blocked time.Time `json:"blocked,omitzero"`
 	// Undone are the times whose events were undone so: links about them do nothing any more.
 	Undone []Span `json:"undone,omitempty"`
+	// Preferred is the second method that is asked first; "" for the first that works.
+	Preferred string `json:"preferred,omitempty"`
+	// Noticed says when the person first heard of a policy, by its name.
+	Noticed map[string]time.Time `json:"noticed,omitempty"`
 	// Enrolled names the methods of the user's credentials, disabled ones too; sorted. It changes only together with Rev.
 	Enrolled []string `json:"enrolled,omitempty"`
 	// Tokens holds the key of the live travelling token of each purpose: a newer one kills the older.

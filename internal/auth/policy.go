@@ -1,0 +1,133 @@
+package auth
+
+import (
+	"slices"
+	"time"
+)
+
+// Policy is what an admin demands of people's second methods. Several add up: each must be met.
+type Policy struct {
+	Name    string        // what people see; no two of a Config are alike
+	For     []Principal   // any of these; empty: everybody
+	Methods []string      // one of these must be set up, and be used at sign-in; empty: any that people set up, which mail is not
+	From    time.Time     // not before; zero: from the start
+	Grace   time.Duration // after the person first heard of it, at a sign-in; 0: none
+}
+
+// Duty is a policy that applies to a person.
+type Duty struct {
+	Policy
+	Met bool
+	// Due is when it must be met, or had to be. Until then the person is reminded, and goes on with what they have.
+	Due time.Time
+}
+
+// Overdue reports whether nobody may sign in before it is met.
+func (d Duty) Overdue(now time.Time) bool { return !d.Met && !now.Before(d.Due) }
+
+// applies reports whether p is for u.
+func (p Policy) applies(u *User) bool {
+	return len(p.For) == 0 || slices.ContainsFunc(p.For, func(who Principal) bool { return who.is(u) })
+}
+
+// counts reports whether a method is one that p asks for.
+func (p Policy) counts(method string) bool {
+	if len(p.Methods) > 0 {
+		return slices.Contains(p.Methods, method)
+	}
+	return second(method) && method != MethodEmail
+}
+
+// due is when p must be met by u. A grace period begins at the first sign-in after the policy came into force, or before it, so that
+// everybody has heard of it for so long.
+func (p Policy) due(now time.Time, u *User) time.Time {
+	if p.Grace == 0 {
+		return p.From
+	}
+	heard, ok := u.Noticed[p.Name]
+	if !ok {
+		heard = now
+	}
+	if end := heard.Add(p.Grace); end.After(p.From) {
+		return end
+	}
+	return p.From
+}
+
+// duties are the policies that apply to u, in the order of the configuration. A credential that is disabled, or whose method is
+// switched off, meets none.
+func (r *Realm) duties(now time.Time, u *User, creds []held) []Duty {
+	var out []Duty
+	for _, p := range r.policies {
+		if !p.applies(u) {
+			continue
+		}
+		met := slices.ContainsFunc(creds, func(c held) bool {
+			return !c.Disabled && p.counts(c.Method) && r.method(c.Method) != nil
+		})
+		out = append(out, Duty{p, met, p.due(now, u)})
+	}
+	return out
+}
+
+// allowed reports whether a method may be the second one at a sign-in of u: every policy that is in force and met wants one that it
+// counts. Recovery codes are for when that is lost, and always do.
+func allowed(now time.Time, duties []Duty, method string) bool {
+	return method == MethodRecovery || method == MethodPassword || !slices.ContainsFunc(duties, func(d Duty) bool {
+		return d.Met && !now.Before(d.Due) && !d.counts(method)
+	})
+}
+
+// demanded are the methods that a person must set up before a sign-in ends, and the policies that say so. With policies and no
+// method nothing that would do can be set up here.
+func (r *Realm) demanded(now time.Time, site Site, u *User, creds []held) (methods, policies []string) {
+	for _, d := range r.duties(now, u, creds) {
+		if !d.Overdue(now) {
+			continue
+		}
+		policies = append(policies, d.Name)
+		if methods == nil { // of the first; what it leaves open the next asks for
+			for _, m := range r.enrollable(site) {
+				if d.counts(m) {
+					methods = append(methods, m)
+				}
+			}
+		}
+	}
+	return methods, policies
+}
+
+// announced are the policies that a person does not meet, and need not yet.
+func announced(now time.Time, duties []Duty) (out []Duty) {
+	for _, d := range duties {
+		if !d.Met && now.Before(d.Due) {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+// broken names the policies that are met with creds, and would not be with rest.
+func (r *Realm) broken(now time.Time, u *User, creds, rest []held) (names []string) {
+	after := r.duties(now, u, rest)
+	for i, d := range r.duties(now, u, creds) {
+		if d.Met && !after[i].Met {
+			names = append(names, d.Name)
+		}
+	}
+	return names
+}
+
+// notice notes when a person first heard of the policies that they do not meet. It reports whether that changed u.
+func (u *User) notice(now time.Time, duties []Duty) (changed bool) {
+	for _, d := range announced(now, duties) {
+		if _, heard := u.Noticed[d.Name]; heard || d.Grace == 0 {
+			continue
+		}
+		if u.Noticed == nil {
+			u.Noticed = map[string]time.Time{}
+		}
+		u.Noticed[d.Name], changed = now, true
+	}
+	return changed
+}
