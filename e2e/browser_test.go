@@ -50,9 +50,15 @@ type tab struct {
 // open opens a tab of a new profile for the server's site.
 func open(t *testing.T, s *rig.Server) *tab {
 	t.Helper()
-	ctx, cancel := chromedp.NewContext(chromium, chromedp.WithNewBrowserContext())
+	return openIn(t, s.URL, chromedp.WithNewBrowserContext())
+}
+
+// openIn opens a tab of a profile for the site at base.
+func openIn(t *testing.T, base string, profile chromedp.ContextOption) *tab {
+	t.Helper()
+	ctx, cancel := chromedp.NewContext(chromium, profile)
 	t.Cleanup(cancel)
-	b := &tab{t: t, ctx: ctx, base: s.URL}
+	b := &tab{t: t, ctx: ctx, base: base}
 	if err := chromedp.Listen(ctx, b.listen); err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +74,7 @@ func open(t *testing.T, s *rig.Server) *tab {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		for _, url := range b.requests {
-			if !strings.HasPrefix(url, s.URL+"/") && !strings.HasPrefix(url, "data:") && !strings.HasPrefix(url, "blob:"+s.URL+"/") {
+			if !strings.HasPrefix(url, base+"/") && !strings.HasPrefix(url, "data:") && !strings.HasPrefix(url, "blob:"+base+"/") {
 				t.Errorf("a request to somewhere else: %s", url)
 			}
 		}

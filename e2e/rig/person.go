@@ -14,6 +14,8 @@ type Person struct {
 	Name, Password string
 	Phone          *Authenticator // nil until one was set up
 	Recovery       []string       // codes that were shown and not used yet
+	// Mailed returns the newest code from the person's mailbox; nil for somebody without one.
+	Mailed func(context.Context) (string, error)
 }
 
 // Now is the clock that codes are computed by.
@@ -88,6 +90,17 @@ func (p *Person) Step(ctx context.Context, page *Page) (*Page, error) {
 			return nil, errors.New("asked for a code without an authenticator")
 		}
 		code, err := p.Code(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return Fill(ctx, page, "Verify", map[string]string{"Code": code})
+	case strings.HasSuffix(path, "/.mfa/verify/password"):
+		return Fill(ctx, page, "Verify", map[string]string{"Password": p.Password})
+	case strings.HasSuffix(path, "/.mfa/verify/email"):
+		if p.Mailed == nil {
+			return nil, errors.New("asked for a code by mail without a mailbox")
+		}
+		code, err := p.Mailed(ctx)
 		if err != nil {
 			return nil, err
 		}

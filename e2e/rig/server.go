@@ -27,6 +27,7 @@ type Config struct {
 	Caddyfile string
 	App       string // host:port of the protected app; "" without one
 	Args      []string
+	Env       []string // NAME=value, beside what a person on a fresh machine has
 }
 
 // Gated is the smallest configuration that protects an app.
@@ -162,15 +163,15 @@ func (s *Server) pause(ctx context.Context) error {
 	}
 }
 
-// env is the environment of a person on a fresh machine.
+// env is the environment of a person on a fresh machine, and what the Config adds.
 func (s *Server) env() []string {
-	return []string{
+	return append([]string{
 		"HOME=" + s.conf.Dir,
 		"XDG_DATA_HOME=" + filepath.Join(s.conf.Dir, "data"),
 		"XDG_CONFIG_HOME=" + filepath.Join(s.conf.Dir, "config"),
 		"PATH=" + os.Getenv("PATH"),
 		"TMPDIR=" + os.TempDir(),
-	}
+	}, s.conf.Env...)
 }
 
 // Pid is the process.
