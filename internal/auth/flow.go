@@ -33,7 +33,7 @@ type flow struct {
 type flowSecrets struct {
 	Challenge *Challenge `json:"challenge,omitempty"`
 	MailedTo  string     `json:"mailed_to,omitempty"` // where the code of Challenge went
-	Codes     []string   `json:"codes,omitempty"` // recovery codes that were shown and not yet confirmed
+	Codes     []string   `json:"codes,omitempty"`     // recovery codes that were shown and not yet confirmed
 }
 
 // newFlow begins a flow with a token of its own.
