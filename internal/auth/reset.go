@@ -12,8 +12,9 @@ import (
 
 const (
 	resetLife = time.Hour
-	// resetRuns bounds the resets that are looked up at once.
-	resetRuns = 16
+	// resetRuns bounds the resets that wait to be looked up, which is done one at a time: runs for one account would get in each
+	// other's way, and so many pile up that the next visitor is turned away. That would tell an account from none (S88).
+	resetRuns = 1024
 )
 
 // Forgot asks for a mail with which a password can be reset. It answers the same, and as fast, for everybody: who it is for is
@@ -35,7 +36,7 @@ func (r *Realm) Forgot(_ context.Context, v Visit, typed string) error {
 	})
 }
 
-// later runs fn beside the caller, as long as the State is open. ErrBusy if too many run already.
+// later runs fn beside the caller, after those before it, as long as the State is open. ErrBusy if too many wait already.
 func (s *State) later(fn func(context.Context)) error {
 	select {
 	case s.resets <- struct{}{}:
@@ -44,6 +45,8 @@ func (s *State) later(fn func(context.Context)) error {
 	}
 	go func() {
 		defer func() { <-s.resets }()
+		s.resetting.Lock()
+		defer s.resetting.Unlock()
 		fn(s.life)
 	}()
 	return nil

@@ -51,7 +51,8 @@ type State struct {
 
 	outbox *outbox
 
-	resets     chan struct{} // one for each reset that is being looked up
+	resets     chan struct{} // one for each reset that waits to be looked up
+	resetting  sync.Mutex    // held by the one that is
 	lastResets sync.Once
 	life       context.Context
 	stop       context.CancelFunc
