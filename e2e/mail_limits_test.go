@@ -160,6 +160,23 @@ func TestForgotTellsNothing(t *testing.T) { // S88
 	s := startMailing(t, o)
 	o.member(s, "alice")
 	names := []string{"alice", "malory", address("alice"), address("malory")} // as long as each other
+	// At once: a burst would find out whether there is work behind an answer.
+	for i, name := range slices.Repeat(names, 3) {
+		got := atOnce(28, func(int) int {
+			v := rig.NewVisitor(s.URL)
+			v.Addr = fmt.Sprintf("203.0.113.%d", i+1)
+			page, err := v.Post(t.Context(), "/.mfa/forgot", url.Values{"name": {name}})
+			if err != nil {
+				t.Error(err)
+				return 0
+			}
+			return page.Status
+		})
+		if got[http.StatusSeeOther] != 28 {
+			t.Errorf("28 requests at once for %s got %v, want 303", name, got)
+		}
+	}
+	// One after the other. 503 means that more of them wait than a thousand addresses may send; it is taken again.
 	type answer struct {
 		status int
 		header string
@@ -172,12 +189,17 @@ func TestForgotTellsNothing(t *testing.T) { // S88
 		for _, j := range rand.Perm(len(names)) {
 			v := rig.NewVisitor(s.URL)
 			v.Addr = fmt.Sprintf("2001:db8:%x:%x::1", j, i)
-			begun := time.Now()
-			page, err := v.Post(t.Context(), "/.mfa/forgot", url.Values{"name": {names[j]}})
-			times[j] = append(times[j], time.Since(begun))
-			if err != nil {
-				t.Fatal(err)
+			var page *rig.Page
+			var took time.Duration
+			for page == nil || page.Status == http.StatusServiceUnavailable {
+				if page != nil {
+					<-time.After(100 * time.Millisecond)
+				}
+				begun := time.Now()
+				page = submit(t, v, "/.mfa/forgot", "name", names[j])
+				took = time.Since(begun)
 			}
+			times[j] = append(times[j], took)
 			page.Header.Del("Date")
 			a := answer{page.Status, fmt.Sprint(page.Header), string(page.Body)}
 			if !slices.Contains(seen[a], names[j]) {
@@ -201,22 +223,6 @@ func TestForgotTellsNothing(t *testing.T) { // S88
 			if p < 0.2 || p > 0.8 {
 				t.Errorf("the time tells %s from %s", names[i], names[j])
 			}
-		}
-	}
-	// Nor does a burst, which finds out whether there is work behind an answer.
-	for i, name := range slices.Repeat(names, 3) {
-		got := atOnce(28, func(int) int {
-			v := rig.NewVisitor(s.URL)
-			v.Addr = fmt.Sprintf("203.0.113.%d", i+1)
-			page, err := v.Post(t.Context(), "/.mfa/forgot", url.Values{"name": {name}})
-			if err != nil {
-				t.Error(err)
-				return 0
-			}
-			return page.Status
-		})
-		if got[http.StatusSeeOther] != 28 {
-			t.Errorf("28 requests at once for %s got %v, want 303", name, got)
 		}
 	}
 	if n := o.count(address("malory"), ""); n != 0 {
