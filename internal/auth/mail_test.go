@@ -187,7 +187,6 @@ func TestNewMailCodeRacesTheAnswer(t *testing.T) { // S26
 		})
 		switch {
 		case sent == nil && proved == nil:
-			// The code came first; it took the place of the one that was answered, unless the answer was complete before.
 			t.Errorf("both succeeded")
 		case sent == nil:
 			if !errors.Is(proved, auth.ErrRejected) {
