@@ -102,7 +102,6 @@ func TestMailWithoutScripts(t *testing.T) {
 	b.press("Sign in")
 	b.sees("Example app")
 	b.visit("/.mfa/security")
-	b.shoot("mail-without-scripts-security")
 
 	other.visit("/.mfa/forgot")
 	other.fill("Username or email", "alice")

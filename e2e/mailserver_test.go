@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/smtp"
 	"os"
@@ -82,7 +83,7 @@ func serveMail(t *testing.T) {
 	for {
 		var o order
 		if err := in.Decode(&o); err != nil {
-			if err != io.EOF {
+			if !errors.Is(err, io.EOF) {
 				t.Error(err)
 			}
 			d.down()

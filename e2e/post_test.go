@@ -126,11 +126,9 @@ func (o *post) up()                   { o.t.Helper(); o.order(order{Up: true}) }
 func (o *post) calm()                 { o.t.Helper(); o.order(order{Calm: true}) }
 func (o *post) troubled(with trouble) { o.t.Helper(); o.order(order{Trouble: &with}) }
 
-// option is the option smtp for this server, with whatever else belongs there.
-func (o *post) option(more ...string) string {
-	lines := append([]string{
-		"from " + mailFrom, "user " + mailUser, "password {env.SMTP_PASSWORD}", "trust " + o.ca,
-	}, more...)
+// option is the option smtp for this server.
+func (o *post) option() string {
+	lines := []string{"from " + mailFrom, "user " + mailUser, "password {env.SMTP_PASSWORD}", "trust " + o.ca}
 	return "smtp " + o.addr + " {\n\t\t\t" + strings.Join(lines, "\n\t\t\t") + "\n\t\t}"
 }
 
@@ -212,7 +210,7 @@ func (o *post) open(to, subject string) *letter {
 	return l
 }
 
-// left is how many unread letters there are to an address, all its letters with subject "".
+// count is how many letters came to an address with that subject, with any if it is "".
 func (o *post) count(to, subject string) (n int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
