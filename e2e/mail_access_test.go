@@ -132,8 +132,15 @@ func TestMailWithoutScripts(t *testing.T) {
 func withoutScripts(t *testing.T, s *rig.Server) *tab {
 	t.Helper()
 	b := open(t, s)
-	b.do(command(emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}))
+	b.scripts(false)
 	return b
+}
+
+// scripts says whether pages run them. On the Security page some ask for passkeys, and while that goes on the browser sometimes never
+// delivers a picture.
+func (b *tab) scripts(on bool) {
+	b.t.Helper()
+	b.do(command(emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: !on}))
 }
 
 // paste opens the page that a letter links to, and types the token there.

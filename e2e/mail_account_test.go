@@ -190,9 +190,11 @@ func TestAddressChange(t *testing.T) { // S80
 	// An intruder has the password and the phone for a moment. The proof is asked anew although the session is open.
 	b := open(t, s)
 	b.signIn(alice)
+	b.scripts(false)
 	b.visit("/.mfa/security")
 	b.changeAddress("bob@", http.StatusUnprocessableEntity)
 	b.shoot("mail-address-wrong")
+	b.scripts(true)
 	b.changeAddress(stranger, 0)
 	b.sees("Check your email") // what was proven a moment ago is fresh
 	b.reads(stranger)
@@ -252,6 +254,7 @@ func TestAddressChange(t *testing.T) { // S80
 	owner.lacks(`//a[normalize-space()="Use a security key"]`)
 	owner.fill("Code", code(t, alice.Phone))
 	owner.press("Verify")
+	owner.scripts(false)
 	owner.visit("/.mfa/security")
 	owner.sees("Security")
 	owner.reads("alice@example.com")
