@@ -31,7 +31,8 @@ mail, with everything that was set up before. What that mail suspended stays so.
 		changeCommand("reset-mfa", "Removes every second method of a user", `
 Removes every second method of a user who has lost them, and the recovery codes,
 and ends all sessions. For 72 hours the user can then set up a new second method
-with nothing but the password.`, resetText),
+with nothing but the password. Where "This wasn't me" was pressed the password
+goes as well, for an intruder may know it: send an invitation then.`, resetText),
 		userDeleteCommand())
 	return asGroup(cmd)
 }
@@ -234,7 +235,7 @@ func changeCommand(verb, short, text string, said func(userView) string) *cobra.
 }
 
 func resetText(u userView) string {
-	if u.State == stateInvited {
+	if u.State == stateInvited || u.State == stateBlocked {
 		return u.Name + " has no second method, and no password either. Make a link: caddy mfa user invite " + u.Name
 	}
 	if u.MailedPassword {

@@ -115,7 +115,7 @@ var english = map[string]string{ //nolint:gosec // words for people
 	"notme.else":        "If it was you after all, close this page. Nothing has changed.",
 	"notme.done.title":  "Your account is secured",
 	"notme.done.text":   "Every session has ended, what was set up since does not work any more, and nobody can sign in with the password that the account had.",
-	"notme.done.todo":   "Now reset your password: the link goes to the mailbox that got the mail. Then confirm that it is you by a method that you had before. If you have none, ask your administrator. If somebody else may read your mail, change its password first.",
+	"notme.done.todo":   "We have just mailed you a link to choose a new password. After that, confirm that it is you by a method that you had before. If you have none, ask your administrator. If somebody else may read your mail, change its password first.",
 	"badnotme.title":    "This link no longer works",
 	"badnotme.text":     "It was used already, or it is older than 7 days. Nothing was changed now.",
 	"badnotme.todo":     "If your account is still not safe, reset your password, look at the Security page, and tell your administrator.",

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddy-mfa/caddy-mfa/internal/mail"
 	"github.com/caddy-mfa/caddy-mfa/storage"
 )
 
@@ -57,6 +58,9 @@ func (r *Realm) AddUser(ctx context.Context, n NewUser) (u User, in Invited, err
 	if n.Email != "" {
 		if _, err := FoldEmail(n.Email); err != nil {
 			return fail(err)
+		}
+		if mail.CheckAddress(strings.TrimSpace(n.Email)) != nil {
+			return fail(&Invalid{"email", "No mail can be sent to this address."})
 		}
 	}
 	var cred Credential
@@ -244,7 +248,7 @@ func (r *Realm) DeleteUser(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	return r.sweep(ctx, u.ID, u.Epoch, keyBrowsers(u.ID), keyThrottle(u.ID))
+	return r.sweep(ctx, u.ID, u.Epoch, keyBrowsers(u.ID), keyThrottle(u.ID), keyActivity(u.ID))
 }
 
 // Invite issues a new invitation; an older one dies. The person may set up a second method for 72 hours, if they have none.
@@ -266,29 +270,41 @@ func (r *Realm) Invite(ctx context.Context, name string) (in Invited, err error)
 	return in, nil
 }
 
-// ResetMFA removes every second method, recovery codes and known browsers too, ends all sessions and opens a new enrolment window.
+// ResetMFA removes every second method, recovery codes, known browsers and an address that the person gave too, ends all sessions and
+// opens a new enrolment window. Where somebody said "This wasn't me" the password goes as well, and no window opens: an intruder may
+// know it, so an invitation must follow.
 func (r *Realm) ResetMFA(ctx context.Context, name string) error {
 	u, err := r.change(ctx, name, EventReset, func(tx storage.Tx, u *User) error {
 		creds, err := r.getCreds(tx, u.ID)
 		if err != nil {
 			return err
 		}
+		blocked := !u.Blocked.IsZero()
+		if err := r.notify(tx, Visit{}, u, notice{at: r.now(), kind: mailNotice, write: methodsReset}); err != nil {
+			return err
+		}
 		if creds, err = r.removeAddress(tx, u, creds); err != nil { // it may be confirmed again
 			return err
 		}
-		if _, err := r.removeCreds(tx, u, creds, func(c held) bool { return c.Method != MethodPassword }); err != nil {
+		if u.EmailOwn { // for whoever was in the account may have given it
+			u.Email, u.EmailOwn = "", false
+		}
+		if _, err := r.removeCreds(tx, u, creds, func(c held) bool { return blocked || c.Method != MethodPassword }); err != nil {
 			return err
 		}
 		if err := r.endAll(tx, u); err != nil {
 			return err
 		}
-		u.Blocked = time.Time{}
-		u.EnrollUntil = r.now().Add(enrollWindow)
+		u.EnrollUntil, u.BrowsersSince = time.Time{}, r.now()
+		if !blocked {
+			u.EnrollUntil = r.now().Add(enrollWindow)
+		}
 		return putUser(tx, u)
 	})
 	if err != nil {
 		return err
 	}
+	r.wakeMail()
 	return r.sweep(ctx, u.ID, u.Epoch, keyBrowsers(u.ID), keyThrottle(u.ID))
 }
 
@@ -333,7 +349,7 @@ func (r *Realm) liveSessions(tx storage.Tx, u *User) (out []Session, err error) 
 		if err != nil {
 			return nil, err
 		}
-		if cached, _ := r.cache.get(s.Token); cached != nil {
+		if cached := r.cache.get(s.Token); cached != nil {
 			s = *cached.session.Load() // seen later than was noted
 		}
 		if live(r.now(), u, &s) {

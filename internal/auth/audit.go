@@ -2,6 +2,9 @@ package auth
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -43,6 +46,12 @@ const (
 	EventResetAsked       = "reset_asked"    // a mail for it was sent
 	EventPasswordReset    = "password_reset" // by mail
 	EventNotMe            = "not_me"         // somebody used the link of a notice
+
+	EventPasswordChanged = "password_changed"
+	EventNameChanged     = "display_name_changed"
+	EventPreferred       = "preferred_method_changed"
+	EventOff             = "two_factor_off" // every second method was removed
+	EventSessionEnded    = "session_ended"  // by its owner, from another one
 )
 
 // Event is one line of the audit trail. It never holds a secret.
@@ -62,7 +71,36 @@ type Event struct {
 // audit writes an event in the transaction of what it tells, so that neither is without the other.
 func (s *State) audit(tx storage.Tx, e Event) error {
 	e.Time = s.now()
-	return putJSON(tx, "audit/"+ulid.Make().String(), e, e.Time.Add(auditLife))
+	id, until := ulid.Make().String(), e.Time.Add(auditLife)
+	if e.UserID != "" && e.Name != EventUserDeleted {
+		if err := putJSON(tx, keyActivity(e.UserID)+id, e, until); err != nil {
+			return err
+		}
+	}
+	return putJSON(tx, "audit/"+id, e, until)
+}
+
+// maxActivity bounds what Activity returns.
+const maxActivity = 200
+
+// Activity returns what happened to an account in the last 90 days, the newest first, 200 events at most.
+func (r *Realm) Activity(ctx context.Context, userID string) (events []Event, err error) {
+	err = r.store.View(ctx, func(tx storage.Tx) error {
+		events = nil
+		for e, err := range tx.Scan(keyActivity(userID), "") {
+			if err != nil {
+				return err
+			}
+			var event Event
+			if err := json.Unmarshal(e.Value, &event); err != nil {
+				return fmt.Errorf("decoding record %q: %w", e.Key, err)
+			}
+			events = append(events, event)
+		}
+		return nil
+	})
+	slices.Reverse(events)
+	return events[:min(len(events), maxActivity)], err
 }
 
 // failures counts wrong answers of visitors whose name is not proven. They become one line a minute: whoever guesses must not

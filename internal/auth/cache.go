@@ -72,15 +72,15 @@ func (c *cache) forgetCookies() {
 	c.cookies.Purge()
 }
 
-// get returns the cached session, or else the generation to pass to add after reading the store.
-func (c *cache) get(hash string) (e *entry, gen uint64) {
+// get returns the cached session, nil if there is none.
+func (c *cache) get(hash string) *entry {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e, _ = c.sessions.Get(hash)
-	return e, c.gen.Load()
+	e, _ := c.sessions.Get(hash)
+	return e
 }
 
-// add drops the entry if anything was invalidated since gen: what was read may be older than that.
+// add drops the entry if anything was invalidated since gen, which was read before the store: what was read may be older than that.
 func (c *cache) add(gen uint64, hash string, e *entry) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

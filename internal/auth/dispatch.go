@@ -68,7 +68,13 @@ func (r *Realm) next(now time.Time, site Site, f *flow, u *User, creds []held) (
 		p.Step, p.Method, p.Enrollable = StepEnroll, MethodEmail, []string{MethodEmail}
 		p.Mail = r.codeMail(now, f, creds)
 		return p
-	case f.Change != nil && f.Change.Op == ChangeAdd:
+	case f.Change != nil && f.Change.Op == ChangePassword && !proved(proofs, MethodPassword): // S6
+		p.Step, p.Method = StepVerify, MethodPassword
+		return p
+	case f.Change != nil && f.Change.Op == ChangeCodes:
+		p.Step, p.RecoveryList = StepRecovery, f.secrets.Codes
+		return p
+	case f.Change != nil && (f.Change.Op == ChangeAdd || f.Change.Op == ChangeReplace):
 		enroll([]string{f.Change.Method})
 		return p
 	default:

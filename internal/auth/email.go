@@ -137,6 +137,10 @@ func (r *Realm) replaceAddress(tx storage.Tx, v Visit, f *flow, u *User, creds [
 	if err != nil {
 		return nil, "", err
 	}
+	u.EmailOwn = true
+	if err := putUser(tx, u); err != nil {
+		return nil, "", err
+	}
 	if before.EmailConfirmed && !bytes.Equal([]byte(before.Email), []byte(u.Email)) {
 		if err := r.notify(tx, v, &before, notice{at: u.EmailSince, kind: mailNotice, write: addressChanged}); err != nil {
 			return nil, "", err

@@ -166,6 +166,9 @@ func (r *Realm) FinishEnroll(ctx context.Context, v Visit, method, label string,
 		}
 		f.secrets = flowSecrets{Codes: codes}
 		if f.Change != nil {
+			if creds, err = r.replaced(tx, v, f, u, creds); err != nil {
+				return err
+			}
 			f.Change.Done = true
 		}
 		if err := r.audit(tx, Event{Name: event, UserID: u.ID, User: u.Name, Method: method, Addr: v.Addr.String()}); err != nil {

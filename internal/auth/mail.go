@@ -3,6 +3,7 @@ package auth
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -55,16 +56,20 @@ func (r *Realm) withAddress(u *User, creds []held) []held {
 	}
 	c := m.New(u.Email)
 	c.ID, c.Method = pendingAddress, MethodEmail
-	return append(creds[:len(creds):len(creds)], held{Credential: c, raw: u.Email})
+	return append(slices.Clip(creds), held{Credential: c, raw: u.Email})
 }
 
 // codeMail is where the flow's codes by mail go, nil if they go nowhere.
 func (r *Realm) codeMail(now time.Time, f *flow, creds []held) *CodeMail {
-	out, to := &CodeMail{}, ""
-	switch {
-	case f.Change != nil && f.Change.Op == ChangeAddress && Kinds(recent(now, f.Proofs)).MultiFactor():
-		out.To, to = f.Change.Address, f.Change.Address
-	default:
+	if r.mail == nil { // since a reload
+		return nil
+	}
+	out := new(CodeMail)
+	var to string
+	if f.Change != nil && f.Change.Op == ChangeAddress && Kinds(recent(now, f.Proofs)).MultiFactor() {
+		to = f.Change.Address
+		out.To = to
+	} else {
 		m := r.mailed()
 		if m == nil {
 			return nil
@@ -94,6 +99,9 @@ func masked(address string) string {
 // sendCode puts a code for the flow into the queue, in place of one that is out. The caller stores the flow. *Throttled where there
 // were too many.
 func (r *Realm) sendCode(tx storage.Tx, now time.Time, v Visit, f *flow, u *User, creds []held) error {
+	if r.mail == nil { // since a reload
+		return ErrStep
+	}
 	confirm := f.Change != nil && f.Change.Op == ChangeAddress && Kinds(recent(now, f.Proofs)).MultiFactor()
 	m, what := r.mailed(), mailCode
 	if confirm {
@@ -120,7 +128,11 @@ func (r *Realm) sendCode(tx storage.Tx, now time.Time, v Visit, f *flow, u *User
 	if err != nil {
 		return fmt.Errorf("making a code: %w", err)
 	}
-	if err := r.capMail(tx, now, u.ID, to, what); err != nil {
+	who, err := r.subjectOf(tx, u, "", r.openCookie(CookieBrowser, v.Browser))
+	if err != nil {
+		return err
+	}
+	if err := r.capMail(tx, now, u.ID, who.mails(), to, what); err != nil {
 		return err
 	}
 	if err := r.dropCode(tx, f); err != nil { // S26: a new code kills the old
@@ -132,7 +144,7 @@ func (r *Realm) sendCode(tx storage.Tx, now time.Time, v Visit, f *flow, u *User
 	}
 	ch.Method = MethodEmail
 	base := r.mail.Base(v.Host)
-	browser, addr := machine(v), v.Addr.String()
+	browser, addr := machine(v), addrOf(v)
 	minutes := int(ch.Expires.Sub(now) / time.Minute)
 	var letter mail.Message
 	var link *ticket
@@ -140,7 +152,7 @@ func (r *Realm) sendCode(tx storage.Tx, now time.Time, v Visit, f *flow, u *User
 	case confirm:
 		letter = mail.ConfirmAddress{Product: r.name, Name: u.Name, Code: code, Minutes: minutes, Browser: browser, Addr: addr, Host: hostOf(base)}.Message()
 	case f.Change != nil: // a link would sign in; here somebody is
-		letter = mail.SignInCode{Product: r.name, Name: u.Name, Code: code, Minutes: minutes, Browser: browser, Addr: addr, Host: hostOf(base)}.Message()
+		letter = mail.SignInCode{Product: r.name, Name: u.Name, Code: code, Minutes: minutes, Browser: browser, Addr: addr, Host: hostOf(base), Change: true}.Message()
 	default:
 		key := keyToken(token)
 		link = &ticket{Purpose: purposeLink, UserID: u.ID, Epoch: u.Epoch, Expires: ch.Expires, Sealed: r.sealer.Load().seal(key, []byte(code))}
@@ -216,6 +228,14 @@ func machine(v Visit) string {
 	default:
 		return browser + system
 	}
+}
+
+// addrOf is the client's address, "" if there is none, as over a Unix socket.
+func addrOf(v Visit) string {
+	if !v.Addr.IsValid() {
+		return ""
+	}
+	return v.Addr.String()
 }
 
 // hostOf is the host of an address of the portal, with its port.

@@ -104,7 +104,7 @@ func TestMailCodeGuessedInParallel(t *testing.T) { // S27, S13
 	r.reader("alice")
 	b := stranger(1)
 	code := r.half(b, "alice")
-	_, errs := race(50, func(i int) error {
+	_, errs := race(50, func(int) error {
 		_, err := r.Prove(t.Context(), b.v, auth.MethodEmail, wrongCode(code))
 		return err
 	})
@@ -129,7 +129,7 @@ func TestMailCodeUsedOnce(t *testing.T) { // S24, S89
 	r.reader("alice")
 	b := stranger(1)
 	code := r.half(b, "alice")
-	won, errs := race(50, func(i int) error {
+	won, errs := race(50, func(int) error {
 		_, err := r.Prove(t.Context(), b.v, auth.MethodEmail, []byte(code))
 		return err
 	})
@@ -583,7 +583,7 @@ func TestLinkUsedOnceInParallel(t *testing.T) { // S24
 	b := stranger(1)
 	r.must(b, auth.StepVerify)(r.SignIn(t.Context(), b.v, "alice", password, ""))
 	token := tokenOf(t, r.letter(aliceMail, "Your code"), "link")
-	won, errs := race(50, func(i int) error {
+	won, errs := race(50, func(int) error {
 		out, _, err := r.FollowLink(t.Context(), b.v, token)
 		if err == nil && out.Step != auth.StepDone {
 			return errors.New("not done")
@@ -647,7 +647,7 @@ func TestNothingMailedStandsInTheClear(t *testing.T) { // S22, S78
 	ctx := t.Context()
 	p := r.member("alice")
 	var secrets []string
-	clear := func(when string) {
+	cleared := func(when string) {
 		t.Helper()
 		r.drained()
 		r.inbox.mu.Lock()
@@ -668,30 +668,30 @@ func TestNothingMailedStandsInTheClear(t *testing.T) { // S22, S78
 			}
 		}
 	}
-	clear("the set-up")
+	cleared("the set-up")
 	b := stranger(1)
 	r.must(b, auth.StepVerify)(r.SignIn(ctx, b.v, "alice", password, ""))
 	r.must(b, auth.StepVerify)(r.SendCode(ctx, b.v))
-	clear("a code")
+	cleared("a code")
 	r.asks(b, "alice", aliceMail)
-	clear("a reset")
+	cleared("a reset")
 	r.clock.add(time.Hour)
 	b = stranger(2)
 	r.signIn(p, b)
-	clear("a notice")
+	cleared("a notice")
 	r.must(b, auth.StepEnroll)(r.Change(ctx, b.v, auth.Change{Op: auth.ChangeAddress, Address: malloryMail}, ""))
-	clear("an address to confirm")
+	cleared("an address to confirm")
 	if _, _, err := r.AddUser(ctx, auth.NewUser{Name: "carol", Email: "carol@example.com"}); err != nil {
 		t.Fatal(err)
 	}
-	clear("an invitation")
+	cleared("an invitation")
 	if len(secrets) < 6 {
 		t.Errorf("only %d were looked for", len(secrets))
 	}
 	r.state.UsePost(nil) // those that wait
 	r.clock.add(24 * time.Hour)
 	r.must(b, auth.StepVerify)(r.SignIn(ctx, stranger(3).v, "alice", password, ""))
-	clear("waiting")
+	cleared("waiting")
 	r.reopen(secret)
 	secrets = slices.DeleteFunc(secrets, func(s string) bool { return len(s) == 6 }) // files hold six digits by chance
 	if found := grepDir(t, r.dir, secrets...); found != "" {

@@ -16,13 +16,13 @@ import (
 // mailKind is what is counted as one kind of mail.
 type mailKind string
 
-// The kinds. Mails that tell of a change are never capped: an intruder must not be able to use them up beforehand.
+// The kinds.
 const (
 	mailCode    mailKind = "code"    // for a sign-in, or another proof
 	mailConfirm mailKind = "confirm" // of an address that somebody typed, who knows whose
 	mailReset   mailKind = "reset"
 	mailSignIn  mailKind = "sign-in" // the notice of a sign-in
-	mailNotice  mailKind = "notice"  // of anything else; and an admin's invitations
+	mailNotice  mailKind = "notice"  // of anything else
 )
 
 // mailCap is how many mails are sent in a window, which begins with the first of them.
@@ -38,6 +38,9 @@ var (
 		mailConfirm: {{"hour", time.Hour, 5}, {"day", 24 * time.Hour, 10}},
 		mailReset:   {{"hour", time.Hour, 3}, {"day", 24 * time.Hour, 10}},
 		mailSignIn:  {{"hour", time.Hour, 10}},
+		// Whoever causes that many has been told of all the while: each has a link that undoes what came after it. Without a bound
+		// one person could fill the queue for everybody.
+		mailNotice: {{"hour", time.Hour, 30}},
 	}
 	// mailboxCaps are for the mails to one address, whichever accounts they are about.
 	mailboxCaps = []mailCap{{"hour", time.Hour, 10}, {"day", 24 * time.Hour, 30}}
@@ -48,12 +51,10 @@ var (
 )
 
 // capMail counts a mail about the account with the ID user ("" for none) to an address, in the transaction that queues it, or returns
-// *Throttled (S15). Nothing resets a count but its time, and whatever clears all counters of an account; a new code does not (S14).
+// *Throttled (S15). pool is that of a browser that the account knows, "" for any other: what strangers ask for must not use up what
+// its owner may, so a known browser has counts of its own and is not held to the mailbox's. Nothing resets a count but its time, and whatever clears all counters of an account; a new code does not (S14).
 // After an error nothing was counted.
-func (r *Realm) capMail(tx storage.Tx, now time.Time, user, address string, what mailKind) error {
-	if what == mailNotice {
-		return nil
-	}
+func (r *Realm) capMail(tx storage.Tx, now time.Time, user, pool, address string, what mailKind) error {
 	type window struct {
 		key string
 		counter
@@ -78,11 +79,15 @@ func (r *Realm) capMail(tx storage.Tx, now time.Time, user, address string, what
 		return nil
 	}
 	if user != "" {
-		if err := look(keyThrottle(user)+"mail-"+string(what)+"/", accountCaps[what]); err != nil {
+		key := keyThrottle(user) + "mail-" + string(what) + "/"
+		if pool != "" {
+			key += pool + "/"
+		}
+		if err := look(key, accountCaps[what]); err != nil {
 			return err
 		}
 	}
-	if count := mailboxCounts[what]; count != "" {
+	if count := mailboxCounts[what]; count != "" && pool == "" {
 		if err := look(keyThrottle(r.mailbox(address))+count, mailboxCaps); err != nil {
 			return err
 		}

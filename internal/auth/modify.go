@@ -27,7 +27,19 @@ const (
 	ChangeRename ChangeOp = "rename" // give Credential the name Label
 	ChangeRemove ChangeOp = "remove" // remove Credential, and with EndSessions every other session that it helped to open
 
+	ChangeReplace ChangeOp = "replace" // set up a further credential of Method, with which Credential is gone
+
 	ChangeAddress ChangeOp = "address" // make Address the person's, once a code that is mailed there came back
+
+	// Of settings.go:
+
+	ChangePassword   ChangeOp = "password"    // make Password the password, and end every other session
+	ChangeName       ChangeOp = "name"        // make Label the display name; "" for none
+	ChangePrefer     ChangeOp = "prefer"      // ask for Method first; "" for the best
+	ChangeCodes      ChangeOp = "codes"       // make new recovery codes; the old ones work until the new ones are saved
+	ChangeOff        ChangeOp = "off"         // remove every second method, and sign in by codes by mail
+	ChangeEndSession ChangeOp = "end_session" // end the session with the ID Session
+	ChangeEndOthers  ChangeOp = "end_others"  // end every session but this one
 )
 
 // Change is something about signing in that a person who is signed in changes. It needs two kinds proven within the last ten
@@ -39,6 +51,8 @@ type Change struct {
 	Label       string   `json:"label,omitempty"`
 	EndSessions bool     `json:"end_sessions,omitempty"`
 	Address     string   `json:"address,omitempty"`
+	Session     string   `json:"session,omitempty"`
+	Password    string   `json:"-"`              // what is stored is its hash, sealed
 	Name        string   `json:"name,omitempty"` // what Credential is called when the change begins, for pages; set by Realm.Change
 	Done        bool     `json:"done,omitempty"` // the credential of ChangeAdd is there
 }
@@ -76,7 +90,7 @@ func (r *Realm) liveSession(tx storage.Tx, v Visit) (*Session, *User, error) {
 		return nil, nil, err
 	}
 	now := r.now()
-	if cached, _ := r.cache.get(s.Token); cached != nil {
+	if cached := r.cache.get(s.Token); cached != nil {
 		s.Seen, s.IdleEnd = cached.session.Load().Seen, cached.session.Load().IdleEnd // later than was noted
 	}
 	if s.Host != v.Host || !live(now, u, s) || now.Sub(s.Created) >= r.lifetime || now.Sub(s.Seen) >= r.idle {
@@ -88,13 +102,22 @@ func (r *Realm) liveSession(tx storage.Tx, v Visit) (*Session, *User, error) {
 // Change begins a change in the visitor's session, and makes it at once where nothing is left to prove. to is where the visitor
 // goes in the end. An *Invalid says what cannot be; ErrNoCredential also where the credential is somebody else's.
 func (r *Realm) Change(ctx context.Context, v Visit, c Change, to string) (out Outcome, err error) {
-	if c.Label, err = cleanLabel(c.Label); err != nil {
+	if c.Op != ChangeName {
+		c.Label, err = cleanLabel(c.Label)
+	} else {
+		c.Label, err = cleanDisplayName(c.Label)
+	}
+	if err != nil {
 		return out, err
 	}
 	if c.Op == ChangeRename && c.Label == "" {
 		return out, &Invalid{"label", "Type a name."}
 	}
 	c.Done, c.Address = false, strings.TrimSpace(c.Address)
+	hash, err := r.newPassword(ctx, v, c)
+	if err != nil {
+		return out, err
+	}
 	var user string
 	err = r.store.Update(ctx, func(tx storage.Tx) error {
 		s, u, err := r.liveSession(tx, v)
@@ -117,6 +140,7 @@ func (r *Realm) Change(ctx context.Context, v Visit, c Change, to string) (out O
 			return err
 		}
 		f := r.newFlow(v, PurposeChange, to)
+		f.secrets.Hash = hash
 		f.UserID, f.Epoch, f.Session, f.Change, f.Proofs = u.ID, u.Epoch, s.Token, &c, recent(r.now(), s.Proofs)
 		// What a removed credential proved counts no more.
 		f.Proofs = slices.DeleteFunc(f.Proofs, func(p Proof) bool {
@@ -181,15 +205,26 @@ func (r *Realm) possible(v Visit, c Change, u *User, creds []held) error {
 			return &Invalid{"email", "This is your address already."}
 		}
 		return nil
-	case ChangeRename, ChangeRemove:
+	case ChangeRename, ChangeRemove, ChangeReplace:
+		if c.Done {
+			return nil
+		}
 	default:
-		return ErrStep
+		return r.settable(c, u, creds)
 	}
 	i := slices.IndexFunc(creds, func(h held) bool { return h.ID == c.Credential })
 	if i < 0 || !second(creds[i].Method) || creds[i].Method == MethodEmail { // an address is changed instead
 		return ErrNoCredential
 	}
-	if c.Op == ChangeRename {
+	switch {
+	case c.Op == ChangeRename:
+		return nil
+	case c.Op == ChangeReplace && creds[i].Method != c.Method:
+		return ErrNoCredential
+	case c.Op == ChangeReplace:
+		if !slices.Contains(r.enrollable(v.site()), c.Method) {
+			return &Invalid{"method", "This method cannot be set up here."}
+		}
 		return nil
 	}
 	// Without another one there would be no second kind to sign in with. One that is disabled, of a method that is switched off, or
@@ -219,7 +254,7 @@ func (r *Realm) finishChange(tx storage.Tx, now time.Time, v Visit, f *flow, u *
 		return nil, err
 	}
 	switch f.Change.Op {
-	case ChangeAdd, ChangeAddress: // FinishEnroll has stored it
+	case ChangeAdd, ChangeAddress, ChangeReplace, ChangeCodes: // FinishEnroll or ConfirmRecoveryCodes has stored it
 	case ChangeRename:
 		if err := relabel(tx, u, f.Change.Credential, f.Change.Label); err != nil {
 			return nil, err
@@ -247,9 +282,13 @@ func (r *Realm) finishChange(tx storage.Tx, now time.Time, v Visit, f *flow, u *
 		if err := r.audit(tx, Event{Name: EventRemoved, UserID: u.ID, User: u.Name, Method: gone.Method, Session: s.ID, Addr: v.Addr.String()}); err != nil {
 			return nil, err
 		}
+	default:
+		if err := r.set(tx, now, v, f, s, u, creds); err != nil {
+			return nil, err
+		}
 	}
 	proofs := recent(now, f.Proofs)
-	if !slices.ContainsFunc(proofs, func(p Proof) bool { return !slices.Contains(s.Proofs, p) }) {
+	if f.Change.Op != ChangePassword && !slices.ContainsFunc(proofs, func(p Proof) bool { return !slices.Contains(s.Proofs, p) }) {
 		return nil, nil
 	}
 	if err := r.audit(tx, Event{Name: EventStepUp, UserID: u.ID, User: u.Name, Session: s.ID, Addr: v.Addr.String(), Methods: methodsOf(proofs)}); err != nil {

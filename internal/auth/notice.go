@@ -23,6 +23,7 @@ type notice struct {
 func newSignIn(e mail.Event) mail.Message       { return mail.NewSignIn{Event: e}.Message() }
 func codesChanged(e mail.Event) mail.Message    { return mail.CodesChanged{Event: e}.Message() }
 func passwordChanged(e mail.Event) mail.Message { return mail.PasswordChanged{Event: e}.Message() }
+func methodsReset(e mail.Event) mail.Message    { return mail.MethodsReset{Event: e}.Message() }
 func addressChanged(e mail.Event) mail.Message  { return mail.AddressChanged{Event: e}.Message() }
 
 func codeUsed(left int) func(mail.Event) mail.Message {
@@ -52,7 +53,7 @@ func (r *Realm) notify(tx storage.Tx, v Visit, u *User, n notice) error {
 		return nil
 	}
 	now := r.now()
-	err := r.capMail(tx, now, u.ID, u.Email, n.kind)
+	err := r.capMail(tx, now, u.ID, "", u.Email, n.kind)
 	if slow := (*Throttled)(nil); errors.As(err, &slow) {
 		r.log.Warn("a notice was left out: there were too many", "user", u.Name)
 		return nil
@@ -62,19 +63,22 @@ func (r *Realm) notify(tx storage.Tx, v Visit, u *User, n notice) error {
 	}
 	token := newTravelToken()
 	letter := n.write(mail.Event{
-		Product: r.name, Name: u.Name, At: n.at, Browser: machine(v), Addr: v.Addr.String(), Link: r.mail.Base("") + "/not-me#" + token,
+		Product: r.name, Name: u.Name, At: n.at, Browser: machine(v), Addr: addrOf(v), Link: r.mail.Base("") + "/not-me#" + token,
 	})
 	letter.To = u.Email
 	expires := now.Add(notMeLife)
-	if err := r.enqueue(tx, u, letter, expires); errors.Is(err, ErrBusy) {
+	if err := r.enqueueNotice(tx, u, letter, expires); errors.Is(err, ErrBusy) {
 		r.log.Warn("a notice was left out: too many mails wait", "user", u.Name)
 		return nil
 	} else if err != nil {
 		return err
 	}
-	t := ticket{Purpose: purposeNotMe, UserID: u.ID, Epoch: u.Epoch, Expires: expires, Address: u.Email, Since: u.EmailSince, At: n.at}
-	if t.At.Before(t.Since) { // whoever reads an address undoes nothing of before it was theirs, such as that it became so
-		t.At = t.Since
+	t := ticket{
+		Purpose: purposeNotMe, UserID: u.ID, Epoch: u.Epoch, Expires: expires,
+		Address: u.Email, Since: u.EmailSince, Own: u.EmailOwn, At: n.at,
+	}
+	if !t.At.After(t.Since) { // whoever reads an address undoes nothing of before it was theirs, nor that it became so
+		t.At = t.Since.Add(1)
 	}
 	return putJSON(tx, keyToken(token), t, expires)
 }
@@ -125,12 +129,15 @@ func (r *Realm) NotMe(ctx context.Context, v Visit, token string) error {
 		}
 		now := r.now()
 		u.Rev++
-		u.EnrollUntil = time.Time{}
+		u.EnrollUntil, u.BrowsersSince = time.Time{}, now
 		if u.Blocked.IsZero() || t.At.Before(u.Blocked) {
 			u.Blocked = t.At
 		}
 		u.Undone = slices.DeleteFunc(u.Undone, func(s Span) bool { return now.Sub(s.To) > notMeLife })
 		u.Undone = append(u.Undone, Span{t.At, now})
+		if err := r.mailWayBack(tx, now, v, u); err != nil {
+			return err
+		}
 		if err := putUser(tx, u); err != nil {
 			return err
 		}
@@ -140,11 +147,31 @@ func (r *Realm) NotMe(ctx context.Context, v Visit, token string) error {
 		return err
 	}
 	r.cache.invalidateUser(u.ID)
+	r.wakeMail()
 	r.log.Warn("sign-in was blocked by a link of a notice", "user", u.Name, "client", v.Addr)
 	if err := r.sweep(ctx, u.ID, u.Epoch, keyBrowsers(u.ID)); err != nil {
 		r.log.Warn("removing ended sessions and known browsers failed", "error", err)
 	}
 	return nil
+}
+
+// mailWayBack mails a reset to whoever pressed, whatever was asked for before: without it only an admin could help. The caller
+// stores the user.
+func (r *Realm) mailWayBack(tx storage.Tx, now time.Time, v Visit, u *User) error {
+	if r.mail == nil || !u.EmailConfirmed || u.Disabled {
+		return nil
+	}
+	token := newTravelToken()
+	letter := mail.Reset{
+		Product: r.name, Link: r.mail.Base("") + "/reset#" + token, Hours: int(resetLife / time.Hour), Browser: machine(v), Addr: addrOf(v),
+	}.Message()
+	letter.To = u.Email
+	if err := r.enqueueNotice(tx, u, letter, now.Add(resetLife)); errors.Is(err, ErrBusy) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	return r.issue(tx, u, PurposeReset, token, u.Email, now.Add(resetLife))
 }
 
 // suspend disables the credentials that were made at a moment or later. The address is what restoreAddress left.
@@ -182,7 +209,7 @@ func (r *Realm) restoreAddress(tx storage.Tx, u *User, creds []held, t ticket) (
 	if err != nil {
 		return nil, err
 	}
-	u.EmailSince = t.Since
+	u.EmailSince, u.EmailOwn = t.Since, t.Own
 	for i, c := range creds {
 		if c.ID != id {
 			continue

@@ -28,10 +28,10 @@ func newOutbox() *outbox {
 }
 
 // admit counts a mail, unless too many wait. A transaction that runs twice counts twice, until the next look.
-func (o *outbox) admit() bool {
+func (o *outbox) admit(limit int) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.waiting+o.added >= maxQueued {
+	if o.waiting+o.added >= limit {
 		return false
 	}
 	o.added++

@@ -199,8 +199,10 @@ func (r *Realm) take(ctx context.Context, v Visit, m Method, read func(storage.T
 			if err := r.audit(tx, Event{Name: EventMethodShut, UserID: a.user.ID, User: a.user.Name, Method: m.Name(), Addr: v.Addr.String()}); err != nil {
 				return err
 			}
-			if err := r.notify(tx, v, a.user, notice{at: r.now(), kind: mailNotice, write: throttled(m.Name())}); err != nil {
-				return err
+			if !a.who.known {
+				if err := r.notify(tx, v, a.user, notice{at: r.now(), kind: mailNotice, write: throttled(m.Name())}); err != nil {
+					return err
+				}
 			}
 		}
 		if a.ch.Method == "" {

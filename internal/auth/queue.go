@@ -25,6 +25,8 @@ func keyQueuedText(id string) string { return keyQueueTexts + id }
 const (
 	// maxQueued bounds the mails that wait. Calls at the same moment may exceed it by a few.
 	maxQueued = 1000
+	// queueReserve are places for notices alone: when codes fill the queue, people still hear of what happens to their accounts.
+	queueReserve = 200
 	// leaseLife is how long a mail is left alone when whoever took it fell silent. Deliveries that take longer renew it.
 	leaseLife = time.Minute
 	// queueGrace is how long the record of an expired mail waits to be reported. Its text goes at once.
@@ -71,7 +73,16 @@ type claimed struct {
 //
 // A mail is sent at least once: one whose delivery broke off, or whose end could not be noted, is sent again, with the same Message-ID.
 func (s *State) enqueue(tx storage.Tx, u *User, m mail.Message, until time.Time) error {
-	if !s.outbox.admit() {
+	return s.enqueueUpTo(maxQueued, tx, u, m, until)
+}
+
+// enqueueNotice is enqueue for what must be heard.
+func (s *State) enqueueNotice(tx storage.Tx, u *User, m mail.Message, until time.Time) error {
+	return s.enqueueUpTo(maxQueued+queueReserve, tx, u, m, until)
+}
+
+func (s *State) enqueueUpTo(limit int, tx storage.Tx, u *User, m mail.Message, until time.Time) error {
+	if !s.outbox.admit(limit) {
 		return errQueueFull
 	}
 	now := s.now()

@@ -35,6 +35,7 @@ func keyUserSessions(user string) string {
 	return "user-session/" + user + "/"
 }
 func keyThrottle(subject string) string      { return "throttle/" + subject + "/" }
+func keyActivity(user string) string         { return "activity/" + user + "/" }
 func keyBrowsers(user string) string         { return "browser/" + user + "/" }
 func keyWebAuthn(key string) string          { return "webauthn/" + key }
 func keyHandle(handle []byte) string         { return "user-handle/" + hashToken(string(handle)) }

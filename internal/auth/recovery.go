@@ -86,7 +86,7 @@ func (r *Realm) ConfirmRecoveryCodes(ctx context.Context, v Visit) (out Outcome,
 		if !slices.Equal(f.secrets.Codes, codes) {
 			return ErrStep
 		}
-		user = u.ID
+		user, cred.Created = u.ID, r.now() // of the moment that a notice names
 		had := slices.Contains(u.Enrolled, MethodRecovery)
 		if creds, err = r.removeCreds(tx, u, creds, func(c held) bool { return c.Method == MethodRecovery }); err != nil {
 			return err
@@ -95,6 +95,9 @@ func (r *Realm) ConfirmRecoveryCodes(ctx context.Context, v Visit) (out Outcome,
 			return err
 		}
 		f.secrets.Codes = nil
+		if f.Change != nil {
+			f.Change.Done = true
+		}
 		if had {
 			if err := r.notify(tx, v, u, notice{at: cred.Created, kind: mailNotice, write: codesChanged}); err != nil {
 				return err

@@ -12,6 +12,8 @@ import (
 
 const (
 	resetLife = time.Hour
+	// resetPause is how long no further mail is sent after one.
+	resetPause = 10 * time.Minute
 	// resetRuns bounds the resets that wait to be looked up, which is done one at a time: runs for one account would get in each
 	// other's way, and so many pile up that the next visitor is turned away. That would tell an account from none (S88).
 	resetRuns = 1024
@@ -64,16 +66,25 @@ func (r *Realm) sendReset(ctx context.Context, v Visit, typed string) error {
 	}
 	token := newTravelToken()
 	letter := mail.Reset{
-		Product: r.name, Link: r.mail.Base("") + "/reset#" + token, Hours: int(resetLife / time.Hour), Browser: machine(v), Addr: v.Addr.String(),
+		Product: r.name, Link: r.mail.Base("") + "/reset#" + token, Hours: int(resetLife / time.Hour), Browser: machine(v), Addr: addrOf(v),
 	}.Message()
-	slow := (*Throttled)(nil)
+	slow, sent := (*Throttled)(nil), true
 	err = r.store.Update(ctx, func(tx storage.Tx) error {
+		sent = true
 		u, err := r.resettable(tx, typed)
 		if err != nil || u == nil {
 			return err
 		}
 		now := r.now()
-		if err := r.capMail(tx, now, u.ID, u.Email, mailReset); err != nil {
+		if again, err := r.justMailed(tx, now, u); err != nil || again {
+			sent = false
+			return err
+		}
+		who, err := r.subjectOf(tx, u, "", r.openCookie(CookieBrowser, v.Browser))
+		if err != nil {
+			return err
+		}
+		if err := r.capMail(tx, now, u.ID, who.mails(), u.Email, mailReset); err != nil {
 			return err
 		}
 		if err := r.issue(tx, u, PurposeReset, token, u.Email, now.Add(resetLife)); err != nil {
@@ -92,11 +103,31 @@ func (r *Realm) sendReset(ctx context.Context, v Visit, typed string) error {
 	case errors.As(err, &slow):
 		r.log.Warn("a reset was not mailed: there were too many", "user", to.Name, "client", v.Addr)
 		return nil
+	case errors.Is(err, ErrBusy):
+		r.log.Warn("a reset was not mailed: too many mails wait", "user", to.Name, "client", v.Addr)
+		return nil
+	case err == nil && !sent:
+		r.log.Info("a reset was not mailed: one was, minutes ago", "user", to.Name, "client", v.Addr)
+		return nil
 	case err != nil:
 		return err
 	}
 	r.wakeMail()
 	return nil
+}
+
+// justMailed reports whether a reset is minutes old and still counts. It stays then: a stranger who asks for another one must not
+// kill the link that its owner is about to open.
+func (r *Realm) justMailed(tx storage.Tx, now time.Time, u *User) (bool, error) {
+	key := u.Tokens[PurposeReset]
+	if key == "" {
+		return false, nil
+	}
+	t, _, err := r.redeemable(tx, key, PurposeReset)
+	if errors.Is(err, ErrToken) {
+		return false, nil
+	}
+	return err == nil && now.Before(t.Expires.Add(resetPause-resetLife)), err
 }
 
 // resettable returns nil if nobody can reset a password by what was typed.
@@ -142,7 +173,7 @@ func (r *Realm) ResetPassword(ctx context.Context, v Visit, token, password stri
 			return err
 		}
 		// The mailbox was enough to get here: it is neither the second method as well, nor authority to set one up.
-		u.MailedPassword, u.EnrollUntil = true, time.Time{}
+		u.MailedPassword, u.EnrollUntil, u.BrowsersSince = true, time.Time{}, r.now()
 		if err := putUser(tx, u); err != nil {
 			return err
 		}

@@ -86,7 +86,7 @@ func (r *Realm) lookUp(ctx context.Context, gen uint64, cookie string) (hash str
 		}
 		hash = hashToken(token)
 	}
-	if e, _ = r.cache.get(hash); e == nil {
+	if e = r.cache.get(hash); e == nil {
 		if e, err = r.loadSession(ctx, gen, hash); err != nil {
 			return "", nil, err
 		}

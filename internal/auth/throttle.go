@@ -41,6 +41,14 @@ type subject struct {
 	pool  string
 }
 
+// mails is the pool for the caps of mails.
+func (s subject) mails() string {
+	if s.known {
+		return s.pool
+	}
+	return ""
+}
+
 func (s subject) key(method string) string { return keyThrottle(s.id) + method + "/" + s.pool }
 
 // subjectOf picks the counters for a visitor who claims to be u, or, with u nil, whoever has the typed name.
@@ -56,11 +64,11 @@ func (s *State) subjectOf(tx storage.Tx, u *User, typed, browser string) (subjec
 		return subject{id: fmt.Sprintf("bucket-%d", n), pool: strangers}, nil
 	}
 	if browser != "" {
-		known, err := exists(tx, keyBrowser(u.ID, browser))
-		if err != nil {
+		e, err := tx.Get(keyBrowser(u.ID, browser))
+		if err != nil && !errors.Is(err, storage.ErrNotFound) {
 			return subject{}, err
 		}
-		if known {
+		if err == nil && !e.Expires.Add(-browserLife).Before(u.BrowsersSince.Truncate(time.Microsecond)) {
 			return subject{id: u.ID, known: true, pool: hashToken(browser)}, nil
 		}
 	}

@@ -27,6 +27,7 @@ type ticket struct {
 
 	Address string    `json:"address,omitempty"` // that it was mailed to
 	Since   time.Time `json:"since,omitzero"`    // of purposeNotMe: when that address was confirmed
+	Own     bool      `json:"own,omitempty"`     // of purposeNotMe: whether the person gave that address
 	At      time.Time `json:"at,omitzero"`       // of purposeNotMe: the event
 	Sealed  []byte    `json:"secret,omitempty"`  // of purposeLink: the code
 }

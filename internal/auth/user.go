@@ -14,6 +14,7 @@ type User struct {
 	Email          string    `json:"email,omitempty"`
 	EmailConfirmed bool      `json:"email_confirmed,omitempty"`
 	EmailSince     time.Time `json:"email_since,omitzero"` // when it was confirmed
+	EmailOwn       bool      `json:"email_own,omitempty"`  // the person gave it, not an admin
 	Groups         []string  `json:"groups,omitempty"`     // sorted, [a-z0-9._-]+
 	Handle         []byte    `json:"handle"`               // WebAuthn user handle, 64 random bytes
 	Disabled       bool      `json:"disabled,omitempty"`
@@ -32,6 +33,8 @@ type User struct {
 	// Blocked is the moment about which somebody pressed "This wasn't me"; zero: nobody did. Nobody signs in until the password was
 	// reset and another method proven, or an admin helped.
 	Blocked time.Time `json:"blocked,omitzero"`
+	// BrowsersSince is when all browsers became strangers: those that were known before are none of the account's.
+	BrowsersSince time.Time `json:"browsers_since,omitzero"`
 	// Undone are the times whose events were undone so: links about them do nothing any more.
 	Undone []Span `json:"undone,omitempty"`
 	// Preferred is the second method that is asked first; "" for the first that works.

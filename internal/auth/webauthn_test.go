@@ -315,11 +315,10 @@ func TestLastKeyThatWorksHere(t *testing.T) {
 	there := phone()
 	there.Origin = "https://wiki.example.com"
 	r.addKey(wiki, there)
-	var invalid *auth.Invalid
 	_, err = r.Change(ctx, b.v, auth.Change{Op: auth.ChangeRemove, Credential: r.find("alice", func(c auth.Credential) bool {
 		return c.Method == auth.MethodWebAuthn && strings.Contains(string(c.Data), `"`+host+`"`)
 	}).ID}, "")
-	if !errors.As(err, &invalid) {
+	if _, refused := errors.AsType[*auth.Invalid](err); !refused {
 		t.Errorf("removing the only key that works here: %v", err)
 	}
 }

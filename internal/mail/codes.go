@@ -10,12 +10,17 @@ type SignInCode struct {
 	Browser string // that began: "Firefox on Linux", "" if unknown
 	Addr    string // of the client, "" if unknown
 	Host    string // where the code is typed, from the configuration
+	Change  bool   // somebody who is signed in changes something
 }
 
 // Message renders it.
 func (c SignInCode) Message() Message {
+	lead := "code.lead"
+	if c.Change {
+		lead = "code.change"
+	}
 	blocks := []block{
-		paragraph(say("code.lead", clean(c.Product, maxValue))),
+		paragraph(say(lead, clean(c.Product, maxValue))),
 		{Code: clean(c.Code, maxValue)},
 		paragraph(say("code.where", clean(c.Host, 253))),
 	}

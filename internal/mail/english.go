@@ -5,6 +5,7 @@ var english = map[string]string{
 	"code.subject": "Your code for %s",
 	"code.title":   "Your sign-in code",
 	"code.lead":    "This code finishes your sign-in to %s:",            // product
+	"code.change":  "This code confirms that it is you, at %s:",         // product
 	"code.where":   "Type it in the browser in which you began, on %s.", // host
 	"code.link":    "Or open this link in that browser, and press the button there:",
 	"code.open":    "Continue signing in",
@@ -59,8 +60,15 @@ var english = map[string]string{
 	"address.lead":      "The email address of your account at %s was changed. This is the last mail to the old one, which you read here.", // product
 	"throttled.subject": "Too many wrong attempts at %s",
 	"throttled.title":   "Too many wrong attempts",
-	"throttled.lead":    "Somebody tried to sign in to your account at %s and was wrong too often. Nobody got in this way. It is closed for a while to browsers that you did not use before.", // product
-	"throttled.yours":   "If it was you, wait a while, or sign in from a browser that you used before.",
+	"throttled.lead":    "Somebody tried to sign in to your account at %s and was wrong too often. Nobody got in this way. Browsers that you did not use before cannot sign in like that, until you have signed in from one that you did.", // product
+	"throttled.yours":   "Nothing was changed, and there is nothing to do. Sign in from a browser that you used before, or in another way.",
+	"throttled.not":     "Only if you believe that somebody is in your account, open this link and press the button there:",
+
+	"reset-mfa.subject": "An administrator reset how you sign in to %s",
+	"reset-mfa.title":   "How you sign in was reset",
+	"reset-mfa.lead":    "An administrator removed every second method from your account at %s, and ended all sessions.", // product
+	"reset-mfa.yours":   "If you asked for it, sign in and set up a new one.",
+	"reset-mfa.not":     "If you did not ask for it, open this link and press the button there:",
 
 	"notice.yours": "If it was you, there is nothing to do.",
 	"notice.not":   "If it was not you, open this link and press the button there:",

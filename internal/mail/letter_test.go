@@ -20,7 +20,9 @@ var event = Event{Product: "Example Corp", Name: "alice", At: noon, Browser: "Fi
 // rendered is every kind of mail there is.
 func rendered(e Event, label string) map[string]Message {
 	return map[string]Message{
-		"code":             SignInCode{e.Product, e.Name, "123456", here + "link#" + strings.Repeat("k", 43), 10, e.Browser, e.Addr, "dash.example.com"}.Message(),
+		"code":             SignInCode{e.Product, e.Name, "123456", here + "link#" + strings.Repeat("k", 43), 10, e.Browser, e.Addr, "dash.example.com", false}.Message(),
+		"code_change":      SignInCode{Product: e.Product, Name: e.Name, Code: "123456", Minutes: 10, Host: "dash.example.com", Change: true}.Message(),
+		"methods_reset":    MethodsReset{e}.Message(),
 		"code_alone":       SignInCode{Product: e.Product, Name: e.Name, Code: "123456", Minutes: 10, Host: "dash.example.com"}.Message(),
 		"confirm":          ConfirmAddress{e.Product, e.Name, "123456", 1, e.Browser, e.Addr, "dash.example.com"}.Message(),
 		"invite":           Invitation{e.Product, e.Name, here + "invite#" + strings.Repeat("k", 43), 72}.Message(),

@@ -14,6 +14,10 @@ type Event struct {
 
 // notice renders e as a mail of the kind. extra are facts about it besides where it came from.
 func (e Event) notice(kind, yours string, note string, extra ...string) Message {
+	not := "notice.not"
+	if english[kind+".not"] != "" {
+		not = kind + ".not"
+	}
 	orUnknown := func(s string) string {
 		if s == "" {
 			return say("fact.unknown")
@@ -29,7 +33,7 @@ func (e Event) notice(kind, yours string, note string, extra ...string) Message 
 	return render(kind, e.Product, append(blocks,
 		facts(rows...),
 		paragraph(say(yours)),
-		paragraph(say("notice.not")),
+		paragraph(say(not)),
 		link(e.Link, say("notice.open")),
 		paragraph(say("notice.then")),
 	)...)
@@ -95,6 +99,12 @@ type PasswordChanged struct{ Event }
 
 // Message renders it.
 func (n PasswordChanged) Message() Message { return n.notice("password", "notice.yours", "") }
+
+// MethodsReset tells that an admin removed every second method.
+type MethodsReset struct{ Event }
+
+// Message renders it.
+func (n MethodsReset) Message() Message { return n.notice("reset-mfa", "reset-mfa.yours", "") }
 
 // AddressChanged goes to the old address. It does not name the new one: whoever reads the old mailbox by now may not be its owner.
 type AddressChanged struct{ Event }

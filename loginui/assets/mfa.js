@@ -83,7 +83,12 @@
   const local = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
   for (const t of all("time")) t.textContent = local.format(new Date(t.dateTime));
 
-  const start = link ? open : carry;
-  addEventListener("hashchange", start);
-  start();
+  // Where a link led to a page without its form, its token stays out of everything that follows. A newer link that is opened in
+  // such a tab changes nothing but the fragment, so the page is asked for anew.
+  const token = /\/(invite|link|reset|not-me)$/.test(location.pathname);
+  const drop = () => location.hash && history.replaceState(null, "", location.pathname + location.search);
+  const again = () => location.hash && location.replace(location.pathname + "?" + Date.now() + location.hash);
+
+  addEventListener("hashchange", link ? open : token ? again : carry);
+  (link ? open : token ? drop : carry)();
 })();

@@ -1,0 +1,207 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddy-mfa/caddy-mfa/storage"
+)
+
+// newPassword returns the hash of the password that a change is about, nil if it is about another thing. It comes before anything is
+// asked, so that a password that cannot be is refused where it was typed.
+func (r *Realm) newPassword(ctx context.Context, v Visit, c Change) ([]byte, error) {
+	if c.Op != ChangePassword {
+		return nil, nil
+	}
+	var u *User
+	err := r.store.View(ctx, func(tx storage.Tx) (err error) {
+		_, u, err = r.liveSession(tx, v)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	cred, err := r.hashPassword(ctx, c.Password, r.name, u.Name, u.DisplayName, u.Email)
+	return cred.Secret, err
+}
+
+// proved reports whether one of the proofs is by a method.
+func proved(proofs []Proof, method string) bool {
+	return slices.ContainsFunc(proofs, func(p Proof) bool { return p.Method == method })
+}
+
+// settable returns why a setting cannot be changed, or nil.
+func (r *Realm) settable(c Change, u *User, creds []held) error {
+	switch c.Op {
+	case ChangePassword, ChangeEndSession, ChangeEndOthers: // the first was checked when it was typed
+		return nil
+	case ChangeName:
+		_, err := cleanDisplayName(c.Label)
+		return err
+	case ChangePrefer:
+		if c.Method == "" || second(c.Method) && slices.ContainsFunc(creds, func(h held) bool { return h.Method == c.Method && !h.Disabled }) {
+			return nil
+		}
+		return &Invalid{"method", "You have not set this up."}
+	case ChangeCodes:
+		if r.codes() == nil {
+			return ErrStep
+		}
+		if !u.HasSecond() {
+			return &Invalid{"", "Recovery codes stand in for a second method. Set one up first."}
+		}
+		return nil
+	case ChangeOff:
+		return r.mayTurnOff(u, creds)
+	default:
+		return ErrStep
+	}
+}
+
+// mayTurnOff returns why somebody must keep a second method, or nil: codes by mail have to take its place.
+func (r *Realm) mayTurnOff(u *User, creds []held) error {
+	rest := slices.DeleteFunc(slices.Clone(creds), turnedOff)
+	if names := r.broken(r.now(), u, creds, rest); len(names) > 0 {
+		return &Invalid{"", "Your administrator demands two-factor authentication: " + strings.Join(names, ", ") + "."}
+	}
+	if m := r.mailed(); m == nil || len(fitting(m, r.withAddress(u, rest))) == 0 {
+		return &Invalid{"", "Without a second method nobody can sign in to your account, and codes cannot be mailed to you."}
+	}
+	if len(rest) == len(creds) {
+		return &Invalid{"", "Two-factor authentication is off already."}
+	}
+	return nil
+}
+
+// turnedOff picks what goes when two-factor authentication is turned off: recovery codes too, which stay dead when it is turned on.
+func turnedOff(c held) bool { return c.Method != MethodPassword && c.Method != MethodEmail }
+
+// set makes a change of a setting.
+func (r *Realm) set(tx storage.Tx, now time.Time, v Visit, f *flow, s *Session, u *User, creds []held) error {
+	event := Event{UserID: u.ID, User: u.Name, Session: s.ID, Addr: v.Addr.String()}
+	var err error
+	switch c := f.Change; c.Op {
+	case ChangePassword:
+		event.Name = EventPasswordChanged
+		err = r.changePassword(tx, now, v, f, s, u, creds)
+	case ChangeName:
+		event.Name = EventNameChanged
+		if u.DisplayName, err = cleanDisplayName(c.Label); err == nil {
+			err = putUser(tx, u)
+		}
+	case ChangePrefer:
+		event.Name, event.Method = EventPreferred, c.Method
+		u.Preferred = c.Method
+		err = putUser(tx, u)
+	case ChangeOff:
+		event.Name = EventOff
+		err = r.turnOff(tx, now, v, u, creds)
+	case ChangeEndSession:
+		event.Name, event.Count = EventSessionEnded, 1
+		err = r.endOne(tx, u, c.Session)
+	case ChangeEndOthers:
+		event.Name = EventSessionEnded
+		event.Count, err = r.endOthers(tx, u, s.Token)
+	default:
+		err = ErrStep
+	}
+	if err != nil {
+		return err
+	}
+	return r.audit(tx, event)
+}
+
+// changePassword replaces the password. Every other session ends; this one goes on.
+func (r *Realm) changePassword(tx storage.Tx, now time.Time, v Visit, f *flow, s *Session, u *User, creds []held) error {
+	c := Credential{ID: newID(), Method: MethodPassword, Secret: f.secrets.Hash, Created: now}
+	if len(c.Secret) == 0 {
+		return ErrStep
+	}
+	if _, err := r.setPassword(tx, u, creds, c); err != nil {
+		return err
+	}
+	u.MailedPassword = false
+	s.Epoch = u.Epoch
+	for i, p := range f.Proofs { // the one that was proven is gone, and what it proved is not
+		if p.Method == MethodPassword {
+			f.Proofs[i].Credential = c.ID
+		}
+	}
+	s.Proofs = slices.DeleteFunc(s.Proofs, func(p Proof) bool { return p.Method == MethodPassword })
+	if err := putUser(tx, u); err != nil {
+		return err
+	}
+	return r.notify(tx, v, u, notice{at: now, kind: mailNotice, write: passwordChanged})
+}
+
+// turnOff removes every second method but mail, with a notice for each.
+func (r *Realm) turnOff(tx storage.Tx, now time.Time, v Visit, u *User, creds []held) error {
+	for _, c := range creds {
+		if !turnedOff(c) || c.Method == MethodRecovery {
+			continue
+		}
+		if err := r.notify(tx, v, u, notice{at: now, kind: mailNotice, write: methodRemoved(c.Credential)}); err != nil {
+			return err
+		}
+	}
+	if _, err := r.removeCreds(tx, u, creds, turnedOff); err != nil {
+		return err
+	}
+	u.Preferred = ""
+	return putUser(tx, u)
+}
+
+// endOne ends a session of u. An unknown one, or somebody else's, is ErrNoCredential.
+func (r *Realm) endOne(tx storage.Tx, u *User, id string) error {
+	e, err := tx.Get(keyUserSessions(u.ID) + id)
+	if errors.Is(err, storage.ErrNotFound) || id == "" || strings.Contains(id, "/") {
+		return ErrNoCredential
+	}
+	if err != nil {
+		return err
+	}
+	_, err = deleteSession(tx, string(e.Value))
+	return err
+}
+
+// endOthers ends every session of u but the one with the token keep, and counts them.
+func (r *Realm) endOthers(tx storage.Tx, u *User, keep string) (n int, err error) {
+	sessions, err := r.liveSessions(tx, u)
+	for _, s := range sessions {
+		if s.Token == keep {
+			continue
+		}
+		if _, err := deleteSession(tx, s.Token); err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, err
+}
+
+// replaced removes what a ChangeReplace is about, now that the new one is there.
+func (r *Realm) replaced(tx storage.Tx, v Visit, f *flow, u *User, creds []held) ([]held, error) {
+	if f.Change.Op != ChangeReplace {
+		return creds, nil
+	}
+	i := slices.IndexFunc(creds, func(c held) bool { return c.ID == f.Change.Credential })
+	if i < 0 {
+		return nil, ErrNoCredential
+	}
+	gone := creds[i].Credential
+	f.Proofs = slices.DeleteFunc(f.Proofs, func(p Proof) bool { return p.Credential == gone.ID })
+	creds, err := r.removeCreds(tx, u, creds, func(c held) bool { return c.ID == gone.ID })
+	if err != nil {
+		return nil, err
+	}
+	if err := r.notify(tx, v, u, notice{at: r.now(), kind: mailNotice, write: methodRemoved(gone)}); err != nil {
+		return nil, err
+	}
+	if err := r.audit(tx, Event{Name: EventRemoved, UserID: u.ID, User: u.Name, Method: gone.Method, Addr: v.Addr.String()}); err != nil {
+		return nil, err
+	}
+	return creds, putUser(tx, u)
+}
