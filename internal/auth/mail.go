@@ -132,7 +132,11 @@ func (r *Realm) sendCode(tx storage.Tx, now time.Time, v Visit, f *flow, u *User
 	if err != nil {
 		return err
 	}
-	if err := r.capMail(tx, now, u.ID, who.mails(), to, what); err != nil {
+	pool := who.mails()
+	if confirm { // whose address it is, nobody knows: that somebody is at home here is no reason to write there more often
+		pool = ""
+	}
+	if err := r.capMail(tx, now, u.ID, pool, to, what); err != nil {
 		return err
 	}
 	if err := r.dropCode(tx, f); err != nil { // S26: a new code kills the old

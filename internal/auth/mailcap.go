@@ -52,8 +52,9 @@ var (
 
 // capMail counts a mail about the account with the ID user ("" for none) to an address, in the transaction that queues it, or returns
 // *Throttled (S15). pool is that of a browser that the account knows, "" for any other: what strangers ask for must not use up what
-// its owner may, so a known browser has counts of its own and is not held to the mailbox's. Nothing resets a count but its time, and whatever clears all counters of an account; a new code does not (S14).
-// After an error nothing was counted.
+// its owner may, so a known browser has counts of its own and is not held to the mailbox's. For an address that was not confirmed pool
+// is "" always: the account's owner has no more right to it than a stranger. Nothing resets a count but its time, and whatever clears
+// all counters of an account; a new code does not (S14). After an error nothing was counted.
 func (r *Realm) capMail(tx storage.Tx, now time.Time, user, pool, address string, what mailKind) error {
 	type window struct {
 		key string

@@ -12,10 +12,15 @@ import (
 	"github.com/caddy-mfa/caddy-mfa/storage"
 )
 
-// capped asks for a mail, and returns how long to wait, 0 if it may be sent.
+// capped asks for a mail as a stranger, and returns how long to wait, 0 if it may be sent.
 func (o *postOffice) capped(user, address string, what mailKind) (time.Duration, error) {
+	return o.cappedIn("", user, address, what)
+}
+
+// cappedIn asks as a browser with that pool.
+func (o *postOffice) cappedIn(pool, user, address string, what mailKind) (time.Duration, error) {
 	r := o.Realm(Config{Name: "Example"})
-	err := o.store.Update(o.t.Context(), func(tx storage.Tx) error { return r.capMail(tx, o.clock.Now(), user, "", address, what) })
+	err := o.store.Update(o.t.Context(), func(tx storage.Tx) error { return r.capMail(tx, o.clock.Now(), user, pool, address, what) })
 	if wait, ok := errors.AsType[*Throttled](err); ok {
 		return wait.RetryAfter, nil
 	}
@@ -150,6 +155,36 @@ func TestRefusedMailsAreNotCounted(t *testing.T) { // S15
 	}
 	if n := o.grants(20, "5f1c", "alice@example.com", mailCode); n != 5 {
 		t.Errorf("%d codes, want 5", n)
+	}
+}
+
+// TestKnownBrowsersHaveCapsOfTheirOwn: strangers use up nothing of theirs, neither by the account nor by the mailbox, nor one of
+// another; but none is without a cap.
+func TestKnownBrowsersHaveCapsOfTheirOwn(t *testing.T) { // S15
+	for what, limit := range map[mailKind]int{mailCode: 5, mailReset: 3} {
+		t.Run(string(what), func(t *testing.T) {
+			o := newPostOffice(t)
+			if n := o.grants(50, "5f1c", "alice@example.com", what); n != limit {
+				t.Fatalf("%d to strangers, want %d", n, limit)
+			}
+			for i := 0; o.grants(1, fmt.Sprint("user", i), "alice@example.com", what) == 1; i++ { // until the mailbox is full
+			}
+			for _, pool := range []string{"home", "office"} {
+				n := 0
+				for ; n < 50; n++ {
+					wait, err := o.cappedIn(pool, "5f1c", "alice@example.com", what)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if wait > 0 {
+						break
+					}
+				}
+				if n != limit {
+					t.Errorf("%d at %s, want %d", n, pool, limit)
+				}
+			}
+		})
 	}
 }
 

@@ -374,6 +374,37 @@ func TestQueueIsBounded(t *testing.T) {
 	o.queue(time.Hour, "late@example.com")
 }
 
+// TestQueueKeepsPlacesForNotices: codes that fill the queue keep nobody from hearing of what happens to their account.
+func TestQueueKeepsPlacesForNotices(t *testing.T) { // S80, S15
+	o := newPostOffice(t)
+	o.queue(time.Hour, people(maxQueued)...)
+	notices := func(n int) error {
+		return o.store.Update(t.Context(), func(tx storage.Tx) error {
+			for range n {
+				if err := o.enqueueNotice(tx, aliceUser, signInCode("alice@example.com"), o.clock.Now().Add(time.Hour)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	for range queueReserve / 25 {
+		if err := o.tryQueue(time.Hour, "late@example.com"); !errors.Is(err, errQueueFull) {
+			t.Fatalf("a code: %v", err)
+		}
+		if err := notices(25); err != nil {
+			t.Fatalf("a notice: %v", err)
+		}
+		o.lookAtMails(t.Context())
+	}
+	if err := notices(1); !errors.Is(err, errQueueFull) {
+		t.Errorf("a notice where nothing is left: %v", err)
+	}
+	if n := len(o.mails()); n != maxQueued+queueReserve {
+		t.Errorf("%d mails wait", n)
+	}
+}
+
 func TestPostChanges(t *testing.T) {
 	o := newPostOffice(t)
 	a := smtptest.NewAuthority(t)
