@@ -542,9 +542,6 @@ func TestOldAddressIsTakenMeanwhile(t *testing.T) {
 	if _, err := r.SignIn(ctx, stranger(3).v, "alice", password, ""); !isBlocked(err) {
 		t.Errorf("signing in: %v", err)
 	}
-	if err := r.state.Close(); err != nil {
-		t.Fatal(err)
-	}
-	r.open(secret)
+	r.state.AwaitResets()
 	r.noMail("an account without an address")
 }

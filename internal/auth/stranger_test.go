@@ -72,7 +72,7 @@ func (r *rig) forgot(b *browser, typed string) {
 	if err := r.Forgot(r.t.Context(), b.v, typed); err != nil {
 		r.t.Fatal(err)
 	}
-	r.reopen(secret)
+	r.state.AwaitResets()
 }
 
 // TestStrangersReplaceNoReset: for ten minutes the link that was mailed is the one.
