@@ -87,7 +87,7 @@ func newRigWith(t *testing.T, c auth.Config) *rig {
 		t.Fatal(err)
 	}
 	c.Name, c.Idle, c.Lifetime = "Example Corp", time.Hour, 24*time.Hour
-	c.Methods = append([]auth.Method{method.NewPassword("Example Corp"), keys, method.NewTOTP("Example Corp")}, append(c.Methods, method.NewRecovery())...)
+	c.Methods = append([]auth.Method{method.NewPassword("Example Corp").CheapForTests(), keys, method.NewTOTP("Example Corp")}, append(c.Methods, method.NewRecovery().CheapForTests())...)
 	realm := r.state.Realm(c)
 	if r.Portal, err = New(realm, Options{Now: r.time, Logger: slog.New(slog.NewTextHandler(r.log, nil))}); err != nil {
 		t.Fatal(err)

@@ -2,22 +2,17 @@ package auth_test
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/base32"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/pquerna/otp"
 	"github.com/pquerna/otp/totp"
-	"golang.org/x/crypto/argon2"
 
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
 	"github.com/caddy-mfa/caddy-mfa/internal/method"
@@ -48,20 +43,6 @@ func (c *clock) add(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.now = c.now.Add(d)
-}
-
-// lightRecovery is the method with sets that cost next to nothing to seal and to try: ten runs of argon2id for each person would be
-// most of what the tests take. What a run costs is for the tests of package method.
-type lightRecovery struct{ *method.Recovery }
-
-func (lightRecovery) Seal(codes []string) (auth.Credential, error) {
-	b64, salt, tags := base64.RawStdEncoding, make([]byte, 16), make([]string, len(codes))
-	rand.Read(salt)
-	for i, code := range codes {
-		tags[i] = b64.EncodeToString(argon2.IDKey([]byte(strings.ReplaceAll(code, "-", "")), salt, 1, 8, 1, 32))
-	}
-	record := fmt.Sprintf("$argon2id$v=%d$m=8,t=1,p=1$%s$%s", argon2.Version, b64.EncodeToString(salt), strings.Join(tags, ","))
-	return auth.Credential{Method: auth.MethodRecovery, Secret: []byte(record)}, nil
 }
 
 // rig is a realm over a real store.
@@ -126,8 +107,10 @@ func (r *rig) realm(change func(*auth.Config)) *auth.Realm {
 		r.t.Fatal(err)
 	}
 	c := auth.Config{
-		Name: "Example", Idle: time.Hour, Lifetime: 24 * time.Hour,
-		Methods: []auth.Method{method.NewPassword("Example"), keys, method.NewTOTP("Example"), lightRecovery{method.NewRecovery()}},
+		Name: "Example", Idle: time.Hour, Lifetime: 24 * time.Hour, Methods: []auth.Method{
+			// Runs of argon2id would be most of what the tests take.
+			method.NewPassword("Example").CheapForTests(), keys, method.NewTOTP("Example"), method.NewRecovery().CheapForTests(),
+		},
 	}
 	if r.inbox != nil {
 		email := method.NewEmail()

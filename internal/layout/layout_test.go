@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -35,13 +37,13 @@ func allowed(from, to string) bool {
 }
 
 type pkg struct {
-	ImportPath, Name, Doc string
-	Imports               []string
+	ImportPath, Dir, Name, Doc string
+	Imports, GoFiles           []string
 }
 
 func packages(t *testing.T) (out []pkg) {
 	t.Helper()
-	cmd := exec.Command("go", "list", "-json=ImportPath,Name,Doc,Imports", module+"...")
+	cmd := exec.Command("go", "list", "-json=ImportPath,Dir,Name,Doc,Imports,GoFiles", module+"...")
 	b, err := cmd.Output()
 	if err != nil {
 		t.Fatalf("listing packages: %v", err)
@@ -82,6 +84,28 @@ func TestRandomnessIsCryptographic(t *testing.T) { // S84
 				t.Errorf("%s imports %s: what can be guessed must not get near a secret", p.ImportPath, to)
 			}
 		}
+	}
+}
+
+// TestHashesAreCheapInTestsAlone: nothing but tests may turn argon2id down.
+func TestHashesAreCheapInTestsAlone(t *testing.T) { // S7
+	defined := 0
+	for _, p := range packages(t) {
+		for _, name := range p.GoFiles {
+			b, err := os.ReadFile(filepath.Join(p.Dir, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			switch n := strings.Count(string(b), "CheapForTests()"); {
+			case p.ImportPath == module+"internal/method":
+				defined += n
+			case n > 0:
+				t.Errorf("%s of %s makes hashes that protect nothing", name, p.ImportPath)
+			}
+		}
+	}
+	if defined != 2 {
+		t.Errorf("CheapForTests stands %d times in the package that defines it, want 2", defined)
 	}
 }
 

@@ -23,6 +23,12 @@ func NewPassword(product string) *Password {
 	return &Password{product: product, argon: newArgon()}
 }
 
+// CheapForTests makes new hashes cost next to nothing, and protect nothing: for tests of what is around them.
+func (p *Password) CheapForTests() *Password {
+	p.argon.cost = cheap
+	return p
+}
+
 // Name is "password".
 func (*Password) Name() string { return auth.MethodPassword }
 

@@ -37,6 +37,12 @@ type Recovery struct {
 // NewRecovery returns the method.
 func NewRecovery() *Recovery { return &Recovery{argon: newArgon(), rand: rand.Reader} }
 
+// CheapForTests makes new hashes cost next to nothing, and protect nothing: for tests of what is around them.
+func (r *Recovery) CheapForTests() *Recovery {
+	r.argon.cost = cheap
+	return r
+}
+
 // Name is "recovery".
 func (*Recovery) Name() string { return auth.MethodRecovery }
 
