@@ -42,7 +42,10 @@ func (r *Realm) enrolling(tx storage.Tx, v Visit, method string) (*flow, *User, 
 
 // enroller is the method to set up, nil where that cannot be done. An address can be confirmed also where mail is no method.
 func (r *Realm) enroller(site Site, method string) Enroller {
-	if method == MethodEmail && r.mail != nil {
+	if method == MethodEmail {
+		if r.mail == nil { // since a reload
+			return nil
+		}
 		return r.mail.Codes
 	}
 	m, _ := r.at(site, method).(Enroller)
