@@ -63,6 +63,7 @@ func TestShutOutAddressDoesNotQueue(t *testing.T) {
 }
 
 func TestManyBehindOneAddress(t *testing.T) {
+	t.Parallel()
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(64))
 	r := newRig(t)
 	const n = 40

@@ -290,6 +290,7 @@ func TestMailsAreCapped(t *testing.T) { // S15
 }
 
 func TestMailQueueIsFull(t *testing.T) {
+	t.Parallel()
 	r := newMailRig(t)
 	ctx := t.Context()
 	p := r.member("alice")
@@ -432,6 +433,7 @@ func TestCodesNeedTheirFlow(t *testing.T) { // S26, S53
 }
 
 func TestCodeDiesWithWhatItWasSentFor(t *testing.T) {
+	t.Parallel()
 	for name, change := range map[string]func(r *rig) error{
 		"disabled":          func(r *rig) error { return r.SetDisabled(r.t.Context(), "alice", true) },
 		"all sessions over": func(r *rig) error { _, err := r.RevokeSessions(r.t.Context(), "alice", ""); return err },

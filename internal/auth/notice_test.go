@@ -73,6 +73,7 @@ func TestNotices(t *testing.T) { // S80, S35
 }
 
 func TestThrottledNotice(t *testing.T) { // S80, S10
+	t.Parallel()
 	r := newMailRig(t)
 	r.reader("alice")
 	b := stranger(1)
@@ -333,6 +334,7 @@ func TestIntrudersPasswordIsRefused(t *testing.T) {
 }
 
 func TestAdminUnblocks(t *testing.T) {
+	t.Parallel()
 	for _, how := range []string{"enable", "invitation", "reset-mfa"} {
 		t.Run(how, func(t *testing.T) {
 			r := newMailRig(t)
@@ -390,6 +392,7 @@ func TestAdminUnblocks(t *testing.T) {
 }
 
 func TestNotMeLink(t *testing.T) {
+	t.Parallel()
 	for name, wait := range map[string]time.Duration{"at the end": 7*24*time.Hour - time.Nanosecond, "too late": 7 * 24 * time.Hour} {
 		t.Run(name, func(t *testing.T) {
 			r := newMailRig(t)
@@ -467,6 +470,7 @@ func signedInAgain(r *rig, p *person) *browser {
 
 // TestLinksOfTheIntruder: what the intruder is told at an address of their own undoes nothing that the owner did.
 func TestLinksOfTheIntruder(t *testing.T) {
+	t.Parallel()
 	t.Run("after the owner's", func(t *testing.T) {
 		for _, own := range []string{"sign-in", "address"} {
 			r := newMailRig(t)

@@ -344,6 +344,7 @@ func TestCrashInTheMiddle(t *testing.T) {
 }
 
 func TestQueueIsBounded(t *testing.T) {
+	t.Parallel()
 	o := newPostOffice(t)
 	o.queue(10*time.Minute, people(maxQueued-100)...)
 	o.queue(time.Hour, people(100)...)
@@ -376,6 +377,7 @@ func TestQueueIsBounded(t *testing.T) {
 
 // TestQueueKeepsPlacesForNotices: codes that fill the queue keep nobody from hearing of what happens to their account.
 func TestQueueKeepsPlacesForNotices(t *testing.T) { // S80, S15
+	t.Parallel()
 	o := newPostOffice(t)
 	o.queue(time.Hour, people(maxQueued)...)
 	notices := func(n int) error {

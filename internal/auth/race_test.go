@@ -53,6 +53,7 @@ func TestParallelGuesses(t *testing.T) { // S13
 }
 
 func TestOneCodeRaced(t *testing.T) { // S17, S33
+	t.Parallel()
 	for _, m := range []string{auth.MethodTOTP, auth.MethodRecovery} {
 		t.Run(m, func(t *testing.T) {
 			r := newRig(t)

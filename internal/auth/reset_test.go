@@ -84,6 +84,7 @@ func TestNewerInvitationKillsBothOlder(t *testing.T) {
 }
 
 func TestMailedInvitationOfSomebodyWithMethods(t *testing.T) { // S85
+	t.Parallel()
 	for name, row := range map[string]struct {
 		app     bool
 		change  func(*auth.Config)
@@ -272,6 +273,7 @@ func TestResetsAreCapped(t *testing.T) { // S15
 }
 
 func TestResetDemandsTheSecondMethod(t *testing.T) { // S85, S56
+	t.Parallel()
 	for _, second := range []string{auth.MethodTOTP, auth.MethodRecovery, auth.MethodWebAuthn} {
 		t.Run(second, func(t *testing.T) {
 			r := newMailRig(t)
@@ -423,6 +425,7 @@ func TestMailboxAloneDoesNotSignIn(t *testing.T) { // S85
 
 // TestMailboxSetsUpNothing: a password that came by mail is no authority to set up a method, whenever the window was opened.
 func TestMailboxSetsUpNothing(t *testing.T) { // S85
+	t.Parallel()
 	t.Run("reset, then reset-mfa", func(t *testing.T) {
 		r := newMailRig(t)
 		ctx := t.Context()
@@ -510,6 +513,7 @@ func TestPasskeyDoesNotVouchForAMailedPassword(t *testing.T) { // S85
 }
 
 func TestResetTokens(t *testing.T) {
+	t.Parallel()
 	setUp := func(t *testing.T) (*rig, *browser, string) {
 		r := newMailRig(t)
 		r.member("alice")

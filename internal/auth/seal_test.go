@@ -75,6 +75,7 @@ func (r *rig) credential(name, method string) string {
 
 // TestSealedValuesCountInTheirPlace moves what is sealed from one record to another. Nobody gets in by what was somebody else's.
 func TestSealedValuesCountInTheirPlace(t *testing.T) { // S81
+	t.Parallel()
 	for _, m := range []string{auth.MethodPassword, auth.MethodTOTP, auth.MethodRecovery} {
 		t.Run(m, func(t *testing.T) {
 			r := newRig(t)

@@ -45,6 +45,7 @@ func TestDelaysRise(t *testing.T) { // S11
 }
 
 func TestHundredGuesses(t *testing.T) { // S10, S12
+	t.Parallel()
 	r := newRig(t)
 	p := r.person("alice")
 	stranger := newBrowser()
@@ -81,6 +82,7 @@ func TestKnownBrowserHasItsOwnFive(t *testing.T) {
 }
 
 func TestSomebodyElsesBrowserIsAStranger(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.person("alice")
 	q := r.person("bob")
@@ -128,6 +130,7 @@ func TestSecondStepIsThrottled(t *testing.T) {
 }
 
 func TestAddressLimit(t *testing.T) { // S13
+	t.Parallel()
 	r := newRig(t)
 	p := r.person("alice")
 	b := newBrowser()
@@ -156,6 +159,7 @@ func TestAddressLimit(t *testing.T) { // S13
 }
 
 func TestUnfinishedSignInsAreBounded(t *testing.T) {
+	t.Parallel()
 	const limit = 60
 	r := newRig(t)
 	p, q := r.person("alice"), r.person("bob")

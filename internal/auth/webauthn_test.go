@@ -325,6 +325,7 @@ func TestLastKeyThatWorksHere(t *testing.T) {
 
 // Whoever knows the password cannot keep the person's key out.
 func TestKeyIsNotShutOutByThePassword(t *testing.T) { // S12
+	t.Parallel()
 	r := newRig(t)
 	ctx := t.Context()
 	d := phone()
