@@ -12,8 +12,6 @@ import (
 
 const (
 	resetLife = time.Hour
-	// resetPause is how long no further mail is sent after one.
-	resetPause = 10 * time.Minute
 	// resetRuns bounds the resets that wait to be looked up, which is done one at a time: runs for one account would get in each
 	// other's way, and so many pile up that the next visitor is turned away. That would tell an account from none (S88).
 	resetRuns = 1024
@@ -68,18 +66,13 @@ func (r *Realm) sendReset(ctx context.Context, v Visit, typed string) error {
 	letter := mail.Reset{
 		Product: r.name, Link: r.mail.Base("") + "/reset#" + token, Hours: int(resetLife / time.Hour), Browser: machine(v), Addr: addrOf(v),
 	}.Message()
-	slow, sent := (*Throttled)(nil), true
+	slow := (*Throttled)(nil)
 	err = r.store.Update(ctx, func(tx storage.Tx) error {
-		sent = true
 		u, err := r.resettable(tx, typed)
 		if err != nil || u == nil {
 			return err
 		}
 		now := r.now()
-		if again, err := r.justMailed(tx, now, u); err != nil || again {
-			sent = false
-			return err
-		}
 		who, err := r.subjectOf(tx, u, "", r.openCookie(CookieBrowser, v.Browser))
 		if err != nil {
 			return err
@@ -106,28 +99,11 @@ func (r *Realm) sendReset(ctx context.Context, v Visit, typed string) error {
 	case errors.Is(err, ErrBusy):
 		r.log.Warn("a reset was not mailed: too many mails wait", "user", to.Name, "client", v.Addr)
 		return nil
-	case err == nil && !sent:
-		r.log.Info("a reset was not mailed: one was, minutes ago", "user", to.Name, "client", v.Addr)
-		return nil
 	case err != nil:
 		return err
 	}
 	r.wakeMail()
 	return nil
-}
-
-// justMailed reports whether a reset is minutes old and still counts. It stays then: a stranger who asks for another one must not
-// kill the link that its owner is about to open.
-func (r *Realm) justMailed(tx storage.Tx, now time.Time, u *User) (bool, error) {
-	key := u.Tokens[PurposeReset]
-	if key == "" {
-		return false, nil
-	}
-	t, _, err := r.redeemable(tx, key, PurposeReset)
-	if errors.Is(err, ErrToken) {
-		return false, nil
-	}
-	return err == nil && now.Before(t.Expires.Add(resetPause-resetLife)), err
 }
 
 // resettable returns nil if nobody can reset a password by what was typed.

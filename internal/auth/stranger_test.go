@@ -75,23 +75,6 @@ func (r *rig) forgot(b *browser, typed string) {
 	r.state.AwaitResets()
 }
 
-// TestStrangersReplaceNoReset: for ten minutes the link that was mailed is the one.
-func TestStrangersReplaceNoReset(t *testing.T) { // S15
-	t.Parallel()
-	r := newMailRig(t)
-	r.member("alice")
-	b := stranger(1)
-	token := r.asks(b, "alice", aliceMail)
-	r.clock.add(10*time.Minute - time.Nanosecond)
-	for _, typed := range []string{"alice", aliceMail} {
-		r.forgot(stranger(2), typed)
-	}
-	r.noMail("minutes after another one")
-	r.must(b, auth.StepVerify)(r.ResetPassword(t.Context(), b.v, token, newPassword))
-	r.clear()
-	r.asks(stranger(3), "alice", aliceMail) // the one that was used holds up none
-}
-
 // TestConfirmationsAreCappedInKnownBrowsersToo: everybody who is signed in is in one, and may type anybody's address.
 func TestConfirmationsAreCappedInKnownBrowsersToo(t *testing.T) { // S12, S15
 	t.Parallel()
