@@ -3,12 +3,7 @@ package auth
 import (
 	"errors"
 	"slices"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
-
-	"github.com/mileusna/useragent"
 
 	"github.com/caddy-mfa/caddy-mfa/storage"
 )
@@ -321,26 +316,6 @@ func (r *Realm) ended(v Visit, out Outcome) {
 	if old := r.openCookie(CookieSession, v.Session); old != "" && replaced {
 		r.cache.invalidateSession(hashToken(old))
 	}
-}
-
-// Describe says which browser and system a User-Agent names, for people to recognise. It is what the client says, cut short.
-func Describe(userAgent string) (browser, system string) {
-	ua := useragent.Parse(userAgent[:min(len(userAgent), 512)])
-	return short(ua.Name), short(ua.OS)
-}
-
-func short(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if unprintable(r) || !unicode.IsPrint(r) {
-			return -1
-		}
-		return r
-	}, s)
-	for len(s) > 64 {
-		_, n := utf8.DecodeLastRuneInString(s)
-		s = s[:len(s)-n]
-	}
-	return s
 }
 
 func methodsOf(proofs []Proof) []string {
