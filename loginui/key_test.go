@@ -296,7 +296,7 @@ func TestPasskeyWithoutCookies(t *testing.T) {
 	b.want(b.post("/.mfa/verify/webauthn", "passkey", "1", "challenge", f.sealed, "response", f.signed(t, d)), 400, "Your browser refuses cookies")
 }
 
-// TestPasskeyInTwoTabs: whoever has signed in in one tab is no stranger to cookies in the other.
+// TestPasskeyInTwoTabs: whoever signed in by one tab is no stranger to cookies in the other.
 func TestPasskeyInTwoTabs(t *testing.T) {
 	r := newRig(t)
 	d := device()

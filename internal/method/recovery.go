@@ -38,9 +38,9 @@ type Recovery struct {
 func NewRecovery() *Recovery { return &Recovery{argon: newArgon(), rand: rand.Reader} }
 
 // CheapForTests makes new hashes cost next to nothing, and protect nothing: for tests of what is around them.
-func (r *Recovery) CheapForTests() *Recovery {
-	r.argon.cost = cheap
-	return r
+func (m *Recovery) CheapForTests() *Recovery {
+	m.argon.cost = cheap
+	return m
 }
 
 // Name is "recovery".
