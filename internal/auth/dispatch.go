@@ -88,7 +88,15 @@ func (r *Realm) next(now time.Time, site Site, f *flow, u *User, creds []held) (
 			p.Step = StepAskAdmin
 			return p
 		}
-		for _, d := range announced(now, r.duties(now, u, creds)) {
+		duties := r.duties(now, u, creds)
+		if owed := r.owed(now, site, duties, proofs, creds); len(owed) > 0 {
+			p.Step, p.Method, p.Others = StepVerify, owed[0], owed[1:]
+			return p
+		} else if owed != nil {
+			p.Step = StepAskAdmin
+			return p
+		}
+		for _, d := range announced(now, duties) {
 			p.Policies = append(p.Policies, d.Name)
 			if p.Due.IsZero() || d.Due.Before(p.Due) {
 				p.Due = d.Due

@@ -97,6 +97,26 @@ func (r *Realm) demanded(now time.Time, site Site, u *User, creds []held) (metho
 	return methods, policies
 }
 
+// owed are the methods of which a policy that is in force and met wants to see one, and has not: two kinds alone get nobody by it,
+// such as a passkey where apps are demanded.
+func (r *Realm) owed(now time.Time, site Site, duties []Duty, proofs []Proof, creds []held) (methods []string) {
+	i := slices.IndexFunc(duties, func(d Duty) bool {
+		return d.Met && !now.Before(d.Due) && !slices.ContainsFunc(proofs, func(p Proof) bool {
+			return d.counts(p.Method) || p.Method == MethodRecovery
+		})
+	})
+	if i < 0 {
+		return nil
+	}
+	methods = []string{} // there may be none that works here
+	for _, name := range r.preference() {
+		if m := r.at(site, name); m != nil && (duties[i].counts(name) || name == MethodRecovery) && len(fitting(m, creds)) > 0 {
+			methods = append(methods, name)
+		}
+	}
+	return methods
+}
+
 // announced are the policies that a person does not meet, and need not yet.
 func announced(now time.Time, duties []Duty) (out []Duty) {
 	for _, d := range duties {

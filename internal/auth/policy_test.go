@@ -133,3 +133,19 @@ func TestLastTwoRemovedAtOnceUnderAPolicy(t *testing.T) { // S91
 		t.Errorf("%d apps left; %v", len(left), errs)
 	}
 }
+
+// TestPasskeyIsNoWayAroundAPolicy: two kinds at one touch are not the app that is demanded.
+func TestPasskeyIsNoWayAroundAPolicy(t *testing.T) {
+	r := newRig(t)
+	d := phone()
+	p, _ := r.keyPerson("alice", d)
+	b := r.keyBrowser()
+	r.must(b, auth.StepDone)(r.passkey(b, d))
+	r.demand(auth.Policy{Name: "Apps", Methods: []string{auth.MethodTOTP}})
+	b = r.keyBrowser()
+	out := r.must(b, auth.StepVerify)(r.passkey(b, d))
+	if out.Method != auth.MethodTOTP || r.signedIn(b) {
+		t.Fatalf("asks for %q, signed in %v", out.Method, r.signedIn(b))
+	}
+	r.must(b, auth.StepDone)(r.Prove(t.Context(), b.v, auth.MethodTOTP, []byte(p.now())))
+}
