@@ -17,7 +17,7 @@ func TestAddressChangeNeedsFreshProofs(t *testing.T) { // S58
 	ctx := t.Context()
 	p := r.member("alice")
 	b := signedInAgain(r, p)
-	r.clock.add(20 * time.Minute)
+	r.clock.Add(20 * time.Minute)
 	old := b.v
 	r.must(b, auth.StepVerify)(r.Change(ctx, b.v, addressTo(malloryMail), "/.mfa/security"))
 	r.noMail("before anything was proven")
@@ -141,7 +141,7 @@ func TestAddressCodeHasFiveTries(t *testing.T) { // S27
 			t.Fatal(err)
 		}
 	}
-	r.clock.add(time.Minute)
+	r.clock.Add(time.Minute)
 	var hint *auth.Hint
 	if _, err := r.FinishEnroll(ctx, b.v, auth.MethodEmail, "", []byte(code)); !errors.As(err, &hint) {
 		t.Errorf("the right code as the sixth: %v", err)
@@ -160,7 +160,7 @@ func TestCodesForTheOldAddressAndTheNew(t *testing.T) { // S58
 	r := newMailRig(t)
 	ctx := t.Context()
 	p := r.reader("alice")
-	r.clock.add(20 * time.Minute)
+	r.clock.Add(20 * time.Minute)
 	b := p.home
 	r.must(b, auth.StepVerify)(r.Change(ctx, b.v, addressTo(malloryMail), ""))
 	r.must(b, auth.StepVerify)(r.SendCode(ctx, b.v))
@@ -189,10 +189,10 @@ func TestCodesForTheOldAddressAndTheNew(t *testing.T) { // S58
 		t.Errorf("a proof by the code to the new address: %v", err)
 	}
 	// The proofs grow old while the code waits. It proves nothing then, and confirms nothing.
-	r.clock.add(9 * time.Minute)
+	r.clock.Add(9 * time.Minute)
 	r.must(b, auth.StepEnroll)(r.SendCode(ctx, b.v))
 	toNew = codeOf(t, r.letter(malloryMail, "Confirm"))
-	r.clock.add(2 * time.Minute)
+	r.clock.Add(2 * time.Minute)
 	if got := r.progress(b); got.Step != auth.StepVerify || got.Mail == nil || got.Mail.Sent || got.Mail.To == malloryMail {
 		t.Errorf("progress %+v, mail %+v", got, got.Mail)
 	}
@@ -280,7 +280,7 @@ func TestAddressWhereMailIsNoMethod(t *testing.T) {
 	b := p.home
 	r.must(b, auth.StepVerify)(r.SignIn(ctx, b.v, "alice", password, ""))
 	r.must(b, auth.StepDone)(r.Prove(ctx, b.v, auth.MethodTOTP, []byte(p.now())))
-	r.clock.add(time.Minute)
+	r.clock.Add(time.Minute)
 	r.must(b, auth.StepEnroll)(r.Change(ctx, b.v, addressTo(aliceMail), ""))
 	r.must(b, auth.StepDone)(r.FinishEnroll(ctx, b.v, auth.MethodEmail, "", []byte(codeOf(t, r.letter(aliceMail, "Confirm")))))
 	r.index("confirmed", map[string]string{aliceMail: "alice"})
@@ -292,13 +292,13 @@ func TestAddressWhereMailIsNoMethod(t *testing.T) {
 	if _, err := r.SendCode(ctx, other.v); !errors.Is(err, auth.ErrStep) {
 		t.Errorf("a code: %v", err)
 	}
-	r.clock.add(time.Minute)
+	r.clock.Add(time.Minute)
 	r.must(other, auth.StepVerify)(r.ResetPassword(ctx, other.v, r.asks(other, "alice", aliceMail), newPassword))
 	r.must(other, auth.StepDone)(r.Prove(ctx, other.v, auth.MethodTOTP, []byte(p.now())))
 	// Where mail becomes a method later, the address is one at once, and it is still one record.
 	r.change = nil
 	r.reopen(secret)
-	r.clock.add(time.Hour)
+	r.clock.Add(time.Hour)
 	other = stranger(2)
 	r.must(other, auth.StepVerify)(r.SignIn(ctx, other.v, "alice", newPassword, ""))
 	r.must(other, auth.StepVerify)(r.SendCode(ctx, other.v))

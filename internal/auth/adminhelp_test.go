@@ -99,7 +99,7 @@ func TestAdminsResetIsTold(t *testing.T) { // S80
 	if r.user("alice").EnrollUntil.IsZero() {
 		t.Fatal("no window is open")
 	}
-	r.clock.add(time.Minute)
+	r.clock.Add(time.Minute)
 	thief := stranger(1)
 	r.must(thief, auth.StepVerify)(r.SignIn(ctx, thief.v, "alice", password, ""))
 	r.enroll(thief)
@@ -130,7 +130,7 @@ func TestAdminsResetIsTold(t *testing.T) { // S80
 		r.must(b, auth.StepPassword)(r.OpenInvitation(ctx, b.v, tokenOf(t, r.letter(aliceMail, "invitation"), "invite"), ""))
 		r.must(b, auth.StepEnroll)(r.AcceptInvitation(ctx, b.v, "", password))
 		r.enroll(b)
-		r.clock.add(time.Minute)
+		r.clock.Add(time.Minute)
 		if err := r.ResetMFA(ctx, "alice"); err != nil {
 			t.Fatal(err)
 		}
@@ -161,7 +161,7 @@ func TestNoticeOfTheMomentOfTheAddress(t *testing.T) { // S80
 			r.must(b, auth.StepVerify)(r.SignIn(ctx, b.v, "alice", password, ""))
 			r.must(b, auth.StepDone)(r.Prove(ctx, b.v, auth.MethodTOTP, []byte(x.theirs.now())))
 			theirs := notMe(t, r.letter(malloryMail, "New sign-in"))
-			r.clock.add(time.Minute)
+			r.clock.Add(time.Minute)
 			if ownersFirst {
 				if err := r.NotMe(ctx, stranger(1).v, owners); err != nil {
 					t.Fatal(err)
@@ -198,7 +198,7 @@ func TestNewCodesAreTold(t *testing.T) { // S80, S34
 	r.must(thief, auth.StepDone)(r.ConfirmRecoveryCodes(ctx, thief.v))
 	m := r.letter(aliceMail, "New recovery codes")
 	says(t, m, "alice", "198.51.100.1")
-	r.clock.add(time.Minute)
+	r.clock.Add(time.Minute)
 	if err := r.NotMe(ctx, stranger(2).v, notMe(t, m)); err != nil {
 		t.Fatal(err)
 	}
@@ -229,7 +229,7 @@ func TestAddressThatIsGivenBackIsWhoseItWas(t *testing.T) {
 			move := func(b *browser, to string) {
 				r.must(b, auth.StepEnroll)(r.Change(ctx, b.v, auth.Change{Op: auth.ChangeAddress, Address: to}, ""))
 				r.must(b, auth.StepDone)(r.FinishEnroll(ctx, b.v, auth.MethodEmail, "", []byte(codeOf(t, r.letter(to, "Confirm")))))
-				r.clock.add(time.Minute)
+				r.clock.Add(time.Minute)
 			}
 			if own {
 				address = "alice@example.org"

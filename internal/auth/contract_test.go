@@ -118,7 +118,7 @@ func (tx *bareTx) Scan(prefix, after string) iter.Seq2[storage.Entry, error] {
 func TestOneCodeRacedOnTheBareContract(t *testing.T) { // S17, S33
 	for _, m := range []string{auth.MethodTOTP, auth.MethodRecovery} {
 		t.Run(m, func(t *testing.T) {
-			c := &clock{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
+			c := auth.NewClock(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC))
 			store := &bare{records: map[string]version{}, now: c.Now, commit: func() {}}
 			r := newRigOn(t, c, store)
 			p := r.person("alice")

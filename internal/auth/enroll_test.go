@@ -18,7 +18,7 @@ func TestEnrolmentNeedsAuthority(t *testing.T) {
 	}
 	b := newBrowser()
 	r.must(b, auth.StepEnroll)(r.SignIn(ctx, b.v, "alice", password, ""))
-	r.clock.add(72*time.Hour + time.Second)
+	r.clock.Add(72*time.Hour + time.Second)
 	b = newBrowser()
 	r.must(b, auth.StepAskAdmin)(r.SignIn(ctx, b.v, "alice", password, ""))
 	if _, err := r.BeginEnroll(ctx, b.v, auth.MethodTOTP); !errors.Is(err, auth.ErrStep) {
@@ -68,7 +68,7 @@ func TestInterruptedEnrolmentGoesOn(t *testing.T) {
 	if r.signedIn(b) {
 		t.Error("signed in before the codes are saved")
 	}
-	r.clock.add(time.Hour)
+	r.clock.Add(time.Hour)
 	b = newBrowser()
 	r.must(b, auth.StepVerify)(r.SignIn(ctx, b.v, "alice", password, ""))
 	r.must(b, auth.StepRecovery)(r.Prove(ctx, b.v, auth.MethodTOTP, []byte(a.now())))

@@ -1,5 +1,33 @@
 package auth
 
+import (
+	"sync"
+	"time"
+)
+
+// Clock is a time that a test moves.
+type Clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+// NewClock returns a clock that stands at now.
+func NewClock(now time.Time) *Clock { return &Clock{now: now} }
+
+// Now is the time.
+func (c *Clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+// Add moves it.
+func (c *Clock) Add(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
 // AwaitResets returns when every reset that was asked for has been looked up. Close does not do for that: it gives up what waits.
 func (s *State) AwaitResets() {
 	for range resetRuns {

@@ -102,7 +102,7 @@ func TestInvitationExpires(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.clock.add(72*time.Hour + time.Second)
+	r.clock.Add(72*time.Hour + time.Second)
 	if _, err := r.OpenInvitation(t.Context(), newBrowser().v, invited.Token, ""); !errors.Is(err, auth.ErrToken) {
 		t.Errorf("expired invitation: %v", err)
 	}

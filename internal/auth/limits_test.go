@@ -22,7 +22,7 @@ func TestTimeDoesNotTellNamesApart(t *testing.T) { // S88
 		return fmt.Sprint(err)
 	}
 	for _, wait := range []time.Duration{0, 0, 0, 0, 0, 0, 25 * time.Hour, 0, 1000 * time.Hour, 0} {
-		r.clock.add(wait)
+		r.clock.Add(wait)
 		if a, b := try("alice"), try("nobody"); a != b {
 			t.Errorf("after %v: %q for a known name, %q for an unknown one", wait, a, b)
 		}
@@ -143,7 +143,7 @@ func TestStricterLimitsHoldAtOnce(t *testing.T) { // S55
 	r := newRig(t)
 	p := r.person("alice")
 	r.signIn(p, p.home)
-	r.clock.add(10 * time.Minute)
+	r.clock.Add(10 * time.Minute)
 	strict := r.state.Realm(auth.Config{Name: "Example", Idle: 5 * time.Minute, Lifetime: 24 * time.Hour})
 	if _, _, err := strict.Session(t.Context(), host, p.home.v.Session); !errors.Is(err, auth.ErrNoSession) {
 		t.Errorf("a shorter idle limit: %v", err)

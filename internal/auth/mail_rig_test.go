@@ -59,7 +59,7 @@ func (i *inbox) take(fits func(mail.Message) bool) (mail.Message, bool, <-chan s
 
 func newMailRig(t testing.TB, change ...func(*auth.Config)) *rig {
 	t.Helper()
-	r := &rig{t: t, clock: &clock{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}, dir: t.TempDir(), inbox: newInbox()}
+	r := &rig{t: t, clock: auth.NewClock(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)), dir: t.TempDir(), inbox: newInbox()}
 	if len(change) > 0 {
 		r.change = change[0]
 	}
@@ -215,13 +215,13 @@ func (r *rig) reader(name string) *person {
 	if out.Step == auth.StepRecovery {
 		r.must(b, auth.StepRecovery)(r.MakeRecoveryCodes(ctx, b.v))
 		p = r.progress(b)
-		r.clock.add(time.Second)
+		r.clock.Add(time.Second)
 		out = r.must(b, auth.StepDone)(r.ConfirmRecoveryCodes(ctx, b.v))
 	}
 	if out.Step != auth.StepDone {
 		r.t.Fatalf("step is %d", out.Step)
 	}
-	r.clock.add(time.Minute)
+	r.clock.Add(time.Minute)
 	r.clear()
 	return &person{name: name, codes: p.RecoveryList, home: b}
 }
@@ -232,7 +232,7 @@ func (r *rig) member(name string) *person {
 	p := r.reader(name)
 	p.app = r.addApp(p.home)
 	r.clear()
-	r.clock.add(15 * time.Minute) // the cap of codes has room again
+	r.clock.Add(15 * time.Minute) // the cap of codes has room again
 	return p
 }
 
@@ -247,7 +247,7 @@ func (r *rig) addApp(b *browser) app {
 	}
 	a := appOf(r, p)
 	r.must(b, auth.StepDone)(r.FinishEnroll(ctx, b.v, auth.MethodTOTP, "", []byte(a.now())))
-	r.clock.add(time.Minute)
+	r.clock.Add(time.Minute)
 	return a
 }
 

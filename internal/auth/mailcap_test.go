@@ -72,18 +72,18 @@ func TestMailsAreCappedPerAccount(t *testing.T) { // S14, S15
 			if n := burst(); n != row.first {
 				t.Fatalf("%d at once, want %d", n, row.first)
 			}
-			o.clock.add(row.window - time.Second)
+			o.clock.Add(row.window - time.Second)
 			if wait, err := o.capped("5f1c", elsewhere(), what); wait != time.Second || err != nil {
 				t.Errorf("a second before the window ends: wait %s, %v", wait, err)
 			}
 			if wait, err := o.capped("77aa", elsewhere(), what); wait != 0 || err != nil {
 				t.Errorf("somebody else: wait %s, %v", wait, err)
 			}
-			o.clock.add(time.Second)
+			o.clock.Add(time.Second)
 			sum := row.first
 			for o.clock.Now().Sub(begin) < 24*time.Hour {
 				sum += burst()
-				o.clock.add(row.window)
+				o.clock.Add(row.window)
 			}
 			if sum != row.day {
 				t.Errorf("%d in a day, want %d", sum, row.day)
@@ -128,7 +128,7 @@ func TestMailsAreCappedPerMailbox(t *testing.T) { // S15
 		t.Error("a mailbox that somebody filled keeps the notice of a sign-in away")
 	}
 	sum := 10
-	for o.clock.add(time.Hour); o.clock.Now().Sub(begin) < 24*time.Hour; o.clock.add(time.Hour) {
+	for o.clock.Add(time.Hour); o.clock.Now().Sub(begin) < 24*time.Hour; o.clock.Add(time.Hour) {
 		sum += burst()
 	}
 	if sum != 30 {

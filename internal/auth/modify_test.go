@@ -38,7 +38,7 @@ func (r *rig) add(b *browser) {
 		r.t.Fatal(err)
 	}
 	r.must(b, auth.StepDone)(r.FinishEnroll(ctx, b.v, auth.MethodTOTP, "tablet", []byte(appOf(r, p).now())))
-	r.clock.add(time.Minute)
+	r.clock.Add(time.Minute)
 }
 
 func TestChangeNeedsFreshProofs(t *testing.T) { // S58, S52
@@ -51,7 +51,7 @@ func TestChangeNeedsFreshProofs(t *testing.T) { // S58, S52
 	if len(ids) != 2 {
 		t.Fatalf("apps %q", ids)
 	}
-	r.clock.add(10 * time.Minute)
+	r.clock.Add(10 * time.Minute)
 	old, end := b.v, r.end(b)
 	rename := auth.Change{Op: auth.ChangeRename, Credential: ids[0], Label: "old phone"}
 	out := r.must(b, auth.StepVerify)(r.Change(ctx, b.v, rename, "/.mfa/security"))
@@ -124,7 +124,7 @@ func TestChangeIsOfOneSession(t *testing.T) { // S53, S87
 		}
 	}
 
-	r.clock.add(15 * time.Minute)
+	r.clock.Add(15 * time.Minute)
 	begin := func() {
 		t.Helper()
 		r.must(b, auth.StepVerify)(r.Change(ctx, b.v, auth.Change{Op: auth.ChangeAdd, Method: auth.MethodTOTP}, ""))

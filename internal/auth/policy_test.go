@@ -59,7 +59,7 @@ func TestPolicyMetIsTheOnlyWayIn(t *testing.T) {
 		t.Fatalf("asks for %q, else %q, %v", p.Method, p.Others, err)
 	}
 	r.must(b, auth.StepDone)(r.Prove(t.Context(), b.v, auth.MethodTOTP, []byte(alice.now())))
-	r.clock.add(time.Minute)
+	r.clock.Add(time.Minute)
 	ids := r.apps("alice")
 	var refused *auth.Invalid
 	_, err = r.Change(t.Context(), b.v, auth.Change{Op: auth.ChangeRemove, Credential: ids[0]}, "")
@@ -75,7 +75,7 @@ func TestPolicyGrace(t *testing.T) {
 	soft := keysOnly
 	soft.Grace = 7 * 24 * time.Hour
 	r.demand(soft)
-	r.clock.add(30 * 24 * time.Hour) // nobody was there to hear
+	r.clock.Add(30 * 24 * time.Hour) // nobody was there to hear
 	heard := r.clock.Now()
 	signIn := func() auth.Outcome {
 		b := newBrowser()
@@ -85,17 +85,17 @@ func TestPolicyGrace(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.clock.add(time.Minute)
+		r.clock.Add(time.Minute)
 		return out
 	}
 	for _, wait := range []time.Duration{0, 3 * 24 * time.Hour} {
-		r.clock.add(wait)
+		r.clock.Add(wait)
 		out := signIn()
 		if out.Step != auth.StepDone || !slices.Equal(out.Policies, []string{soft.Name}) || !out.Due.Equal(heard.Add(soft.Grace)) {
 			t.Fatalf("step %d, policies %q, due %v", out.Step, out.Policies, out.Due)
 		}
 	}
-	r.clock.add(heard.Add(soft.Grace).Sub(r.clock.Now()))
+	r.clock.Add(heard.Add(soft.Grace).Sub(r.clock.Now()))
 	if out := signIn(); out.Step != auth.StepEnroll {
 		t.Errorf("after the grace: step %d", out.Step)
 	}
@@ -106,7 +106,7 @@ func TestPolicyGrace(t *testing.T) {
 	if out := signIn(); out.Step != auth.StepDone || !out.Due.Equal(dated.From) {
 		t.Errorf("before the date: step %d, due %v", out.Step, out.Due)
 	}
-	r.clock.add(24 * time.Hour)
+	r.clock.Add(24 * time.Hour)
 	if out := signIn(); out.Step != auth.StepEnroll {
 		t.Errorf("from the date: step %d", out.Step)
 	}

@@ -33,25 +33,8 @@ type postOffice struct {
 	*State
 	t     *testing.T
 	dir   string
-	clock *movedClock
+	clock *Clock
 	log   *notebook
-}
-
-type movedClock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *movedClock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *movedClock) add(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
 }
 
 // notebook keeps the lines of a log.
@@ -77,7 +60,7 @@ func (n *notebook) count(level string) int { return strings.Count(n.String(), "l
 
 func newPostOffice(t *testing.T) *postOffice {
 	t.Helper()
-	o := &postOffice{t: t, dir: t.TempDir(), clock: &movedClock{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}, log: &notebook{}}
+	o := &postOffice{t: t, dir: t.TempDir(), clock: &Clock{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}, log: &notebook{}}
 	o.open(queueSecret)
 	t.Cleanup(func() { o.Close() })
 	return o

@@ -13,188 +13,6 @@ import (
 
 const newPassword = "quite another sentence"
 
-func TestMailedInvitationConfirmsTheAddress(t *testing.T) {
-	for name, mailed := range map[string]bool{"mailed": true, "printed": false} {
-		t.Run(name, func(t *testing.T) {
-			r := newMailRig(t)
-			ctx := t.Context()
-			_, in, err := r.AddUser(ctx, auth.NewUser{Name: "alice", Email: aliceMail})
-			if err != nil || in.MailedTo != aliceMail {
-				t.Fatalf("%+v, %v", in, err)
-			}
-			token := tokenOf(t, r.letter(aliceMail, "invitation"), "invite")
-			if token == in.Token {
-				t.Fatal("the mail holds the link that is printed")
-			}
-			use, other := in.Token, token
-			if mailed {
-				use, other = token, in.Token
-			}
-			half := stranger(1) // opened, and not accepted
-			r.must(half, auth.StepPassword)(r.OpenInvitation(ctx, half.v, other, ""))
-			b := newBrowser()
-			r.must(b, auth.StepPassword)(r.OpenInvitation(ctx, b.v, use, ""))
-			if !mailed {
-				out := r.must(b, auth.StepVerify)(r.AcceptInvitation(ctx, b.v, "", newPassword))
-				if out.Method != auth.MethodEmail {
-					t.Errorf("asks for %q", out.Method)
-				}
-				r.index("printed", nil)
-				r.sentCode(aliceMail)
-			} else {
-				r.must(b, auth.StepRecovery)(r.AcceptInvitation(ctx, b.v, "", newPassword))
-				r.index("mailed", map[string]string{aliceMail: "alice"})
-				r.must(b, auth.StepRecovery)(r.MakeRecoveryCodes(ctx, b.v))
-				r.must(b, auth.StepDone)(r.ConfirmRecoveryCodes(ctx, b.v))
-				s, _, err := r.Session(ctx, host, b.v.Session)
-				if err != nil || !auth.Kinds(s.Proofs).MultiFactor() || slices.ContainsFunc(s.Proofs, func(p auth.Proof) bool { return !p.Enrolled }) {
-					t.Errorf("session %+v, %v", s, err)
-				}
-			}
-			for name, dead := range map[string]string{"used": use, "the other": other} {
-				if _, err := r.OpenInvitation(ctx, newBrowser().v, dead, ""); !errors.Is(err, auth.ErrToken) {
-					t.Errorf("%s: %v", name, err)
-				}
-			}
-			if _, err := r.AcceptInvitation(ctx, half.v, "", "a third sentence of mine"); err == nil {
-				t.Error("the other, opened before, still sets a password")
-			}
-		})
-	}
-}
-
-func TestNewerInvitationKillsBothOlder(t *testing.T) {
-	r := newMailRig(t)
-	ctx := t.Context()
-	_, in, err := r.AddUser(ctx, auth.NewUser{Name: "alice", Email: aliceMail})
-	if err != nil {
-		t.Fatal(err)
-	}
-	mailed := tokenOf(t, r.letter(aliceMail, "invitation"), "invite")
-	r.change = func(c *auth.Config) { c.Mail = nil } // mail was switched off meanwhile
-	r.reopen(secret)
-	if again, err := r.Invite(ctx, "alice"); err != nil || again.MailedTo != "" {
-		t.Fatalf("%+v, %v", again, err)
-	}
-	for name, dead := range map[string]string{"printed": in.Token, "mailed": mailed} {
-		if _, err := r.OpenInvitation(ctx, newBrowser().v, dead, ""); !errors.Is(err, auth.ErrToken) {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
-
-func TestMailedInvitationOfSomebodyWithMethods(t *testing.T) { // S85
-	t.Parallel()
-	for name, row := range map[string]struct {
-		app     bool
-		change  func(*auth.Config)
-		printed bool
-		step    auth.Step
-	}{
-		"with an app":                      {app: true, step: auth.StepVerify},
-		"mail alone":                       {step: auth.StepAskAdmin, change: withoutCodes},
-		"mail alone, printed link":         {step: auth.StepVerify, change: withoutCodes, printed: true},
-		"mail alone, where that is enough": {step: auth.StepVerify, change: resetMailOnly},
-	} {
-		t.Run(name, func(t *testing.T) {
-			r := newMailRig(t, row.change)
-			ctx := t.Context()
-			p := r.reader("alice")
-			if row.app {
-				p = r.member("bob")
-			}
-			to := p.name + "@example.com"
-			in, err := r.Invite(ctx, p.name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			token := tokenOf(t, r.letter(to, "invitation"), "invite")
-			if row.printed {
-				token = in.Token
-			}
-			b := stranger(1)
-			r.must(b, auth.StepPassword)(r.OpenInvitation(ctx, b.v, token, ""))
-			out := r.must(b, row.step)(r.AcceptInvitation(ctx, b.v, "", newPassword))
-			if r.signedIn(b) || r.signedIn(p.home) {
-				t.Error("a session is open")
-			}
-			r.letter(to, "Password changed")
-			got := r.progress(b)
-			switch {
-			case row.app:
-				if out.Method != auth.MethodTOTP || slices.Contains(got.Others, auth.MethodEmail) || got.Mail != nil {
-					t.Errorf("asks for %q or %q, mail %+v", out.Method, got.Others, got.Mail)
-				}
-				if _, err := r.SendCode(ctx, b.v); !errors.Is(err, auth.ErrStep) {
-					t.Errorf("a code by mail: %v", err)
-				}
-				r.must(b, auth.StepDone)(r.Prove(ctx, b.v, auth.MethodTOTP, []byte(p.now())))
-			case row.step == auth.StepAskAdmin:
-				if !got.MailOnly {
-					t.Error("does not say why")
-				}
-				if _, err := r.SendCode(ctx, b.v); !errors.Is(err, auth.ErrStep) {
-					t.Errorf("a code by mail: %v", err)
-				}
-				if _, err := r.BeginEnroll(ctx, b.v, auth.MethodTOTP); !errors.Is(err, auth.ErrStep) {
-					t.Errorf("an app: %v", err)
-				}
-				r.clear()
-				again := stranger(2)
-				r.must(again, auth.StepAskAdmin)(r.SignIn(ctx, again.v, p.name, newPassword, ""))
-				r.noMail("barred")
-			default:
-				r.must(b, auth.StepDone)(r.Prove(ctx, b.v, auth.MethodEmail, []byte(r.sentCode(to))))
-			}
-		})
-	}
-}
-
-// TestMailedInvitationToAnAddressThatIsTaken: meanwhile somebody else confirmed it. The account goes without, and keeps its methods.
-func TestMailedInvitationToAnAddressThatIsTaken(t *testing.T) {
-	for name, more := range map[string]bool{"fresh": false, "with an app": true} {
-		t.Run(name, func(t *testing.T) {
-			r := newMailRig(t)
-			ctx := t.Context()
-			var a app
-			if _, _, err := r.AddUser(ctx, auth.NewUser{Name: "bob", Email: aliceMail, Password: password}); err != nil {
-				t.Fatal(err)
-			}
-			if more {
-				b := newBrowser()
-				r.must(b, auth.StepVerify)(r.SignIn(ctx, b.v, "bob", password, ""))
-				a, _ = r.enroll(b)
-				r.clock.add(time.Minute)
-			}
-			r.clear()
-			r.clock.add(time.Hour)
-			r.reader("alice")
-			r.index("alice's", map[string]string{aliceMail: "alice"})
-			if _, err := r.Invite(ctx, "bob"); err != nil {
-				t.Fatal(err)
-			}
-			b := stranger(1)
-			r.must(b, auth.StepPassword)(r.OpenInvitation(ctx, b.v, tokenOf(t, r.letter(aliceMail, "invitation"), "invite"), ""))
-			out := r.must(b, auth.StepVerify)(r.AcceptInvitation(ctx, b.v, "", newPassword))
-			r.index("accepted", map[string]string{aliceMail: "alice"})
-			if more {
-				if out.Method != auth.MethodTOTP {
-					t.Errorf("asks for %q", out.Method)
-				}
-				r.must(b, auth.StepDone)(r.Prove(ctx, b.v, auth.MethodTOTP, []byte(a.now())))
-				return
-			}
-			if _, err := r.Prove(ctx, b.v, auth.MethodEmail, []byte(r.sentCode(aliceMail))); err == nil {
-				t.Error("a second account has the address")
-			}
-			r.index("answered", map[string]string{aliceMail: "alice"})
-			if r.signedIn(b) {
-				t.Error("signed in")
-			}
-		})
-	}
-}
-
 func TestResetForNobody(t *testing.T) { // S88
 	r := newMailRig(t)
 	ctx := t.Context()
@@ -250,7 +68,7 @@ func TestResetIsThrottledByAddress(t *testing.T) { // S15, S88
 func TestResetsAreCapped(t *testing.T) { // S15
 	r := newMailRig(t)
 	r.reader("alice")
-	r.clock.add(time.Hour)
+	r.clock.Add(time.Hour)
 	race(100, func(i int) error { return r.Forgot(t.Context(), stranger(byte(i)).v, "alice") })
 	for i := range 20 {
 		if err := r.Forgot(t.Context(), stranger(byte(100+i)).v, aliceMail); err != nil && !errors.Is(err, auth.ErrBusy) {
@@ -274,14 +92,14 @@ func TestResetDemandsTheSecondMethod(t *testing.T) { // S85, S56
 			keyed := r.keyBrowser()
 			r.must(keyed, auth.StepVerify)(r.SignIn(ctx, keyed.v, "alice", password, ""))
 			r.must(keyed, auth.StepDone)(r.Prove(ctx, keyed.v, auth.MethodTOTP, []byte(p.now())))
-			r.clock.add(time.Minute)
+			r.clock.Add(time.Minute)
 			r.addKey(keyed, d)
 			invited, err := r.Invite(ctx, "alice")
 			if err != nil {
 				t.Fatal(err)
 			}
 			mailedInvite := tokenOf(t, r.letter(aliceMail, "invitation"), "invite")
-			r.clock.add(20 * time.Minute)
+			r.clock.Add(20 * time.Minute)
 			half := stranger(9)
 			r.must(half, auth.StepVerify)(r.SignIn(ctx, half.v, "alice", password, ""))
 			r.clear()
@@ -356,7 +174,7 @@ func TestResetDemandsTheSecondMethod(t *testing.T) { // S85, S56
 				t.Error("not signed in, or mail is still barred")
 			}
 			r.letter(aliceMail, "New sign-in")
-			r.clock.add(time.Hour)
+			r.clock.Add(time.Hour)
 			other = stranger(5)
 			r.must(other, auth.StepVerify)(r.SignIn(ctx, other.v, "alice", newPassword, ""))
 			r.must(other, auth.StepVerify)(r.SendCode(ctx, other.v))
@@ -383,7 +201,7 @@ func TestMailboxAloneDoesNotSignIn(t *testing.T) { // S85
 				// Where it stops being enough, the password is still one that came by mail.
 				r.change = withoutCodes
 				r.reopen(secret)
-				r.clock.add(time.Hour)
+				r.clock.Add(time.Hour)
 				other := stranger(2)
 				r.must(other, auth.StepAskAdmin)(r.SignIn(ctx, other.v, "alice", newPassword, ""))
 				return
@@ -469,7 +287,7 @@ func TestMailboxSetsUpNothing(t *testing.T) { // S85
 		if _, err := r.Invite(ctx, "alice"); err != nil { // opens it
 			t.Fatal(err)
 		}
-		r.clock.add(time.Hour)
+		r.clock.Add(time.Hour)
 		b = stranger(2)
 		r.must(b, auth.StepAskAdmin)(r.ResetPassword(ctx, b.v, r.asks(b, "alice", aliceMail), newPassword))
 		if u := r.user("alice"); !u.EnrollUntil.IsZero() {
@@ -490,9 +308,9 @@ func TestPasskeyDoesNotVouchForAMailedPassword(t *testing.T) { // S85
 	home := r.keyBrowser()
 	r.must(home, auth.StepVerify)(r.SignIn(ctx, home.v, "alice", password, ""))
 	r.must(home, auth.StepDone)(r.Prove(ctx, home.v, auth.MethodTOTP, []byte(p.now())))
-	r.clock.add(time.Minute)
+	r.clock.Add(time.Minute)
 	r.addKey(home, d)
-	r.clock.add(time.Hour)
+	r.clock.Add(time.Hour)
 
 	b := stranger(1)
 	r.must(b, auth.StepVerify)(r.ResetPassword(ctx, b.v, r.asks(b, "alice", aliceMail), newPassword))
@@ -515,7 +333,7 @@ func TestResetTokens(t *testing.T) {
 	for name, wait := range map[string]time.Duration{"at the end": time.Hour - time.Nanosecond, "too late": time.Hour} {
 		t.Run(name, func(t *testing.T) {
 			r, b, token := setUp(t)
-			r.clock.add(wait)
+			r.clock.Add(wait)
 			_, err := r.ResetPassword(t.Context(), b.v, token, newPassword)
 			if ok := wait < time.Hour; ok != (err == nil) || !ok && !errors.Is(err, auth.ErrToken) {
 				t.Error(err)

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -27,29 +26,11 @@ const (
 
 var secret = []byte("0123456789abcdef0123456789abcdef")
 
-// clock is a time that a test moves.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) add(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
-
 // rig is a realm over a real store.
 type rig struct {
 	*auth.Realm
 	t     testing.TB
-	clock *clock
+	clock *auth.Clock
 	state *auth.State
 	store storage.Store
 	dir   string
@@ -60,14 +41,14 @@ type rig struct {
 
 func newRig(t testing.TB) *rig {
 	t.Helper()
-	r := &rig{t: t, clock: &clock{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}, dir: t.TempDir()}
+	r := &rig{t: t, clock: auth.NewClock(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)), dir: t.TempDir()}
 	r.open(secret)
 	t.Cleanup(func() { r.state.Close() })
 	return r
 }
 
 // newRigOn is a rig over a store that the test made.
-func newRigOn(t testing.TB, c *clock, store storage.Store) *rig {
+func newRigOn(t testing.TB, c *auth.Clock, store storage.Store) *rig {
 	t.Helper()
 	r := &rig{t: t, clock: c}
 	r.use(store, secret)
@@ -234,7 +215,7 @@ func (r *rig) person(name string, groups ...string) *person {
 	b := newBrowser()
 	r.must(b, auth.StepEnroll)(r.SignIn(ctx, b.v, name, password, ""))
 	a, codes := r.enroll(b)
-	r.clock.add(time.Minute) // the enrolment's code is burned
+	r.clock.Add(time.Minute) // the enrolment's code is burned
 	return &person{app: a, name: name, codes: codes, home: b}
 }
 
@@ -243,7 +224,7 @@ func (r *rig) signIn(p *person, b *browser) {
 	r.t.Helper()
 	r.must(b, auth.StepVerify)(r.SignIn(r.t.Context(), b.v, p.name, password, "/x"))
 	r.must(b, auth.StepDone)(r.Prove(r.t.Context(), b.v, auth.MethodTOTP, []byte(p.now())))
-	r.clock.add(time.Minute)
+	r.clock.Add(time.Minute)
 }
 
 func (r *rig) signedIn(b *browser) bool {

@@ -137,7 +137,7 @@ func TestSealedValuesCountInTheirPlace(t *testing.T) { // S81
 	})
 	t.Run("signing key", func(t *testing.T) {
 		r := newRig(t)
-		r.clock.add(31 * 24 * time.Hour)
+		r.clock.Add(31 * 24 * time.Hour)
 		r.reopen(secret) // makes a second key
 		keys := r.keys("key/")
 		if len(keys) != 2 {

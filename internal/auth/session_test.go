@@ -15,15 +15,15 @@ func TestSessionLimits(t *testing.T) { // S55
 		r := newRig(t)
 		p := r.person("alice")
 		r.signIn(p, p.home)
-		r.clock.add(58 * time.Minute)
+		r.clock.Add(58 * time.Minute)
 		if !r.signedIn(p.home) {
 			t.Fatal("ended early")
 		}
-		r.clock.add(59 * time.Minute) // it was seen in between
+		r.clock.Add(59 * time.Minute) // it was seen in between
 		if !r.signedIn(p.home) {
 			t.Fatal("being seen does not keep it")
 		}
-		r.clock.add(61 * time.Minute)
+		r.clock.Add(61 * time.Minute)
 		if r.signedIn(p.home) {
 			t.Error("idle session lives")
 		}
@@ -33,12 +33,12 @@ func TestSessionLimits(t *testing.T) { // S55
 		p := r.person("alice")
 		r.signIn(p, p.home)
 		for range 47 {
-			r.clock.add(30 * time.Minute)
+			r.clock.Add(30 * time.Minute)
 			if !r.signedIn(p.home) {
 				t.Fatal("ended early")
 			}
 		}
-		r.clock.add(30 * time.Minute)
+		r.clock.Add(30 * time.Minute)
 		if r.signedIn(p.home) {
 			t.Error("session outlives its lifetime")
 		}
@@ -54,7 +54,7 @@ func TestPeekingIsNoSignOfLife(t *testing.T) { // S55
 		t.Fatal(err)
 	}
 	for range 5 {
-		r.clock.add(11 * time.Minute)
+		r.clock.Add(11 * time.Minute)
 		s, u, err := r.PeekSession(t.Context(), host, p.home.v.Session)
 		if err != nil || u.Name != "alice" || !s.Seen.Equal(first.Seen) || !s.IdleEnd.Equal(first.IdleEnd) {
 			t.Fatalf("session %+v after %+v: %v", s, first, err)
@@ -65,7 +65,7 @@ func TestPeekingIsNoSignOfLife(t *testing.T) { // S55
 			t.Errorf("%+v: %v", elsewhere, err)
 		}
 	}
-	r.clock.add(6 * time.Minute)
+	r.clock.Add(6 * time.Minute)
 	if _, _, err := r.PeekSession(t.Context(), host, p.home.v.Session); !errors.Is(err, auth.ErrNoSession) {
 		t.Errorf("peeking past the end: %v", err)
 	}
@@ -78,12 +78,12 @@ func TestSeenSurvivesRestart(t *testing.T) {
 	r := newRig(t)
 	p := r.person("alice")
 	r.signIn(p, p.home)
-	r.clock.add(50 * time.Minute)
+	r.clock.Add(50 * time.Minute)
 	if !r.signedIn(p.home) {
 		t.Fatal("ended early")
 	}
 	r.reopen(secret)
-	r.clock.add(50 * time.Minute)
+	r.clock.Add(50 * time.Minute)
 	if !r.signedIn(p.home) {
 		t.Error("what was seen is forgotten")
 	}
@@ -93,7 +93,7 @@ func TestSeenDoesNotRevive(t *testing.T) {
 	r := newRig(t)
 	p := r.person("alice")
 	r.signIn(p, p.home)
-	r.clock.add(50 * time.Minute)
+	r.clock.Add(50 * time.Minute)
 	if !r.signedIn(p.home) {
 		t.Fatal("ended early")
 	}
@@ -297,13 +297,13 @@ func TestSecretChanges(t *testing.T) { // S82
 func TestSigningKeyTurns(t *testing.T) { // S82
 	r := newRig(t)
 	p := r.person("alice")
-	r.clock.add(31 * 24 * time.Hour)
+	r.clock.Add(31 * 24 * time.Hour)
 	r.reopen(secret)
 	if keys := r.keys("key/"); len(keys) != 2 {
 		t.Fatalf("keys: %v", keys)
 	}
 	r.signIn(p, p.home) // its browser's cookie is of the old key
-	r.clock.add(3 * time.Hour)
+	r.clock.Add(3 * time.Hour)
 	r.reopen(secret)
 	b := newBrowser()
 	r.signIn(p, b)

@@ -75,7 +75,7 @@ func TestSettingsAskFirst(t *testing.T) { // S58
 			fresh := stranger(2)
 			r.signIn(p, fresh)
 			r.clear()
-			r.clock.add(10 * time.Minute) // one has gone by since
+			r.clock.Add(10 * time.Minute) // one has gone by since
 			before := r.records("user/")
 			r.must(fresh, auth.StepVerify)(r.Change(ctx, fresh.v, c, ""))
 			if _, err := r.MakeRecoveryCodes(ctx, fresh.v); !errors.Is(err, auth.ErrStep) {

@@ -25,7 +25,7 @@ func TestPasswordChange(t *testing.T) { // S6, S58
 	alice, b, elsewhere := r.person("alice"), newBrowser(), newBrowser()
 	r.signIn(alice, elsewhere)
 	r.signIn(alice, b)
-	r.clock.add(10 * time.Minute)
+	r.clock.Add(10 * time.Minute)
 	const next = "seven grey geese in a row"
 	var refused *auth.Invalid
 	if _, err := r.Change(ctx, b.v, auth.Change{Op: auth.ChangePassword, Password: "alice"}, ""); !errors.As(err, &refused) || refused.Field != "password" {
@@ -43,7 +43,7 @@ func TestPasswordChange(t *testing.T) { // S6, S58
 	}
 	old := *b
 	r.must(b, auth.StepDone)(r.Prove(ctx, b.v, auth.MethodTOTP, []byte(alice.now())))
-	r.clock.add(time.Minute)
+	r.clock.Add(time.Minute)
 	if !r.signedIn(b) || r.signedIn(&old) || r.signedIn(elsewhere) {
 		t.Errorf("signed in here %v, with the old token %v, elsewhere %v", r.signedIn(b), r.signedIn(&old), r.signedIn(elsewhere))
 	}
@@ -70,7 +70,7 @@ func TestReplacedAppIsDead(t *testing.T) {
 	}
 	next := appOf(r, p)
 	r.must(b, auth.StepDone)(r.FinishEnroll(ctx, b.v, auth.MethodTOTP, "", []byte(next.now())))
-	r.clock.add(time.Minute)
+	r.clock.Add(time.Minute)
 	if now := r.apps("alice"); len(now) != 1 || now[0] == old[0] {
 		t.Errorf("apps %q, before %q", now, old)
 	}

@@ -153,7 +153,7 @@ func TestFlowTokenRotates(t *testing.T) { // S52
 	r.must(b, auth.StepVerify)(r.SignIn(t.Context(), b.v, "alice", password, ""))
 	old := b.v
 	r.must(b, auth.StepDone)(r.Prove(t.Context(), b.v, auth.MethodTOTP, []byte(p.now())))
-	r.clock.add(time.Minute)
+	r.clock.Add(time.Minute)
 	if _, err := r.Prove(t.Context(), old, auth.MethodTOTP, []byte(p.now())); !errors.Is(err, auth.ErrNoFlow) {
 		t.Errorf("finished flow goes on: %v", err)
 	}
@@ -169,7 +169,7 @@ func TestFlowExpires(t *testing.T) {
 	p := r.person("alice")
 	b := newBrowser()
 	r.must(b, auth.StepVerify)(r.SignIn(t.Context(), b.v, "alice", password, ""))
-	r.clock.add(10*time.Minute + time.Second)
+	r.clock.Add(10*time.Minute + time.Second)
 	if _, err := r.Prove(t.Context(), b.v, auth.MethodTOTP, []byte(p.now())); !errors.Is(err, auth.ErrNoFlow) {
 		t.Errorf("expired flow goes on: %v", err)
 	}

@@ -35,7 +35,7 @@ func TestStrangersUseUpNoCodes(t *testing.T) { // S15
 	r := newMailRig(t)
 	ctx := t.Context()
 	p := r.reader("alice")
-	r.clock.add(time.Hour)
+	r.clock.Add(time.Hour)
 	b := stranger(1)
 	r.half(b, "alice")
 	r.exhaust(b)
@@ -44,7 +44,7 @@ func TestStrangersUseUpNoCodes(t *testing.T) { // S15
 	r.noMail("to another stranger")
 	code := r.half(p.home, "alice")
 	r.must(p.home, auth.StepDone)(r.Prove(ctx, p.home.v, auth.MethodEmail, []byte(code)))
-	r.clock.add(time.Second)
+	r.clock.Add(time.Second)
 	r.half(p.home, "alice")
 	r.exhaust(p.home) // is not without a limit
 }
@@ -54,10 +54,10 @@ func TestStrangersUseUpNoResets(t *testing.T) { // S15
 	t.Parallel()
 	r := newMailRig(t)
 	p := r.member("alice")
-	r.clock.add(time.Hour)
+	r.clock.Add(time.Hour)
 	for i := range 3 {
 		r.asks(stranger(byte(i)), "alice", aliceMail)
-		r.clock.add(10 * time.Minute)
+		r.clock.Add(10 * time.Minute)
 	}
 	r.forgot(stranger(4), "alice")
 	r.noMail("a fourth within the hour")
@@ -176,7 +176,7 @@ func (r *rig) whole(p *person, b *browser, word string) {
 	if out.Step != auth.StepDone {
 		r.t.Fatalf("step is %d", out.Step)
 	}
-	r.clock.add(time.Minute)
+	r.clock.Add(time.Minute)
 }
 
 // TestBrowsersBecomeStrangers: with the moment, not with the sweep of their records, which may fail.
@@ -228,7 +228,7 @@ func TestBrowsersBecomeStrangers(t *testing.T) { // S80, S11
 				}
 			}
 			r.putBack(before)
-			r.clock.add(time.Hour)
+			r.clock.Add(time.Hour)
 			r.clear()
 			for range 5 {
 				if _, err := r.SignIn(ctx, p.home.v, "alice", "a wrong guess", ""); !errors.Is(err, auth.ErrRejected) {
@@ -239,7 +239,7 @@ func TestBrowsersBecomeStrangers(t *testing.T) { // S80, S11
 			if shared := throttled(err); shared != (row.do != nil) {
 				t.Errorf("a stranger after wrong guesses at home: %v", err)
 			}
-			r.clock.add(time.Hour)
+			r.clock.Add(time.Hour)
 			r.whole(p, p.home, row.word)
 			told := slices.ContainsFunc(r.subjects(), func(s string) bool { return strings.Contains(s, "New sign-in") })
 			if told != (row.do != nil) {
@@ -247,7 +247,7 @@ func TestBrowsersBecomeStrangers(t *testing.T) { // S80, S11
 			}
 			// From here on it is known, as any other.
 			r.clear()
-			r.clock.add(time.Hour)
+			r.clock.Add(time.Hour)
 			r.whole(p, p.home, row.word)
 			if got := r.subjects(); slices.ContainsFunc(got, func(s string) bool { return strings.Contains(s, "New sign-in") }) {
 				t.Errorf("the next one: %q", got)

@@ -17,7 +17,7 @@ func (r *rig) guess(b *browser, name string, n int) (err error) {
 		if throttled(err) {
 			return err
 		}
-		r.clock.add(time.Hour + time.Second)
+		r.clock.Add(time.Hour + time.Second)
 	}
 	return err
 }
@@ -39,7 +39,7 @@ func TestDelaysRise(t *testing.T) { // S11
 			if _, err := r.SignIn(t.Context(), b.v, name, password, ""); !errors.As(err, &wait) || wait.RetryAfter != d {
 				t.Fatalf("%s: after guess %d: %v %+v", name, i, err, wait)
 			}
-			r.clock.add(d)
+			r.clock.Add(d)
 		}
 	}
 }
@@ -54,7 +54,7 @@ func TestHundredGuesses(t *testing.T) { // S10, S12
 		t.Fatalf("not shut: %v", err)
 	}
 	r.reopen(secret)
-	r.clock.add(1000 * time.Hour)
+	r.clock.Add(1000 * time.Hour)
 	if _, err := r.SignIn(t.Context(), stranger.v, "alice", password, ""); !errors.As(err, &off) || !off.Off {
 		t.Fatalf("opened by a restart or by time: %v", err)
 	}
@@ -148,7 +148,7 @@ func TestAddressLimit(t *testing.T) { // S13
 	b.v.Addr = netip.MustParseAddr("2001:db8:0:1::1")
 	r.must(b, auth.StepVerify)(r.SignIn(t.Context(), b.v, "alice", password, ""))
 	b.v.Addr = netip.MustParseAddr("2001:db8::1")
-	r.clock.add(time.Minute)
+	r.clock.Add(time.Minute)
 	r.must(b, auth.StepVerify)(r.SignIn(t.Context(), b.v, "alice", password, ""))
 	for i := range 40 { // successes do not count, however many in a minute
 		if _, err := r.SignIn(t.Context(), b.v, "alice", password, ""); err != nil {
@@ -191,7 +191,7 @@ func TestUnfinishedSignInsAreBounded(t *testing.T) {
 	r.must(stranger, auth.StepVerify)(r.SignIn(t.Context(), stranger.v, "bob", password, ""))
 	r.must(half[limit-1], auth.StepDone)(r.Prove(t.Context(), half[limit-1].v, auth.MethodTOTP, []byte(p.now()))) // what was begun goes on
 	shut()                                                                                                        // and finishing one forgives the rest
-	r.clock.add(10 * time.Minute)
+	r.clock.Add(10 * time.Minute)
 	if _, err := begin(); err != nil {
 		t.Errorf("ten minutes later: %v", err)
 	}

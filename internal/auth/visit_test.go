@@ -84,7 +84,7 @@ func TestCodeForAChangeSaysSo(t *testing.T) { // S26
 	r := newMailRig(t)
 	ctx := t.Context()
 	b := r.reader("alice").home
-	r.clock.add(11 * time.Minute)
+	r.clock.Add(11 * time.Minute)
 	out := r.must(b, auth.StepVerify)(r.Change(ctx, b.v, auth.Change{Op: auth.ChangeName, Label: "Alice"}, ""))
 	if out.Method != auth.MethodEmail {
 		r.must(b, auth.StepVerify)(r.Prove(ctx, b.v, auth.MethodPassword, []byte(password)))

@@ -71,7 +71,7 @@ func (r *rig) keyPerson(name string, d *authenticator.Device) (*person, *browser
 		r.t.Fatalf("asks for %q", out.Method)
 	}
 	r.must(b, auth.StepDone)(r.Prove(r.t.Context(), b.v, auth.MethodTOTP, []byte(p.now())))
-	r.clock.add(time.Minute)
+	r.clock.Add(time.Minute)
 	r.addKey(b, d)
 	return p, b
 }
@@ -220,7 +220,7 @@ func TestVerificationIsNotEstablishedByTheSessionAlone(t *testing.T) { // S42
 	d.Verifies = false // at set-up
 	_, b := r.keyPerson("alice", d)
 	d.Verifies = true
-	r.clock.add(15 * time.Minute)
+	r.clock.Add(15 * time.Minute)
 	rename := auth.Change{Op: auth.ChangeRename, Credential: r.cred("alice", auth.MethodWebAuthn), Label: "mine"}
 	out := r.must(b, auth.StepVerify)(r.Change(ctx, b.v, rename, ""))
 	if out.Method != auth.MethodWebAuthn {
@@ -251,10 +251,10 @@ func TestVerificationIsNotEstablishedBesideAStaleProof(t *testing.T) { // S42
 	d.Verifies = false // at set-up
 	_, b := r.keyPerson("alice", d)
 	d.Verifies = true
-	r.clock.add(8 * time.Minute) // of the ten that the password counts
+	r.clock.Add(8 * time.Minute) // of the ten that the password counts
 	rename := auth.Change{Op: auth.ChangeRename, Credential: r.cred("alice", auth.MethodWebAuthn), Label: "mine"}
 	r.must(b, auth.StepDone)(r.Change(ctx, b.v, rename, ""))
-	r.clock.add(2 * time.Minute)
+	r.clock.Add(2 * time.Minute)
 	r.must(b, auth.StepVerify)(r.Change(ctx, b.v, rename, ""))
 	a, err := r.Ask(ctx, b.v, auth.MethodWebAuthn)
 	if err != nil {
@@ -264,7 +264,7 @@ func TestVerificationIsNotEstablishedBesideAStaleProof(t *testing.T) { // S42
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.clock.add(4 * time.Minute)
+	r.clock.Add(4 * time.Minute)
 	r.must(b, auth.StepVerify)(r.ProveAsked(ctx, b.v, auth.MethodWebAuthn, answer, a.Sealed))
 	other := r.keyBrowser()
 	r.must(other, auth.StepVerify)(r.passkey(other, d))
@@ -277,7 +277,7 @@ func TestSetUpBegunAndLeft(t *testing.T) {
 	d := phone()
 	_, b := r.keyPerson("alice", d)
 	r.must(b, auth.StepEnroll)(r.Change(ctx, b.v, auth.Change{Op: auth.ChangeAdd, Method: auth.MethodWebAuthn}, ""))
-	r.clock.add(9*time.Minute + 30*time.Second)
+	r.clock.Add(9*time.Minute + 30*time.Second)
 	p, err := r.Progress(ctx, b.v)
 	if err != nil || p.Step != auth.StepVerify || p.Method != auth.MethodWebAuthn {
 		t.Fatalf("progress %+v, %v", p, err)
@@ -431,7 +431,7 @@ func TestChallengeIsBoundToTheBrowser(t *testing.T) { // S38
 		t.Errorf("as an upgrade: %v", err)
 	}
 	answer, sealed = r.assertion(b, d)
-	r.clock.add(5 * time.Minute)
+	r.clock.Add(5 * time.Minute)
 	var hint *auth.Hint
 	if _, err := r.Passkey(ctx, b.v, answer, sealed, ""); !errors.As(err, &hint) || !errors.Is(err, auth.ErrRejected) {
 		t.Errorf("after five minutes: %v", err)
@@ -595,11 +595,11 @@ func TestUpgradeToAPasskey(t *testing.T) {
 	next = r.keyBrowser()
 	r.must(next, auth.StepDone)(r.passkey(next, d))
 	late := r.keyBrowser()
-	r.clock.add(time.Minute)
+	r.clock.Add(time.Minute)
 	p2 := r.person("bob")
 	r.must(late, auth.StepVerify)(r.SignIn(ctx, late.v, "bob", password, ""))
 	r.must(late, auth.StepDone)(r.Prove(ctx, late.v, auth.MethodTOTP, []byte(p2.now())))
-	r.clock.add(11 * time.Minute)
+	r.clock.Add(11 * time.Minute)
 	if _, err := r.UpgradeAsk(ctx, late.v); !errors.Is(err, auth.ErrStep) { // S58
 		t.Errorf("eleven minutes after the sign-in: %v", err)
 	}
