@@ -30,6 +30,7 @@ type Account struct {
 	RecoveryLeft int          // unused recovery codes
 	Sessions     int          // live ones
 	Shut         []string     // methods that are off, after too many wrong answers, for browsers that the account does not know
+	Duties       []Duty       // the policies that apply, in the order of the configuration
 }
 
 // Invited is an invitation that was made.
@@ -150,7 +151,7 @@ func (r *Realm) account(tx storage.Tx, u *User) (Account, error) {
 	if err != nil {
 		return Account{}, err
 	}
-	a := Account{User: *u}
+	a := Account{User: *u, Duties: r.duties(r.now(), u, creds)}
 	for _, c := range creds {
 		if set := r.codes(); set != nil && c.Method == MethodRecovery {
 			a.RecoveryLeft += set.Left(c.Credential)
