@@ -60,6 +60,7 @@ func (p *Portal) next(o auth.Outcome) string {
 		if o.Changed != "" { // said there, and only if it was made
 			to = p.prefix + securityPath + "?done=" + url.QueryEscape(string(o.Changed))
 		}
+		to = p.reminded(o, to)
 		if o.RecoveryLeft >= 0 {
 			return string(appendQuery([]byte(p.prefix+"/recovery-used?to="), to))
 		}

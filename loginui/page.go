@@ -167,7 +167,9 @@ func (pg *page) Sends(method string) bool {
 func (pg *page) StartOver() string { return pg.LoginURL(pg.To) }
 
 // Stamp is a moment for people, in UTC; the script turns it into local time.
-func (pg *page) Stamp(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04 UTC") }
+func (pg *page) Stamp(t time.Time) string { return stamp(t) }
+
+func stamp(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04 UTC") }
 
 // Machine is a moment for <time datetime>.
 func (pg *page) Machine(t time.Time) string { return machine(t) }

@@ -1,7 +1,7 @@
 package loginui
 
 import (
-	"cmp"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -12,47 +12,79 @@ import (
 
 // overview is what the Security page shows.
 type overview struct {
-	User    *auth.User
-	Address address
-	Session *auth.Session
-	With    string // the methods of the session, in words
-	From    string // browser and system
-	Methods []enrolled
-	Add     []string // methods that can be set up
-	Signals string   // what the browser should know about its passkeys
-	Label   string   // the name that was refused, for the credential that is Open
+	User     *auth.User
+	On       bool // two-factor authentication: more is needed than a password and a mailbox
+	Duties   []duty
+	First    string   // what is asked first at sign-in, in words
+	Firsts   []choice // what may be; with one alone there is nothing to choose
+	Ways     []enrolled
+	Add      []string // methods that can be set up
+	Off      refusal  // turning two-factor authentication off
+	Codes    codesLine
+	Password time.Time // when it was set
+	Address  address
+	Sessions []sessionRow
+	Others   int // sessions beside this one
+	Activity []eventRow
+	Signals  string // what the browser should know about its passkeys
+	Fresh    bool   // an app was replaced: new recovery codes are offered
+	Open     string // the form that was refused: its operation, and the ID that it is about
+	Typed    string // in it
+}
+
+// refusal is whether something can be done, and why not.
+type refusal struct {
+	Offered bool // the configuration knows it
+	Why     string
+}
+
+// duty is a policy that applies to the person.
+type duty struct {
+	auth.Duty
+	Asks    string // in words
+	Overdue bool
+	Later   bool // there is time until Due
+}
+
+// choice is a method that may be asked first.
+type choice struct {
+	Method, Title string
+	Chosen        bool
+}
+
+// codesLine is what is said of the recovery codes.
+type codesLine struct {
+	Left string // "" where none were made
+	Few  bool
+	Made time.Time
+	New  refusal
 }
 
 // address is where the person's mails go.
 type address struct {
 	Codes bool      // codes to sign in with are sent there
 	Used  time.Time // when one of them last was
-	Open  bool      // the form was refused
-	Typed string    // in it
 }
 
-// enrolled is one way to sign in.
-type enrolled struct {
-	auth.Credential
-	Title string   // what the person calls it, or else the method
-	About []string // what else there is to say
-	Left  string   // of recovery codes
-	Own   bool     // the person set it up, and may rename it
-	Only  bool     // there is no other to sign in with, so it stays
-	Open  bool     // its form was refused
+func refusalOf(err error) refusal {
+	invalid := (*auth.Invalid)(nil)
+	if errors.As(err, &invalid) {
+		return refusal{true, invalid.Text}
+	}
+	return refusal{err == nil, ""}
 }
 
 func getSecurity(x *exchange) error {
-	pg, _, err := x.securityPage()
+	pg, body, err := x.securityPage()
 	if err != nil {
 		return err
 	}
 	query := x.r.URL.Query()
-	switch op := auth.ChangeOp(query.Get("done")); {
-	case op == auth.ChangeAdd, op == auth.ChangeRename, op == auth.ChangeRemove, op == auth.ChangeAddress:
-		pg.Notice = x.t("security.done." + string(op))
-	case query.Has("lost"):
+	if query.Has("lost") {
 		pg.Notice = x.t("security.lost")
+	} else if done := query.Get("done"); done != "" {
+		pg.Notice = x.t("security.done." + done)
+		body.Fresh = done == string(auth.ChangeReplace) && body.Codes.New == refusal{Offered: true}
 	}
 	return x.render(pg)
 }
@@ -62,7 +94,8 @@ func (x *exchange) securityPage() (*page, *overview, error) {
 	if x.in.Session == nil || x.in.User == nil {
 		return nil, nil, auth.ErrNoSession
 	}
-	account, err := x.realm.Account(x.r.Context(), x.in.User.ID)
+	ctx := x.r.Context()
+	account, err := x.realm.Account(ctx, x.in.User.ID)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -71,94 +104,83 @@ func (x *exchange) securityPage() (*page, *overview, error) {
 		return nil, nil, err
 	}
 	pg := x.newPage("security", "security")
-	body := &overview{User: &account.User, Session: x.in.Session, From: x.machine(x.in.Session)}
+	body := &overview{User: &account.User, On: account.TwoFactor, Off: refusalOf(account.May[auth.ChangeOff])}
 	pg.Body = body
-	var with []string
-	for _, m := range methodsOf(x.in.Session) {
-		with = append(with, x.t("method."+m))
+	for _, d := range account.Duties {
+		body.Duties = append(body.Duties, x.duty(d))
 	}
-	body.With = strings.Join(with, ", ")
-	slices.SortStableFunc(account.Credentials, oldestFirst)
-	seconds := 0
-	for _, c := range account.Credentials {
-		byMail := c.Method == auth.MethodEmail && !c.Disabled
-		if byMail {
-			body.Address.Codes, body.Address.Used = x.realm.SignsInByMail(), c.Used
-		}
-		if second := c.Method != auth.MethodPassword && c.Method != auth.MethodRecovery; second && !c.Disabled && (!byMail || body.Address.Codes) {
-			seconds++
-		}
-		if byMail {
-			continue
-		}
-		e := x.enrolled(c, site)
-		if c.Method == auth.MethodRecovery {
-			e.Left = x.count("security.left", account.RecoveryLeft)
-		}
-		body.Methods = append(body.Methods, e)
+	x.ways(body, &account, site)
+	if body.Sessions, err = x.sessions(ctx); err != nil {
+		return nil, nil, err
 	}
-	for i, e := range body.Methods {
-		body.Methods[i].Only = e.Own && !e.Disabled && seconds == 1
+	body.Others = len(body.Sessions) - 1
+	if body.Activity, err = x.activity(ctx, recentEvents); err != nil {
+		return nil, nil, err
 	}
-	body.Add = withPage("enroll_", x.realm.Addable(x.in.Visit)...) // an address has its own form
-	sortMethods(body.Add)
 	if site != "" {
 		body.Signals = accepted(&account.User, account.Credentials, site)
 	}
 	return pg, body, nil
 }
 
-// enrolled describes a credential on the site with the given RP ID.
-func (x *exchange) enrolled(c auth.Credential, site string) enrolled {
-	e := enrolled{Credential: c, Title: x.t("method." + c.Method), Own: c.Method != auth.MethodPassword && c.Method != auth.MethodRecovery}
-	if c.Method == auth.MethodEmail {
-		e.About, e.Own = []string{method.NewEmail().Address(c)}, false // it is changed, and by that replaced
-		return e
-	}
-	if c.Method != auth.MethodWebAuthn {
-		if e.Own && c.Label != "" && c.Label != e.Title {
-			e.Title, e.About = c.Label, []string{e.Title}
+// ways fills in what the person signs in with.
+func (x *exchange) ways(body *overview, account *auth.Account, site string) {
+	body.Codes.New = refusalOf(account.May[auth.ChangeCodes])
+	slices.SortStableFunc(account.Credentials, func(a, b auth.Credential) int { return a.Created.Compare(b.Created) })
+	strong := 0
+	var firsts []string
+	for _, c := range account.Credentials {
+		switch c.Method {
+		case auth.MethodPassword:
+			body.Password = c.Created
+			continue
+		case auth.MethodRecovery:
+			body.Codes.Left = x.t("security.left", account.RecoveryLeft, method.RecoveryCodes)
+			body.Codes.Few, body.Codes.Made = account.RecoveryLeft <= fewCodes, c.Created
+			continue
+		case auth.MethodEmail: // it is changed with the address
+			if body.Address.Codes, body.Address.Used = !c.Disabled && x.realm.SignsInByMail(), c.Used; !body.Address.Codes {
+				continue
+			}
+		default:
+			if body.Ways = append(body.Ways, x.enrolled(c, site)); !c.Disabled {
+				strong++
+			}
 		}
-		return e
+		if !c.Disabled && !slices.Contains(firsts, c.Method) {
+			firsts = append(firsts, c.Method)
+		}
 	}
-	if c.Label != "" {
-		e.Title = c.Label
+	for i, e := range body.Ways {
+		body.Ways[i].Last = !e.Disabled && strong == 1
 	}
-	key, err := method.Key(c)
-	if err != nil {
-		return e // the rest of the page is true
+	sortMethods(firsts)
+	for i, m := range firsts {
+		chosen := m == account.User.Preferred
+		body.Firsts = append(body.Firsts, choice{m, x.t("method." + m), chosen})
+		if chosen || i == 0 {
+			body.First = x.t("method." + m)
+		}
 	}
-	if key.Model != "" && key.Model != c.Label {
-		e.About = append(e.About, key.Model)
-	}
-	kind := "security.key"
-	switch {
-	case key.Passkey && key.Synced:
-		kind = "security.passkey.synced"
-	case key.Passkey:
-		kind = "security.passkey"
-	}
-	if about := x.t(kind); about != e.Title {
-		e.About = append(e.About, about)
-	}
-	if key.RPID != site {
-		e.About = append(e.About, x.t("security.elsewhere", key.RPID))
-	}
-	return e
+	body.Add = withPage("enroll_", x.realm.Addable(x.in.Visit)...) // an address has its own form
+	sortMethods(body.Add)
 }
 
-// oldestFirst orders credentials as a person set them up; password and recovery codes, which are set up once, come last.
-func oldestFirst(a, b auth.Credential) int {
-	last := func(c auth.Credential) int {
-		return slices.Index([]string{auth.MethodPassword, auth.MethodRecovery}, c.Method)
+// duty describes a policy.
+func (x *exchange) duty(d auth.Duty) duty {
+	now := x.now()
+	asks := x.t("security.duty.any")
+	if len(d.Methods) > 0 {
+		asks = x.either(d.Methods)
 	}
-	return cmp.Or(cmp.Compare(last(a), last(b)), a.Created.Compare(b.Created))
+	return duty{Duty: d, Asks: asks, Overdue: d.Overdue(now), Later: !d.Met && now.Before(d.Due)}
 }
 
-// machine is the browser and system of a session, as far as they were recognised.
-func (x *exchange) machine(s *auth.Session) string {
-	if s.Browser != "" && s.OS != "" {
-		return x.t("browser.on", s.Browser, s.OS)
+// either names methods of which one is enough.
+func (x *exchange) either(methods []string) string {
+	var names []string
+	for _, m := range methods {
+		names = append(names, x.t("method."+m))
 	}
-	return s.Browser + s.OS
+	return strings.Join(names, " "+x.t("or")+" ")
 }

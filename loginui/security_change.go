@@ -19,6 +19,47 @@ func postSecurityRemove(x *exchange) error {
 	return x.change(auth.Change{Op: auth.ChangeRemove, Credential: x.form["id"], EndSessions: x.form["end_sessions"] != ""})
 }
 
+func postSecurityReplace(x *exchange) error {
+	return x.change(auth.Change{Op: auth.ChangeReplace, Method: auth.MethodTOTP, Credential: x.form["id"]})
+}
+
+func postSecurityPassword(x *exchange) error {
+	if x.form["password"] == "" {
+		return x.refuseChange(auth.Change{Op: auth.ChangePassword}, &auth.Invalid{Field: "password", Text: x.t("security.nopassword")})
+	}
+	return x.change(auth.Change{Op: auth.ChangePassword, Password: x.form["password"]})
+}
+
+func postSecurityName(x *exchange) error {
+	return x.change(auth.Change{Op: auth.ChangeName, Label: x.form.trimmed("display_name")})
+}
+
+func postSecurityFirst(x *exchange) error {
+	return x.change(auth.Change{Op: auth.ChangePrefer, Method: x.form["method"]})
+}
+
+func postSecurityCodes(x *exchange) error {
+	return x.change(auth.Change{Op: auth.ChangeCodes})
+}
+
+// offWord is what people type to turn two-factor authentication off: nobody does that by a slip.
+const offWord = "DISABLE"
+
+func postSecurityOff(x *exchange) error {
+	if typed := x.form.trimmed("confirm"); typed != offWord {
+		return x.refuseChange(auth.Change{Op: auth.ChangeOff, Label: typed}, &auth.Invalid{Field: "confirm", Text: x.t("security.off.word", offWord)})
+	}
+	return x.change(auth.Change{Op: auth.ChangeOff})
+}
+
+// postSecuritySessions ends the session with the ID, or with the field others every one but this.
+func postSecuritySessions(x *exchange) error {
+	if x.form["others"] != "" {
+		return x.change(auth.Change{Op: auth.ChangeEndOthers})
+	}
+	return x.change(auth.Change{Op: auth.ChangeEndSession, Session: x.form["id"]})
+}
+
 func postSecurityEmail(x *exchange) error {
 	if x.in.Session != nil && !x.realm.Mails() {
 		return x.message(http.StatusNotFound, x.plain("notfound"))
@@ -35,6 +76,14 @@ func (x *exchange) change(c auth.Change) error {
 	if err == nil {
 		return x.advance(out)
 	}
+	if errors.Is(err, auth.ErrStep) { // the configuration knows no such thing, and no page offers it
+		return x.message(http.StatusNotFound, x.plain("notfound"))
+	}
+	return x.refuseChange(c, err)
+}
+
+// refuseChange shows the page again with what was typed, and what was wrong with it.
+func (x *exchange) refuseChange(c auth.Change, err error) error {
 	invalid, slow := (*auth.Invalid)(nil), (*auth.Throttled)(nil)
 	sends := c.Op == auth.ChangeAddress && errors.As(err, &slow) // or would have, but for the limit
 	if !errors.As(err, &invalid) && !sends {
@@ -44,21 +93,26 @@ func (x *exchange) change(c auth.Change) error {
 	if again != nil {
 		return again
 	}
-	if c.Op == auth.ChangeAddress {
-		body.Address.Typed, body.Address.Open = c.Address, true
-		pg.fields = []string{"email"}
+	body.Open = string(c.Op)
+	switch c.Op {
+	case auth.ChangeAddress:
+		body.Typed, pg.fields = c.Address, []string{"email"}
+	case auth.ChangePassword:
+		pg.fields = []string{"password"}
+	case auth.ChangeName:
+		body.Typed, pg.fields = c.Label, []string{"display_name"}
+	case auth.ChangeOff:
+		body.Typed, pg.fields = c.Label, []string{"confirm"}
+	case auth.ChangeRename:
+		body.Open += " " + c.Credential
+		for _, e := range body.Ways {
+			if e.ID == c.Credential {
+				body.Typed, pg.fields = c.Label, []string{"label"}
+			}
+		}
 	}
 	if sends {
 		return x.refuseMail(pg, err, "mail.wait")
-	}
-	if c.Op == auth.ChangeRename {
-		body.Label = c.Label
-		for i, e := range body.Methods {
-			if e.Own && e.ID == c.Credential {
-				body.Methods[i].Open = true
-				pg.fields = []string{"label"}
-			}
-		}
 	}
 	pg.wrongStatus = http.StatusUnprocessableEntity
 	return x.refuse(pg, err)

@@ -44,8 +44,12 @@ func (x *exchange) confirm(c *auth.Change) string {
 		return x.t("change.rename", name, c.Label)
 	case c.Op == auth.ChangeRemove && name != "":
 		return x.t("change.remove", name)
+	case c.Op == auth.ChangeReplace:
+		return x.t("change.replace", name)
 	case c.Op == auth.ChangeAddress:
 		return x.t("change.address", c.Address)
+	case c.Op != auth.ChangeAdd && c.Op != auth.ChangeRename && c.Op != auth.ChangeRemove && english["change."+string(c.Op)] != "":
+		return x.t("change." + string(c.Op))
 	}
 	return x.t("change.confirm")
 }

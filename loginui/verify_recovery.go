@@ -26,6 +26,9 @@ type codesLeft struct {
 	Few bool
 }
 
+// fewCodes is how many recovery codes are so few that somebody should make new ones.
+const fewCodes = 3
+
 // getRecoveryUsed tells how many codes are left (S35), once somebody has signed in with one, and leads on.
 func getRecoveryUsed(x *exchange) error {
 	to := x.returnTarget(x.r.URL.Query().Get("to"))
@@ -41,6 +44,6 @@ func getRecoveryUsed(x *exchange) error {
 	}
 	pg := x.newPage("recovery_used", "used")
 	pg.Title = x.count("used.title", account.RecoveryLeft)
-	pg.Body = codesLeft{To: to, Few: account.RecoveryLeft <= 3}
+	pg.Body = codesLeft{To: to, Few: account.RecoveryLeft <= fewCodes}
 	return x.render(pg)
 }

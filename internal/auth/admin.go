@@ -31,6 +31,10 @@ type Account struct {
 	Sessions     int          // live ones
 	Shut         []string     // methods that are off, after too many wrong answers, for browsers that the account does not know
 	Duties       []Duty       // the policies that apply, in the order of the configuration
+	TwoFactor    bool         // a second method other than mail is set up and works
+	// May says of the changes that depend on what is set up (ChangeOff, ChangeCodes) what speaks against them: nil for nothing,
+	// an *Invalid, or ErrStep where this configuration has no such thing.
+	May map[ChangeOp]error
 }
 
 // Invited is an invitation that was made.
@@ -151,7 +155,10 @@ func (r *Realm) account(tx storage.Tx, u *User) (Account, error) {
 	if err != nil {
 		return Account{}, err
 	}
-	a := Account{User: *u, Duties: r.duties(r.now(), u, creds)}
+	a := Account{User: *u, Duties: r.duties(r.now(), u, creds), TwoFactor: r.strong(creds), May: map[ChangeOp]error{}}
+	for _, op := range []ChangeOp{ChangeOff, ChangeCodes} {
+		a.May[op] = r.settable(Change{Op: op}, u, creds)
+	}
 	for _, c := range creds {
 		if set := r.codes(); set != nil && c.Method == MethodRecovery {
 			a.RecoveryLeft += set.Left(c.Credential)

@@ -80,10 +80,10 @@ func (s *State) audit(tx storage.Tx, e Event) error {
 	return putJSON(tx, "audit/"+id, e, until)
 }
 
-// maxActivity bounds what Activity returns.
-const maxActivity = 200
+// MaxActivity is how many events Activity returns at most.
+const MaxActivity = 200
 
-// Activity returns what happened to an account in the last 90 days, the newest first, 200 events at most.
+// Activity returns what happened to an account in the last 90 days, the newest first, MaxActivity at most.
 func (r *Realm) Activity(ctx context.Context, userID string) (events []Event, err error) {
 	err = r.store.View(ctx, func(tx storage.Tx) error {
 		events = nil
@@ -100,7 +100,7 @@ func (r *Realm) Activity(ctx context.Context, userID string) (events []Event, er
 		return nil
 	})
 	slices.Reverse(events)
-	return events[:min(len(events), maxActivity)], err
+	return events[:min(len(events), MaxActivity)], err
 }
 
 // failures counts wrong answers of visitors whose name is not proven. They become one line a minute: whoever guesses must not

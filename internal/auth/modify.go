@@ -158,9 +158,9 @@ func (r *Realm) Change(ctx context.Context, v Visit, c Change, to string) (out O
 	return r.resume(ctx, v, out)
 }
 
-// resume prepares the set-up that a change is about, once everything that it needs is proven.
+// resume prepares the set-up or the recovery codes that a change is about, once everything that it needs is proven.
 func (r *Realm) resume(ctx context.Context, v Visit, out Outcome) (Outcome, error) {
-	if out.Step != StepEnroll || out.Method != "" {
+	if out.Step != StepRecovery && (out.Step != StepEnroll || out.Method != "") {
 		return out, nil
 	}
 	i := slices.IndexFunc(out.Cookies, func(c Cookie) bool { return c.Name == CookieFlow })
@@ -172,7 +172,15 @@ func (r *Realm) resume(ctx context.Context, v Visit, out Outcome) (Outcome, erro
 	if err != nil || p.Change == nil {
 		return out, err
 	}
-	begun, err := r.BeginEnroll(ctx, v, p.Change.Method)
+	var begun Outcome
+	switch p.Change.Op {
+	case ChangeAdd, ChangeReplace:
+		begun, err = r.BeginEnroll(ctx, v, p.Change.Method)
+	case ChangeCodes:
+		begun, err = r.MakeRecoveryCodes(ctx, v)
+	default:
+		return out, nil
+	}
 	begun.Cookies = out.Cookies
 	return begun, err
 }
@@ -235,6 +243,9 @@ func (r *Realm) possible(v Visit, c Change, u *User, creds []held) error {
 	}
 	for _, m := range r.methods {
 		if m := r.at(v.site(), m.Name()); m != nil && second(m.Name()) && len(fitting(m, rest)) > 0 {
+			if r.strong(creds) && !r.strong(rest) { // mail is left: more goes by that than one method
+				return &Invalid{"", "Without this one two-factor authentication would be off. Turn it off instead, or set up another one first."}
+			}
 			return nil
 		}
 	}

@@ -30,8 +30,8 @@ func (p Policy) applies(u *User) bool {
 	return len(p.For) == 0 || slices.ContainsFunc(p.For, func(who Principal) bool { return who.is(u) })
 }
 
-// counts reports whether a method is one that p asks for.
-func (p Policy) counts(method string) bool {
+// Counts reports whether a method is one that p asks for.
+func (p Policy) Counts(method string) bool {
 	if len(p.Methods) > 0 {
 		return slices.Contains(p.Methods, method)
 	}
@@ -63,7 +63,7 @@ func (r *Realm) duties(now time.Time, u *User, creds []held) []Duty {
 			continue
 		}
 		met := slices.ContainsFunc(creds, func(c held) bool {
-			return !c.Disabled && p.counts(c.Method) && r.method(c.Method) != nil
+			return !c.Disabled && p.Counts(c.Method) && r.method(c.Method) != nil
 		})
 		out = append(out, Duty{p, met, p.due(now, u)})
 	}
@@ -74,7 +74,7 @@ func (r *Realm) duties(now time.Time, u *User, creds []held) []Duty {
 // counts. Recovery codes are for when that is lost, and always do.
 func allowed(now time.Time, duties []Duty, method string) bool {
 	return method == MethodRecovery || method == MethodPassword || !slices.ContainsFunc(duties, func(d Duty) bool {
-		return d.Met && !now.Before(d.Due) && !d.counts(method)
+		return d.Met && !now.Before(d.Due) && !d.Counts(method)
 	})
 }
 
@@ -88,7 +88,7 @@ func (r *Realm) demanded(now time.Time, site Site, u *User, creds []held) (metho
 		policies = append(policies, d.Name)
 		if methods == nil { // of the first; what it leaves open the next asks for
 			for _, m := range r.enrollable(site) {
-				if d.counts(m) {
+				if d.Counts(m) {
 					methods = append(methods, m)
 				}
 			}
@@ -102,7 +102,7 @@ func (r *Realm) demanded(now time.Time, site Site, u *User, creds []held) (metho
 func (r *Realm) owed(now time.Time, site Site, duties []Duty, proofs []Proof, creds []held) (methods []string) {
 	i := slices.IndexFunc(duties, func(d Duty) bool {
 		return d.Met && !now.Before(d.Due) && !slices.ContainsFunc(proofs, func(p Proof) bool {
-			return d.counts(p.Method) || p.Method == MethodRecovery
+			return d.Counts(p.Method) || p.Method == MethodRecovery
 		})
 	})
 	if i < 0 {
@@ -110,7 +110,7 @@ func (r *Realm) owed(now time.Time, site Site, duties []Duty, proofs []Proof, cr
 	}
 	methods = []string{} // there may be none that works here
 	for _, name := range r.preference() {
-		if m := r.at(site, name); m != nil && (duties[i].counts(name) || name == MethodRecovery) && len(fitting(m, creds)) > 0 {
+		if m := r.at(site, name); m != nil && (duties[i].Counts(name) || name == MethodRecovery) && len(fitting(m, creds)) > 0 {
 			methods = append(methods, name)
 		}
 	}

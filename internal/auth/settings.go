@@ -76,6 +76,13 @@ func (r *Realm) mayTurnOff(u *User, creds []held) error {
 	return nil
 }
 
+// strong reports whether a second method other than mail is set up and works: two-factor authentication is on.
+func (r *Realm) strong(creds []held) bool {
+	return slices.ContainsFunc(creds, func(c held) bool {
+		return second(c.Method) && c.Method != MethodEmail && !c.Disabled && r.method(c.Method) != nil
+	})
+}
+
 // turnedOff picks what goes when two-factor authentication is turned off: recovery codes too, which stay dead when it is turned on.
 func turnedOff(c held) bool { return c.Method != MethodPassword && c.Method != MethodEmail }
 

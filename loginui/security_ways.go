@@ -1,0 +1,49 @@
+package loginui
+
+import (
+	"github.com/caddy-mfa/caddy-mfa/internal/auth"
+	"github.com/caddy-mfa/caddy-mfa/internal/method"
+)
+
+// enrolled is an app or a key.
+type enrolled struct {
+	auth.Credential
+	Title string   // what the person calls it, or else the method
+	About []string // what else there is to say
+	Last  bool     // there is no other one
+}
+
+// enrolled describes a credential on the site with the given RP ID.
+func (x *exchange) enrolled(c auth.Credential, site string) enrolled {
+	e := enrolled{Credential: c, Title: x.t("method." + c.Method)}
+	if c.Method != auth.MethodWebAuthn {
+		if c.Label != "" && c.Label != e.Title {
+			e.Title, e.About = c.Label, []string{e.Title}
+		}
+		return e
+	}
+	if c.Label != "" {
+		e.Title = c.Label
+	}
+	key, err := method.Key(c)
+	if err != nil {
+		return e // the rest of the page is true
+	}
+	if key.Model != "" && key.Model != c.Label {
+		e.About = append(e.About, key.Model)
+	}
+	kind := "security.key"
+	switch {
+	case key.Passkey && key.Synced:
+		kind = "security.passkey.synced"
+	case key.Passkey:
+		kind = "security.passkey"
+	}
+	if about := x.t(kind); about != e.Title {
+		e.About = append(e.About, about)
+	}
+	if key.RPID != site {
+		e.About = append(e.About, x.t("security.elsewhere", key.RPID))
+	}
+	return e
+}
