@@ -135,6 +135,7 @@ func TestManageAccount(t *testing.T) { // S6, S57
 	b.sends("name")
 	b.sees("Security")
 	b.reads("Your display name was changed.")
+	b.visit("/")
 	if headers := eval[string](b, `fetch("/headers").then(r => r.text())`); !strings.Contains(headers, "Alice Example") {
 		t.Errorf("the app was told %s", headers)
 	}
@@ -245,5 +246,64 @@ func TestManageWithoutScripts(t *testing.T) {
 	b.reads("Your display name was changed.")
 	if strings.Contains(codes, alice.Recovery[0]) {
 		t.Error("the new codes are the old ones")
+	}
+}
+
+// TestTurnOff goes back to codes by mail, and on again: the recovery codes of before stay dead.
+func TestTurnOff(t *testing.T) { // S34
+	t.Parallel()
+	o := openPost(t)
+	s := startMailing(t, o)
+	alice, elsewhere := o.member(s, "alice")
+	o.withApp(alice, elsewhere)
+	b := open(t, s)
+	b.signIn(alice)
+	b.visit("/.mfa/security")
+	b.reads("Two-factor authentication is on")
+	b.do(chromedp.Click(`//summary[normalize-space()="Remove"]`, chromedp.NodeVisible))
+	b.reads("This is your last second method.")
+	b.reveal("Turn off two-factor authentication")
+	b.fill("Type DISABLE to confirm", "disable")
+	if status := b.press("Turn off two-factor authentication"); status != http.StatusUnprocessableEntity {
+		t.Errorf("another word gives %d, want 422", status)
+	}
+	b.shoot("security-turn-off")
+	b.fill("Type DISABLE to confirm", "DISABLE")
+	b.press("Turn off two-factor authentication")
+	b.reads("Two-factor authentication is off")
+	b.shoot("security-off")
+
+	phone := alice.Phone
+	other := open(t, s)
+	other.password(alice, "/")
+	other.sees("Check your email")
+	other.lacks(`//a[normalize-space()="Use a recovery code"]`)
+	other.lacks(`//a[normalize-space()="Use authenticator app"]`)
+	other.answer(o.open("alice@example.com", aCode).code(t))
+	other.sees("Save your recovery codes") // new ones; they are not saved
+
+	// On again. What the app proved went with it, so the mailbox is asked.
+	b.press("Add an authenticator app")
+	b.sees("Check your email")
+	b.reads("Confirm that it is you, to add an authenticator app.")
+	b.answer(o.open("alice@example.com", aCode).code(t))
+	b.sees("Set up your authenticator app")
+	alice.Phone = b.qr()
+	b.fill("Code", code(t, alice.Phone))
+	b.press("Verify & enable")
+	b.sees("Save your recovery codes")
+	b.press("I've saved my codes")
+	b.sees("Security")
+	b.reads("Two-factor authentication is on")
+	dead := open(t, s)
+	dead.password(alice, "/")
+	dead.fill("Code", code(t, phone))
+	if status := dead.press("Verify"); status != http.StatusUnauthorized {
+		t.Errorf("a code of the app of before gives %d, want 401", status)
+	}
+	dead.follow("Use a recovery code")
+	dead.fill("Recovery code", alice.Recovery[0])
+	if status := dead.press("Verify"); status != http.StatusUnauthorized {
+		t.Errorf("a recovery code of before gives %d, want 401", status)
 	}
 }

@@ -103,7 +103,7 @@ func (r *rig) visitors() (at map[string]*browser, query string) {
 	return at, "?" + url.Values{
 		"name": {"alice"}, "password": {password}, "token": {invited("frank")}, "confirm": {"1"}, "download": {"1"}, "method": {"totp"},
 		"code": {r.code(key)}, "to": {"/x"}, "again": {"1"}, "check": {"cookies"}, "signed_out": {"1"}, "done": {"add"}, "passkey": {"1"},
-		"id": {id}, "label": {"x"}, "end_sessions": {"1"}, "upgrade": {"1"}, "email": {"x@example.com"}, "sent": {"1"}, "new": {"1"}, "response": {"{}"}, "challenge": {"x"},
+		"id": {id}, "label": {"x"}, "end_sessions": {"1"}, "upgrade": {"1"}, "email": {"x@example.com"}, "sent": {"1"}, "new": {"1"}, "others": {"1"}, "display_name": {"x"}, "response": {"{}"}, "challenge": {"x"},
 	}.Encode()
 }
 

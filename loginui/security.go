@@ -34,8 +34,8 @@ type overview struct {
 
 // refusal is whether something can be done, and why not.
 type refusal struct {
-	Offered bool // the configuration knows it
-	Why     string
+	Offered bool   // the configuration knows it
+	Why     string // a sentence, "" for nothing
 }
 
 // duty is a policy that applies to the person.

@@ -103,6 +103,9 @@ func (x *exchange) refuseChange(c auth.Change, err error) error {
 		body.Typed, pg.fields = c.Label, []string{"display_name"}
 	case auth.ChangeOff:
 		body.Typed, pg.fields = c.Label, []string{"confirm"}
+		if body.Off.Why != "" { // no word would help, and none is asked for
+			err = &auth.Invalid{Text: body.Off.Why}
+		}
 	case auth.ChangeRename:
 		body.Open += " " + c.Credential
 		for _, e := range body.Ways {
