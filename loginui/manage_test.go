@@ -205,7 +205,7 @@ func TestTurnOffAndOn(t *testing.T) {
 	b.want(b.post("/.mfa/security/add", "method", "totp"), 303, "/.mfa/enroll/totp")
 	secret := b.secret()
 	b.want(b.post("/.mfa/enroll/totp", "code", b.code(secret)), 303, "/.mfa/security?done=add")
-	page := b.want(b.get("/.mfa/security"), 200, "Two-factor authentication is on", "Type DISABLE to confirm", "turn two-factor authentication off below")
+	page := b.want(b.get("/.mfa/security"), 200, "Two-factor authentication is on", "Asked first when you sign in: <strong>Authenticator app</strong>", "Type DISABLE to confirm", "turn two-factor authentication off below")
 	if strings.Contains(page.body, `action="/.mfa/security/remove"`) {
 		t.Error("the last method can be removed without the word")
 	}

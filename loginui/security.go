@@ -128,37 +128,27 @@ func (x *exchange) ways(body *overview, account *auth.Account, site string) {
 	body.Codes.New = refusalOf(account.May[auth.ChangeCodes])
 	slices.SortStableFunc(account.Credentials, func(a, b auth.Credential) int { return a.Created.Compare(b.Created) })
 	strong := 0
-	var firsts []string
 	for _, c := range account.Credentials {
 		switch c.Method {
 		case auth.MethodPassword:
 			body.Password = c.Created
-			continue
 		case auth.MethodRecovery:
 			body.Codes.Left = x.t("security.left", account.RecoveryLeft, method.RecoveryCodes)
 			body.Codes.Few, body.Codes.Made = account.RecoveryLeft <= fewCodes, c.Created
-			continue
 		case auth.MethodEmail: // it is changed with the address
-			if body.Address.Codes, body.Address.Used = !c.Disabled && x.realm.SignsInByMail(), c.Used; !body.Address.Codes {
-				continue
-			}
+			body.Address.Codes, body.Address.Used = !c.Disabled && x.realm.SignsInByMail(), c.Used
 		default:
 			if body.Ways = append(body.Ways, x.enrolled(c, site)); !c.Disabled {
 				strong++
 			}
 		}
-		if !c.Disabled && !slices.Contains(firsts, c.Method) {
-			firsts = append(firsts, c.Method)
-		}
 	}
 	for i, e := range body.Ways {
 		body.Ways[i].Last = !e.Disabled && strong == 1
 	}
-	sortMethods(firsts)
-	for i, m := range firsts {
-		chosen := m == account.User.Preferred
-		body.Firsts = append(body.Firsts, choice{m, x.t("method." + m), chosen})
-		if chosen || i == 0 {
+	for i, m := range account.First {
+		body.Firsts = append(body.Firsts, choice{m, x.t("method." + m), m == account.User.Preferred})
+		if i == 0 {
 			body.First = x.t("method." + m)
 		}
 	}

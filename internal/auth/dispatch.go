@@ -138,10 +138,25 @@ func (r *Realm) ways(now time.Time, site Site, u *User, proofs []Proof, creds []
 			out = append(out, name)
 		}
 	}
-	if i := slices.Index(out, u.Preferred); i > 0 {
-		out = slices.Insert(slices.Delete(out, i, i+1), 0, u.Preferred)
+	return preferred(u, out)
+}
+
+// preferred puts first what the person wants to be asked first.
+func preferred(u *User, methods []string) []string {
+	if i := slices.Index(methods, u.Preferred); i > 0 {
+		methods = slices.Insert(slices.Delete(methods, i, i+1), 0, u.Preferred)
 	}
-	return out
+	return methods
+}
+
+// order are the second methods that u has set up and that work somewhere, as they are asked.
+func (r *Realm) order(u *User, creds []held) (methods []string) {
+	for _, name := range r.preference() {
+		if second(name) && len(usable(creds, name)) > 0 && (name != MethodEmail || r.mailed() != nil && !r.mailBarred(u)) {
+			methods = append(methods, name)
+		}
+	}
+	return preferred(u, methods)
 }
 
 // mailBarred reports whether mail is no second method, because the password came by mail too.
