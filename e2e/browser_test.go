@@ -287,7 +287,7 @@ const sound = `(() => {
 	return bad;
 })()`
 
-// shoot leaves three pictures of the page in out, and checks what every page must be.
+// shoot leaves three pictures of the page in out, and checks in each look what every page must be; axe-core finds nothing.
 func (b *tab) shoot(name string) {
 	b.t.Helper()
 	for _, look := range []struct {
@@ -297,7 +297,7 @@ func (b *tab) shoot(name string) {
 		b.do(window(look.phone), scheme(look.dark))
 		// Colours fade over. A tab that is not looked at may draw no frame for a while, so they are not waited for.
 		eval[bool](b, `document.getAnimations().every(a => { try { a.finish() } catch {} return true })`)
-		for _, line := range eval[[]string](b, sound) {
+		for _, line := range append(eval[[]string](b, sound), b.violations()...) {
 			b.t.Errorf("page %s, %s: %s", name, look.name, line)
 		}
 		picture := run(b, chromedp.FullScreenshot(100))
@@ -306,4 +306,5 @@ func (b *tab) shoot(name string) {
 		}
 	}
 	b.do(window(false), scheme(false))
+	b.remember()
 }

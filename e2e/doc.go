@@ -2,4 +2,5 @@
 // It holds only tests; what they share with the measurements in bench is in rig.
 //
 // The journeys leave a screenshot of every page, in light, dark and 360 pixels wide, in out/. Look at them after changing a page.
+// axe-core, which tools/setup installs from npm, checks every page as it is in each of them.
 package e2e

@@ -45,7 +45,11 @@ func runAll(m *testing.M) int {
 		return fail(err)
 	}
 	defer stop()
-	return m.Run()
+	code := m.Run()
+	if err := unseen(); err != nil && code == 0 {
+		return fail(err)
+	}
+	return code
 }
 
 func fail(err error) int {
