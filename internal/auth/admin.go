@@ -28,9 +28,11 @@ type Account struct {
 	User         User
 	Credentials  []Credential // without secrets; the password and the recovery codes are among them
 	RecoveryLeft int          // unused recovery codes
-	Sessions     int          // live ones
-	Shut         []string     // methods that are off, after too many wrong answers, for browsers that the account does not know
-	Duties       []Duty       // the policies that apply, in the order of the configuration
+	// CodesViewable says that their owner can see them again: ChangeViewCodes.
+	CodesViewable bool
+	Sessions      int      // live ones
+	Shut          []string // methods that are off, after too many wrong answers, for browsers that the account does not know
+	Duties        []Duty   // the policies that apply, in the order of the configuration
 }
 
 // Invited is an invitation that was made.
@@ -151,7 +153,7 @@ func (r *Realm) account(tx storage.Tx, u *User) (Account, error) {
 	if err != nil {
 		return Account{}, err
 	}
-	a := Account{User: *u, Duties: r.duties(r.now(), u, creds)}
+	a := Account{User: *u, Duties: r.duties(r.now(), u, creds), CodesViewable: r.mayViewCodes(creds) == nil}
 	for _, c := range creds {
 		if set := r.codes(); set != nil && c.Method == MethodRecovery {
 			a.RecoveryLeft += set.Left(c.Credential)

@@ -69,6 +69,9 @@ func (r *Realm) next(now time.Time, site Site, f *flow, u *User, creds []held) (
 	case f.Change != nil && f.Change.Op == ChangeCodes:
 		p.Step, p.RecoveryList = StepRecovery, f.secrets.Codes
 		return p
+	case f.views():
+		p.Step, p.RecoveryList = StepRecovery, r.viewable(f.Change.Credential, creds)
+		return p
 	case f.Change != nil && (f.Change.Op == ChangeAdd || f.Change.Op == ChangeReplace):
 		enroll([]string{f.Change.Method})
 		return p
@@ -202,6 +205,11 @@ func (r *Realm) advance(tx storage.Tx, v Visit, f *flow, u *User, creds []held) 
 			// The page has a button for whoever gets none: the step before was taken all the same.
 			err := r.sendCode(tx, now, v, f, u, r.withAddress(u, creds))
 			if slow := (*Throttled)(nil); err != nil && !errors.As(err, &slow) && !errors.Is(err, ErrBusy) {
+				return Outcome{}, err
+			}
+		}
+		if f.views() && out.Step == StepRecovery && !f.Change.Told {
+			if err := r.tellViewed(tx, now, v, f, u); err != nil {
 				return Outcome{}, err
 			}
 		}

@@ -75,7 +75,7 @@ type Progress struct {
 	Others       []string   // further methods that would do in place of Method, in order of preference
 	Enrollable   []string   // methods that may be set up now
 	Challenge    *Challenge // with StepEnroll and Method: Public only
-	RecoveryList []string   // with StepRecovery: the pending codes, "" while none were made
+	RecoveryList []string   // with StepRecovery: the pending codes, none while none were made; with ChangeViewCodes the unused ones
 	Mail         *CodeMail  // where a code by mail would do: what is asked, one of the Others, or for the address to be confirmed
 	MailOnly     bool       // with StepAskAdmin: the password was set by mail, and mail is the only second method
 }
