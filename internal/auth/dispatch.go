@@ -42,9 +42,9 @@ func (r *Realm) next(now time.Time, site Site, f *flow, u *User, creds []held) (
 			p.Mail = r.codeMail(now, f, creds)
 		}
 		p.Elsewhere = r.elsewhere(site, creds)
-		var free []string // what may be set up instead
+		var free, policies []string // what may be set up instead, and who wants it
 		if f.Change == nil && r.mayEnroll(now, site, u) {
-			if free, _ = r.demanded(now, site, u, creds); len(free) == 0 {
+			if free, policies = r.demanded(now, site, u, creds); len(free) == 0 {
 				free = r.enrollable(site)
 			}
 		}
@@ -53,10 +53,14 @@ func (r *Realm) next(now time.Time, site Site, f *flow, u *User, creds []held) (
 		case len(ways) > 0 && !begun:
 			p.Step, p.Method, p.Others, p.Enrollable = StepVerify, ways[0], ways[1:], free
 		case len(free) > 0:
+			p.Policies = policies
 			enroll(free)
 		default:
 			p.Step = StepAskAdmin
 			p.MailOnly = r.mailBarred(u) && r.codeMail(now, f, creds) != nil
+			if f.Change == nil {
+				p.Policies = inForce(now, r.duties(now, u, creds))
+			}
 		}
 		return p
 	case f.Change != nil && f.Change.Op == ChangeAddress:
@@ -92,11 +96,11 @@ func (r *Realm) next(now time.Time, site Site, f *flow, u *User, creds []held) (
 			return p
 		}
 		duties := r.duties(now, u, creds)
-		if owed := r.owed(now, site, duties, proofs, creds); len(owed) > 0 {
+		if owed, policy := r.owed(now, site, duties, proofs, creds); len(owed) > 0 {
 			p.Step, p.Method, p.Others = StepVerify, owed[0], owed[1:]
 			return p
-		} else if owed != nil {
-			p.Step = StepAskAdmin
+		} else if policy != "" {
+			p.Step, p.Policies, p.Elsewhere = StepAskAdmin, []string{policy}, r.elsewhere(site, creds)
 			return p
 		}
 		for _, d := range announced(now, duties) {
