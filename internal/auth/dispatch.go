@@ -51,7 +51,7 @@ func (r *Realm) next(now time.Time, site Site, f *flow, u *User, creds []held) (
 		begun := f.secrets.Challenge != nil && slices.Contains(free, f.secrets.Challenge.Method)
 		switch {
 		case len(ways) > 0 && !begun:
-			p.Step, p.Method, p.Others, p.Enrollable = StepVerify, ways[0], ways[1:], free
+			p.Step, p.Method, p.Others, p.Enrollable, p.Policies = StepVerify, ways[0], ways[1:], free, policies
 		case len(free) > 0:
 			p.Policies = policies
 			enroll(free)

@@ -55,8 +55,8 @@ type Outcome struct {
 	RecoveryLeft int
 	// Changed, with StepDone, is the change that was just made; "" otherwise.
 	Changed ChangeOp
-	// Policies, with StepEnroll and StepAskAdmin, are the names of those that must be met first, or seen to be met; with StepDone those
-	// that the person should meet by Due.
+	// Policies, with StepEnroll and StepAskAdmin, are the names of those that must be met first, or seen to be met; with StepVerify those
+	// that must be met by what may be set up instead; with StepDone those that the person should meet by Due.
 	Policies []string
 	Due      time.Time
 	// Upgrade, with StepDone, says that a passkey would spare this person the next password: see UpgradeAsk.
