@@ -47,10 +47,9 @@ func TestViewableCodes(t *testing.T) {
 		if err := a.prepare(caddy.NewReplacer()); err != nil {
 			t.Fatal(err)
 		}
-		for _, m := range a.settings.methods {
-			if codes, ok := m.(auth.Viewable); ok && codes.KeepsCodes() != row.keeps {
-				t.Errorf("%s: keeps codes: %v", row.name, !row.keeps)
-			}
+		codes, ok := a.settings.methods[len(a.settings.methods)-1].(auth.Viewable)
+		if !ok || codes.KeepsCodes() != row.keeps {
+			t.Errorf("%s: keeps codes: %v", row.name, !row.keeps)
 		}
 	}
 }
