@@ -136,15 +136,16 @@ func (r *Realm) elsewhere(site Site, creds []held) (sites []string) {
 // ways are the methods that would add a kind to the proofs, in order of preference.
 func (r *Realm) ways(now time.Time, site Site, u *User, proofs []Proof, creds []held) []string {
 	var out []string
-	have, duties := Kinds(proofs), r.duties(now, u, creds)
+	have := Kinds(proofs)
 	for _, name := range r.preference() {
-		if have&shows(name) != 0 || name == MethodEmail && (r.mailed() == nil || r.mailBarred(u)) || !allowed(now, duties, name) {
+		if have&shows(name) != 0 || name == MethodEmail && (r.mailed() == nil || r.mailBarred(u)) {
 			continue
 		}
 		if m := r.at(site, name); m != nil && len(fitting(m, creds)) > 0 {
 			out = append(out, name)
 		}
 	}
+	out = wanted(now, r.duties(now, u, creds), out)
 	if i := slices.Index(out, u.Preferred); i > 0 {
 		out = slices.Insert(slices.Delete(out, i, i+1), 0, u.Preferred)
 	}

@@ -97,29 +97,48 @@ func inForce(now time.Time, duties []Duty) (names []string) {
 	return names
 }
 
-// allowed reports whether a method may be the second one at a sign-in of u: every policy that is in force and met wants one that it
-// counts. Recovery codes are for when that is lost, and always do.
-func allowed(now time.Time, duties []Duty, method string) bool {
-	return method == MethodRecovery || method == MethodPassword || !slices.ContainsFunc(duties, func(d Duty) bool {
-		return d.Met && !now.Before(d.Due) && !d.counts(method)
+// wanted are those of ways that every policy that is in force and met counts; where one method cannot be all of that, those that some
+// policy counts, and owed asks for the rest. Recovery codes are for when that is lost, and always do; so does the password.
+func wanted(now time.Time, duties []Duty, ways []string) []string {
+	count := func(method string) (yes, no bool) {
+		for _, d := range duties {
+			if d.Met && !now.Before(d.Due) {
+				yes, no = yes || d.counts(method), no || !d.counts(method)
+			}
+		}
+		return yes, no
+	}
+	some := slices.DeleteFunc(ways, func(m string) bool {
+		yes, no := count(m)
+		return second(m) && no && !yes
 	})
+	all := slices.DeleteFunc(slices.Clone(some), func(m string) bool {
+		_, no := count(m)
+		return second(m) && no
+	})
+	if slices.ContainsFunc(all, second) {
+		return all
+	}
+	return some
 }
 
-// demanded are the methods that a person must set up before a sign-in ends, and the policies that say so. With policies and no
-// method nothing that would do can be set up here.
+// demanded are the methods that a person must set up before a sign-in ends, and the policies that say so: methods that all of these
+// count, or else, where it takes more than one, those of the first. With policies and no method nothing that would do can be set up here.
 func (r *Realm) demanded(now time.Time, site Site, u *User, creds []held) (methods, policies []string) {
+	can := r.enrollable(site)
+	all := can
 	for _, d := range r.duties(now, u, creds) {
 		if !d.Overdue(now) {
 			continue
 		}
 		policies = append(policies, d.Name)
-		if methods == nil { // of the first; what it leaves open the next asks for
-			for _, m := range r.enrollable(site) {
-				if d.counts(m) {
-					methods = append(methods, m)
-				}
-			}
+		not := func(m string) bool { return !d.counts(m) }
+		if all = slices.DeleteFunc(slices.Clone(all), not); len(methods) == 0 {
+			methods = slices.DeleteFunc(slices.Clone(can), not)
 		}
+	}
+	if len(policies) > 0 && len(all) > 0 {
+		methods = all
 	}
 	return methods, policies
 }

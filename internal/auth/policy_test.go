@@ -160,6 +160,61 @@ func TestOffAndRemovalAtOnceUnderAPolicy(t *testing.T) { // S91
 	}
 }
 
+// TestPoliciesThatNoMethodMeetsAlone: whoever must have a key and an app signs in with both.
+func TestPoliciesThatNoMethodMeetsAlone(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	ctx := t.Context()
+	d := phone()
+	alice, _ := r.keyPerson("alice", d)
+	r.demand(auth.Policy{Name: "Keys", Methods: []string{auth.MethodWebAuthn}}, auth.Policy{Name: "Apps", Methods: []string{auth.MethodTOTP}}, auth.Policy{Name: "Any"})
+	b := r.keyBrowser()
+	out := r.must(b, auth.StepVerify)(r.SignIn(ctx, b.v, "alice", password, ""))
+	if p := r.progress(b); out.Method != auth.MethodWebAuthn || !slices.Equal(p.Others, []string{auth.MethodTOTP, auth.MethodRecovery}) {
+		t.Fatalf("asks for %q, else %q", out.Method, p.Others)
+	}
+	out = r.must(b, auth.StepVerify)(r.Prove(ctx, b.v, auth.MethodTOTP, []byte(alice.now())))
+	if p := r.progress(b); out.Method != auth.MethodWebAuthn || !slices.Equal(p.Others, []string{auth.MethodRecovery}) || r.signedIn(b) {
+		t.Fatalf("then for %q, else %q, signed in %v", out.Method, p.Others, r.signedIn(b))
+	}
+	r.must(b, auth.StepDone)(r.Prove(ctx, b.v, auth.MethodRecovery, []byte(alice.codes[0])))
+}
+
+// TestStrictestPolicyWins: what everybody may choose from is less for whom a stricter policy is for, and no step is made twice.
+func TestStrictestPolicyWins(t *testing.T) {
+	t.Parallel()
+	keys := auth.Policy{Name: "Keys", Methods: []string{auth.MethodWebAuthn}}
+	apps := auth.Policy{Name: "Apps", Methods: []string{auth.MethodTOTP}}
+	letters := auth.Policy{Name: "Letters", Methods: []string{auth.MethodEmail}}
+	later := auth.Policy{Name: "Later", Methods: []string{auth.MethodTOTP}, Grace: time.Hour}
+	for _, row := range []struct {
+		name     string
+		policies []auth.Policy
+		offered  []string
+		named    []string
+	}{
+		{"looser first", []auth.Policy{{Name: "Any"}, keys}, []string{auth.MethodWebAuthn}, []string{"Any", "Keys"}},
+		{"stricter first", []auth.Policy{keys, {Name: "Any"}}, []string{auth.MethodWebAuthn}, []string{"Keys", "Any"}},
+		{"not yet", []auth.Policy{{Name: "Any"}, later}, []string{auth.MethodWebAuthn, auth.MethodTOTP}, []string{"Any"}},
+		{"one after the other", []auth.Policy{apps, keys}, []string{auth.MethodTOTP}, []string{"Apps", "Keys"}},
+		{"one cannot be set up", []auth.Policy{letters, apps}, []string{auth.MethodTOTP}, []string{"Letters", "Apps"}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			r.demand(row.policies...)
+			if _, _, err := r.AddUser(t.Context(), auth.NewUser{Name: "alice", Password: password}); err != nil {
+				t.Fatal(err)
+			}
+			b := r.keyBrowser()
+			out := r.must(b, auth.StepEnroll)(r.SignIn(t.Context(), b.v, "alice", password, ""))
+			if p := r.progress(b); !slices.Equal(p.Enrollable, row.offered) || !slices.Equal(out.Policies, row.named) {
+				t.Errorf("offered %q, want %q; named %q, want %q", p.Enrollable, row.offered, out.Policies, row.named)
+			}
+		})
+	}
+}
+
 // TestPolicyNamesItself: before anything is set up, where what was set up is of no use, and with why it applies.
 func TestPolicyNamesItself(t *testing.T) {
 	t.Parallel()
