@@ -100,15 +100,19 @@ first hears of a policy, which is at a sign-in.`, "user policy alice")
 
 func printPolicies(w io.Writer, now time.Time, v *policiesView) {
 	name := printable(v.Name)
-	switch open := len(slices.DeleteFunc(slices.Clone(v.Policies), func(p policyView) bool { return p.Met })); {
+	open := 0
+	for i := range v.Policies {
+		if !v.Policies[i].Met {
+			open++
+		}
+	}
+	switch {
 	case len(v.Policies) == 0:
 		fmt.Fprintf(w, "No policy applies to %s. Policies are made with the option enforce.\n", name)
 	case open == 0:
 		fmt.Fprintf(w, "%s to %s, and nothing is left to do.\n", apply(len(v.Policies)), name)
-	case open == 1:
-		fmt.Fprintf(w, "%s to %s, of which 1 is not met.\n", apply(len(v.Policies)), name)
 	default:
-		fmt.Fprintf(w, "%s to %s, of which %d are not met.\n", apply(len(v.Policies)), name, open)
+		fmt.Fprintf(w, "%s to %s; not met: %d.\n", apply(len(v.Policies)), name, open)
 	}
 	for i := range v.Policies {
 		p := &v.Policies[i]

@@ -37,7 +37,7 @@ func TestPoliciesArePrinted(t *testing.T) {
 			[]string{"State: met, by webauthn, before it is due", "From: 2027-01-11 12:00 UTC"},
 			`{"name":"Keys","because":[],"methods":["webauthn"],"met":true,"met_by":["webauthn"],"from":"2027-01-11T12:00:00Z","due":"2027-01-11T12:00:00Z","overdue":false}`},
 		{"at once", auth.Duty{Policy: keys, Because: []auth.Principal{{Group: "ops"}, {User: "alice"}}},
-			[]string{"1 policy applies to alice, of which 1 is not met.", "Because: alice is in the group ops, and it names alice", "Asks for: webauthn", "State: NOT MET: at the next sign-in alice must set it up"},
+			[]string{"1 policy applies to alice; not met: 1.", "Because: alice is in the group ops, and it names alice", "Asks for: webauthn", "State: NOT MET: at the next sign-in alice must set it up"},
 			`{"name":"Keys","because":["group:ops","alice"],"methods":["webauthn"],"met":false,"met_by":[],"overdue":true}`},
 		{"overdue", auth.Duty{Policy: with(func(p *auth.Policy) { p.From = now.Add(-day) }), Due: now.Add(-day)},
 			[]string{"State: NOT MET, overdue since 2027-01-09 12:00 UTC: at the next sign-in alice must set it up"},
@@ -114,7 +114,7 @@ func TestCommandsTellOfPolicies(t *testing.T) {
 		enforce "Others" {
 			for bob
 		}`)
-	const before = `(?s)^3 policies apply to alice, of which 1 is not met\.\n\nKeys for operators\n  Because: +alice is in the group ops\n  Asks for: +webauthn\n` +
+	const before = `(?s)^3 policies apply to alice; not met: 1\.\n\nKeys for operators\n  Because: +alice is in the group ops\n  Asks for: +webauthn\n` +
 		`  State: +not met, due 14 days after the next sign-in, at which alice is told\n  Grace: +14 days; alice has not heard of it yet\n\n` +
 		`Two factors\n  Because: +it is for everybody\n  Asks for: +webauthn or totp\n  State: +met, by totp\n\n` +
 		`Apps\n.*  State: +met, by totp, before it is due\n  From: +2999-01-01 00:00 UTC\n\nBeside any policy, `

@@ -80,7 +80,7 @@ func TestKeptAndHashedTogether(t *testing.T) {
 }
 
 // TestKeptSetTakesAsLong: no answer is faster because the set needs no hash.
-func TestKeptSetTakesAsLong(t *testing.T) { // S88
+func TestKeptSetTakesAsLong(t *testing.T) { // S32, S88
 	m, codes, c := newKept(t)
 	runs := weak(&m.argon)
 	for name, answer := range map[string]string{"right": codes[0], "wrong": "00000-00000-00000", "no code": "123456", "empty": "", "long": strings.Repeat("0", 300)} {
