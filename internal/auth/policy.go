@@ -39,8 +39,8 @@ func (p Policy) applies(u *User) (because []Principal, ok bool) {
 	return because, len(p.For) == 0 || len(because) > 0
 }
 
-// counts reports whether a method is one that p asks for.
-func (p Policy) counts(method string) bool {
+// Counts reports whether a method is one that p asks for.
+func (p Policy) Counts(method string) bool {
 	if len(p.Methods) > 0 {
 		return slices.Contains(p.Methods, method)
 	}
@@ -77,7 +77,7 @@ func (r *Realm) duties(now time.Time, u *User, creds []held) []Duty {
 			d.Heard = u.Noticed[p.Name]
 		}
 		for _, c := range creds {
-			if !c.Disabled && p.counts(c.Method) && r.method(c.Method) != nil && !slices.Contains(d.MetBy, c.Method) {
+			if !c.Disabled && p.Counts(c.Method) && r.method(c.Method) != nil && !slices.Contains(d.MetBy, c.Method) {
 				d.MetBy = append(d.MetBy, c.Method)
 			}
 		}
@@ -103,7 +103,7 @@ func wanted(now time.Time, duties []Duty, ways []string) []string {
 	count := func(method string) (yes, no bool) {
 		for _, d := range duties {
 			if d.Met && !now.Before(d.Due) {
-				yes, no = yes || d.counts(method), no || !d.counts(method)
+				yes, no = yes || d.Counts(method), no || !d.Counts(method)
 			}
 		}
 		return yes, no
@@ -132,7 +132,7 @@ func (r *Realm) demanded(now time.Time, site Site, u *User, creds []held) (metho
 			continue
 		}
 		policies = append(policies, d.Name)
-		not := func(m string) bool { return !d.counts(m) }
+		not := func(m string) bool { return !d.Counts(m) }
 		if all = slices.DeleteFunc(slices.Clone(all), not); len(methods) == 0 {
 			methods = slices.DeleteFunc(slices.Clone(can), not)
 		}
@@ -148,14 +148,14 @@ func (r *Realm) demanded(now time.Time, site Site, u *User, creds []held) (metho
 func (r *Realm) owed(now time.Time, site Site, duties []Duty, proofs []Proof, creds []held) (methods []string, policy string) {
 	i := slices.IndexFunc(duties, func(d Duty) bool {
 		return d.Met && !now.Before(d.Due) && !slices.ContainsFunc(proofs, func(p Proof) bool {
-			return d.counts(p.Method) || p.Method == MethodRecovery
+			return d.Counts(p.Method) || p.Method == MethodRecovery
 		})
 	})
 	if i < 0 {
 		return nil, ""
 	}
 	for _, name := range r.preference() {
-		if m := r.at(site, name); m != nil && (duties[i].counts(name) || name == MethodRecovery) && len(fitting(m, creds)) > 0 {
+		if m := r.at(site, name); m != nil && (duties[i].Counts(name) || name == MethodRecovery) && len(fitting(m, creds)) > 0 {
 			methods = append(methods, name)
 		}
 	}
