@@ -58,28 +58,30 @@ func (*Recovery) Challenge(time.Time, auth.User, []auth.Credential) (auth.Challe
 
 // Verify checks a code against the set, or against each of several. It does the same work for an answer that is no code at all.
 func (m *Recovery) Verify(now time.Time, _ auth.User, creds []auth.Credential, _ auth.Challenge, answer []byte) (auth.Verified, error) {
-	sets := make([]codeRecord, len(creds))
-	for i, c := range creds {
-		var err error
-		if sets[i], err = parseCodes(c.Secret); err != nil {
+	var sets []heldCodes
+	for _, c := range creds {
+		r, err := parseCodes(c.Secret)
+		if err != nil {
 			return auth.Verified{}, fmt.Errorf("credential %s: %w", c.ID, err)
 		}
+		sets = append(sets, heldCodes{r, c})
 	}
 	if len(sets) == 0 {
-		sets = []codeRecord{{hashes: m.argon.decoy()}}
+		sets = []heldCodes{{codeRecord: codeRecord{hashes: m.argon.decoy()}}}
 	}
 	code, ok := recoveryCode(string(answer[:min(len(answer), maxRecovery+1)]))
-	right, used := -1, -1
-	for i, set := range sets {
-		if n := m.match(set, code); n >= 0 {
-			right, used = i, n
+	var right *heldCodes
+	used := -1
+	for i := range sets {
+		if n := m.match(sets[i].codeRecord, code); n >= 0 {
+			right, used = &sets[i], n
 		}
 	}
-	if !ok || right < 0 {
+	if !ok || right == nil {
 		return auth.Verified{}, auth.ErrRejected
 	}
-	c := creds[right]
-	c.Secret = sets[right].without(used).encode()
+	c := right.cred
+	c.Secret = right.without(used).encode()
 	c.Used = now
 	return auth.Verified{Kinds: auth.Possession, Credential: c}, nil
 }

@@ -23,6 +23,12 @@ type codeRecord struct {
 	keeps  bool     // also of a set that is used up
 }
 
+// heldCodes is the record of a credential. A decoy's has none.
+type heldCodes struct {
+	codeRecord
+	cred auth.Credential
+}
+
 func (r codeRecord) left() int { return len(r.hashes.tags) + len(r.kept) }
 
 // encode writes kept codes as $codes$v=1$code,code, and hashes as their own record.
