@@ -355,6 +355,8 @@ var english = map[string]string{ //nolint:gosec // words for people
 	"long.todo":          "Go back, and type it again.",
 	"long.label":         "Go to the sign-in page",
 
+	"event.recovery_codes_viewed": "Recovery codes shown again",
+
 	"seconds.one":   "1 second",
 	"seconds.other": "%d seconds",
 	"minutes.one":   "1 minute",
