@@ -30,6 +30,7 @@ const maxAdminBody = 64 << 10
 //
 //	GET  /mfa/user/list
 //	GET  /mfa/user/show?name=alice
+//	GET  /mfa/user/policy?name=alice
 //	POST /mfa/user/add          {"name": "alice", "email": "alice@example.com", "groups": ["ops"]}
 //	POST /mfa/user/disable      {"name": "alice"}       (also enable, delete, invite, reset-mfa)
 //	POST /mfa/user/group        {"name": "alice", "add": ["ops"], "remove": ["dev"]}

@@ -20,6 +20,9 @@ func TestAdminAPI(t *testing.T) { // S66
 	}{
 		{"list", "GET", "/mfa/user/list", "", "", 200, `"name":"alice"`},
 		{"show", "GET", "/mfa/user/show?name=Alice", "", "", 200, `"sessions":0`},
+		{"policies", "GET", "/mfa/user/policy?name=Alice", "", "", 200, `"policies":[]`},
+		{"policies of nobody", "GET", "/mfa/user/policy?name=mallory", "", "", 404, `no user \"mallory\"`},
+		{"policies by POST", "POST", "/mfa/user/policy", "", `{"name": "alice"}`, 405, "GET"},
 		{"change", "POST", "/mfa/user/group", "", `{"name": "alice", "add": ["ops"]}`, 200, `"groups":["ops"]`},
 		{"media type with parameter", "POST", "/mfa/user/group", "application/json; charset=utf-8", `{"name": "alice", "add": ["ops"]}`, 200, `"ops"`},
 		{"change by GET", "GET", "/mfa/user/delete?name=alice", "", "", 405, "POST"},

@@ -65,6 +65,13 @@ type App struct {
 	// Default: all of them that can work, in this order.
 	Methods []string `json:"methods,omitempty"`
 
+	// What people must have set up as a second method, and use. Default: every session takes two kinds of proof, and people choose
+	// which.
+	Enforce []Policy `json:"enforce,omitempty"`
+
+	// Recovery codes.
+	Recovery *Recovery `json:"recovery,omitempty"`
+
 	// Security keys and passkeys.
 	WebAuthn *WebAuthn `json:"webauthn,omitempty"`
 
@@ -188,6 +195,7 @@ func (a *App) open(ctx context.Context) (*live, error) {
 func (a *App) realm(state *auth.State) *auth.Realm {
 	return state.Realm(auth.Config{
 		Name: a.settings.name, Idle: a.settings.idle, Lifetime: a.settings.lifetime, Methods: a.settings.methods, Mail: a.mail(),
+		Policies: a.settings.policies,
 	})
 }
 

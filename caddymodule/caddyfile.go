@@ -31,6 +31,15 @@ func init() {
 //			lifetime <duration>
 //		}
 //		methods  webauthn|totp|email|recovery...
+//		enforce <name> {
+//			for     <user|group:name>...
+//			methods any|webauthn|totp...
+//			from    <date|moment>
+//			grace   <duration>
+//		}
+//		recovery {
+//			viewable
+//		}
 //		webauthn {
 //			rp_id             <host>
 //			origins           <origin>...
@@ -49,7 +58,7 @@ func init() {
 //		reset    mail_only
 //	}
 //
-// Everything is optional, and so is the block.
+// Everything is optional, and so is the block. There may be several enforce; everything else stands once.
 func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 	if existing != nil {
 		d.Next()
@@ -69,8 +78,18 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.ArgErr()
 	}
 	seen, places := options{}, map[string]*caddyfile.Dispenser{}
+	var policies []*caddyfile.Dispenser
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		option := d.Val()
+		if option == "enforce" {
+			at := here(d)
+			p, err := parseEnforce(d, a.Enforce)
+			if err != nil {
+				return err
+			}
+			a.Enforce, policies = append(a.Enforce, p), append(policies, at)
+			continue
+		}
 		if err := seen.once(d); err != nil {
 			return err
 		}
@@ -91,6 +110,8 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			a.Session, err = parseSession(d)
 		case "methods":
 			a.Methods, err = someArgs(d, checkMethods)
+		case "recovery":
+			a.Recovery, err = parseRecovery(d)
 		case "webauthn":
 			a.WebAuthn, err = parseWebAuthn(d)
 		case "smtp":
@@ -104,9 +125,14 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return err
 		}
 	}
-	for _, option := range []string{"webauthn", "methods", "reset"} {
+	for _, option := range crossChecked {
 		if err := a.checkUsed(option); err != nil {
 			return places[option].WrapErr(err)
+		}
+	}
+	for i, at := range policies {
+		if err := a.checkMeetable(&a.Enforce[i]); err != nil {
+			return at.WrapErr(err)
 		}
 	}
 	return nil

@@ -60,6 +60,10 @@ var commandRows = []commandRow{
 	{name: "show what is set up", line: "user show bob", out: `(?s)\nState: +incomplete.*\nMethods:\n  METHOD +NAME +ADDED +LAST USED\n  password +- +20\d\d-\d\d-\d\d \d\d:\d\d UTC +-\n$`},
 	{name: "show, as JSON", line: "user show bob --json", out: `(?s)^\{.*"credentials": \[.*"method": "password".*"recovery_codes_left": 0,\n  "sessions": 0\n\}\n$`},
 
+	{name: "no policy", line: "user policy BOB", out: `(?s)^No policy applies to bob\. .*\n\nBeside any policy, every session takes proofs of two kinds.*\nMethods that are switched on: password, webauthn, totp, recovery\n$`},
+	{name: "no policy, as JSON", line: "user policy bob --json", out: `(?s)^\{\n  "name": "bob",\n  "policies": \[\],\n.*"methods_off": \[\]\n\}\n$`},
+	{name: "policies of nobody", line: "user policy mallory", code: 1, err: `^Error: There is no user "mallory"\.\n$`},
+
 	{name: "groups", line: "user group alice +admins -dev +ops", out: `^alice is in admins, ops\.\n$`},
 	{name: "groups, options among them", line: "user group --json alice -admins --config Caddyfile", out: `(?s)"groups": \[\n    "ops"\n  \]`},
 	{name: "a group that looks like an option", line: "user group alice +c -ops", out: `^alice is in c\.\n$`},

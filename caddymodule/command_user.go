@@ -17,7 +17,7 @@ func userCommand() *cobra.Command {
 	cmd := long(&cobra.Command{Use: "user <command>", Short: "Manages people"}, `
 Manages the people who may sign in. A NAME is taken in any spelling that means
 the same account.`, "user list")
-	cmd.AddCommand(userAddCommand(), userListCommand(), userShowCommand(), userInviteCommand(), userGroupCommand(),
+	cmd.AddCommand(userAddCommand(), userListCommand(), userShowCommand(), userPolicyCommand(), userInviteCommand(), userGroupCommand(),
 		changeCommand("disable", "Keeps a user from signing in, and ends all sessions", `
 Keeps a user from signing in, and ends all sessions, from the very next request
 on. What the user has set up stays for "enable".`, func(u userView) string {

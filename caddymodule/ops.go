@@ -29,6 +29,7 @@ var operations = []operation{
 	define("user/add", false, addUser),
 	define("user/list", true, listUsers),
 	define("user/show", true, showUser),
+	define("user/policy", true, showPolicies),
 	define("user/disable", false, disableUser),
 	define("user/enable", false, enableUser),
 	define("user/delete", false, deleteUser),

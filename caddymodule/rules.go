@@ -124,7 +124,7 @@ func parsePrincipals(names []string) ([]auth.Principal, error) {
 			return nil, err
 		}
 		if slices.Contains(out, p) {
-			return nil, fmt.Errorf("%q is allowed twice", name)
+			return nil, fmt.Errorf("%q is named twice", name)
 		}
 		out = append(out, p)
 	}

@@ -39,6 +39,7 @@ type settings struct {
 	secrets        [][]byte
 	idle, lifetime time.Duration
 	methods        []auth.Method
+	policies       []auth.Policy
 	related        *related     // nil if no site needs it
 	mails          bool         // people get mail
 	reset          string       // "" or resetMailOnly
@@ -96,6 +97,9 @@ func (a *App) prepare(repl *caddy.Replacer) error {
 		return fmt.Errorf("option smtp: %w", err)
 	}
 	if err := a.prepareMethods(repl, &s); err != nil {
+		return err
+	}
+	if err := a.preparePolicies(&s); err != nil {
 		return err
 	}
 	a.settings = s
@@ -226,6 +230,9 @@ func checkMethods(methods []string) error {
 	return nil
 }
 
+// crossChecked are the options that can be of no use because of others.
+var crossChecked = []string{"webauthn", "methods", "recovery", "reset"}
+
 // checkUsed says why an option is of no use with the others.
 func (a *App) checkUsed(option string) error {
 	switch email := slices.Contains(a.names(), auth.MethodEmail); option {
@@ -234,6 +241,10 @@ func (a *App) checkUsed(option string) error {
 	case "methods":
 		if email && a.SMTP == nil {
 			return errors.New("email needs smtp, which says where mail goes")
+		}
+	case "recovery":
+		if a.Recovery != nil && !slices.Contains(a.names(), auth.MethodRecovery) {
+			return errors.New("recovery is about recovery codes, which methods switches off")
 		}
 	case "reset":
 		if a.Reset != "" && (!email || a.SMTP == nil) {
@@ -248,7 +259,7 @@ func (a *App) prepareMethods(repl *caddy.Replacer, s *settings) error {
 	if err := checkMethods(a.Methods); err != nil {
 		return fmt.Errorf("option methods: %w", err)
 	}
-	for _, option := range []string{"webauthn", "methods", "reset"} {
+	for _, option := range crossChecked {
 		if err := a.checkUsed(option); err != nil {
 			return fmt.Errorf("option %s: %w", option, err)
 		}
@@ -265,7 +276,11 @@ func (a *App) prepareMethods(repl *caddy.Replacer, s *settings) error {
 		case auth.MethodEmail:
 			s.methods = append(s.methods, method.NewEmail())
 		case auth.MethodRecovery:
-			s.methods = append(s.methods, method.NewRecovery())
+			codes := method.NewRecovery()
+			if a.Recovery != nil && a.Recovery.Viewable {
+				codes.KeepCodes()
+			}
+			s.methods = append(s.methods, codes)
 		}
 	}
 	return nil

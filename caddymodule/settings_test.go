@@ -102,6 +102,15 @@ func TestWrongOptions(t *testing.T) {
 		{"missing secret", &App{Secret: []string{"{file./nonexistent}"}}, "option secret: {file./nonexistent} is missing, unreadable or empty"},
 		{"negative", &App{Session: &SessionTimes{Idle: -1}}, "option session: idle"},
 		{"methods", &App{Methods: []string{"recovery"}}, "option methods: recovery codes alone"},
+		{"policy without a name", &App{Enforce: []Policy{{}}}, `option enforce: policy "": the name of a policy`},
+		{"policies of one name", &App{Enforce: []Policy{{Name: "Keys"}, {Name: "KEYS"}}}, `option enforce: policy "KEYS": there are two policies of this name`},
+		{"policy with a bad date", &App{Enforce: []Policy{{Name: "Keys", From: "2027-13-01"}}}, `option enforce: policy "Keys": "2027-13-01" is neither a date`},
+		{"policy with a negative grace", &App{Enforce: []Policy{{Name: "Keys", Grace: -1}}}, `option enforce: policy "Keys": grace -1ns is out of range`},
+		{"policy for nobody that could be", &App{Enforce: []Policy{{Name: "Keys", For: []string{"group:"}}}}, `option enforce: policy "Keys": "group:": `},
+		{"policy with any among its methods", &App{Enforce: []Policy{{Name: "Keys", Methods: []string{"any"}}}}, `there is no method "any"`},
+		{"policy with recovery codes", &App{Enforce: []Policy{{Name: "Keys", Methods: []string{"recovery"}}}}, `recovery cannot be demanded`},
+		{"policy that cannot be met", &App{Methods: []string{"totp"}, Enforce: []Policy{{Name: "Keys", Methods: []string{"webauthn"}}}}, `option enforce: policy "Keys": webauthn is switched off by methods`},
+		{"codes without codes", &App{Methods: []string{"totp"}, Recovery: &Recovery{Viewable: true}}, `option recovery: recovery is about recovery codes`},
 		{"unknown method", &App{Methods: []string{"sms"}}, `option methods: there is no method "sms"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -3,6 +3,7 @@ package loginui
 import (
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
 )
@@ -19,6 +20,9 @@ func (x *exchange) enrollPage() (*page, []string, error) {
 	pg := x.flowPage("enroll", "enroll", now)
 	if pg.Mail = now.Mail; now.Mail != nil && !pg.Change { // an address that the person was given does, too
 		pg.Others = []string{auth.MethodEmail}
+	}
+	if len(now.Policies) > 0 {
+		pg.Notice = x.t("enroll.required", strings.Join(now.Policies, ", "))
 	}
 	choices := withPage("enroll_", slices.Clone(now.Enrollable)...)
 	sortMethods(choices)
@@ -78,12 +82,17 @@ func getAskAdmin(x *exchange) error {
 	switch {
 	case now.MailOnly:
 		id = "askmailonly"
+	case len(now.Policies) > 0:
+		id = "askpolicy"
 	case now.Purpose == auth.PurposeChange:
 		id = "nochange"
 	case len(now.Elsewhere) > 0:
 		id = "askelsewhere"
 	}
 	m := x.plain(id)
+	if id == "askpolicy" {
+		m.Text = x.t("askpolicy.text", strings.Join(now.Policies, ", "))
+	}
 	if len(now.Elsewhere) > 0 {
 		m.Text += " " + x.keysElsewhere(now)
 	}

@@ -1,6 +1,7 @@
 package loginui
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -8,7 +9,13 @@ import (
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
 )
 
-// codesPage shows the pending codes of a flow, or a button that makes them.
+// codeList is what the page of recovery codes shows.
+type codeList struct {
+	Codes []string
+	Again bool // they are in use, and their owner sees them again
+}
+
+// codesPage shows the pending codes of a flow, or a button that makes them; or codes that are in use.
 func (x *exchange) codesPage() (*page, auth.Progress, error) {
 	now, err := x.realm.Progress(x.r.Context(), x.in.Visit)
 	if err != nil {
@@ -17,10 +24,17 @@ func (x *exchange) codesPage() (*page, auth.Progress, error) {
 	if now.Step != auth.StepRecovery {
 		return nil, now, auth.ErrStep
 	}
-	pg := x.flowPage("recovery_codes", "codes", now)
-	pg.Body = now.RecoveryList
+	id, again := "codes", views(now)
+	if again {
+		id = "codes.again"
+	}
+	pg := x.flowPage("recovery_codes", id, now)
+	pg.Body = codeList{now.RecoveryList, again}
 	return pg, now, nil
 }
+
+// views reports whether a flow is for somebody who wants to see their codes again.
+func views(now auth.Progress) bool { return now.Change != nil && now.Change.Op == auth.ChangeViewCodes }
 
 func getRecoveryCodes(x *exchange) error {
 	pg, _, err := x.codesPage()
@@ -33,11 +47,11 @@ func getRecoveryCodes(x *exchange) error {
 // postRecoveryCodes makes a pending set, hands it out as a file, or makes it live, by the button that was pressed.
 func postRecoveryCodes(x *exchange) error {
 	pg, now, err := x.codesPage()
-	if err != nil {
-		return err
-	}
 	_, download := x.form["download"]
 	_, confirm := x.form["confirm"]
+	if old := confirm && views(now) && errors.Is(err, auth.ErrStep); err != nil && !old { // who has seen them may go, however late
+		return err
+	}
 	var out auth.Outcome
 	switch {
 	case download && len(now.RecoveryList) > 0:
@@ -48,8 +62,11 @@ func postRecoveryCodes(x *exchange) error {
 	default:
 		out, err = x.realm.MakeRecoveryCodes(x.r.Context(), x.in.Visit)
 	}
-	if err != nil {
+	if err != nil && pg != nil {
 		return x.refuse(pg, err)
+	}
+	if err != nil {
+		return err
 	}
 	return x.advance(out)
 }
@@ -62,7 +79,11 @@ func (x *exchange) download(now auth.Progress) {
 	line("")
 	line(x.t("codes.file.site", x.in.Visit.Host))
 	line(x.t("codes.file.user", now.User.Name))
-	line(x.t("codes.file.made", x.now().UTC().Format("2006-01-02")))
+	date := "codes.file.made"
+	if views(now) {
+		date = "codes.file.seen"
+	}
+	line(x.t(date, x.now().UTC().Format("2006-01-02")))
 	line("")
 	for i, code := range now.RecoveryList {
 		line(fmt.Sprintf("%2d  %s", i+1, code))

@@ -67,8 +67,14 @@ func (r *rig) Send(_ context.Context, m mail.Message) error {
 	return nil
 }
 
-// newRigWith is a rig with further methods, and mail.
+// newRigWith is a rig with further methods, mail and policies.
 func newRigWith(t *testing.T, c auth.Config) *rig {
+	t.Helper()
+	return newRigOf(t, c, false)
+}
+
+// newRigOf is one in which recovery codes may be seen again.
+func newRigOf(t *testing.T, c auth.Config, viewable bool) *rig {
 	t.Helper()
 	r := &rig{t: t, log: &bytes.Buffer{}, host: host, clock: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
 	store, err := badgerstore.Open(t.Context(), badgerstore.Options{Dir: t.TempDir(), Now: r.time})
@@ -87,7 +93,11 @@ func newRigWith(t *testing.T, c auth.Config) *rig {
 		t.Fatal(err)
 	}
 	c.Name, c.Idle, c.Lifetime = "Example Corp", time.Hour, 24*time.Hour
-	c.Methods = append([]auth.Method{method.NewPassword("Example Corp").CheapForTests(), keys, method.NewTOTP("Example Corp")}, append(c.Methods, method.NewRecovery().CheapForTests())...)
+	recovery := method.NewRecovery().CheapForTests()
+	if viewable {
+		recovery.KeepCodes()
+	}
+	c.Methods = append([]auth.Method{method.NewPassword("Example Corp").CheapForTests(), keys, method.NewTOTP("Example Corp")}, append(c.Methods, recovery)...)
 	realm := r.state.Realm(c)
 	if r.Portal, err = New(realm, Options{Now: r.time, Logger: slog.New(slog.NewTextHandler(r.log, nil))}); err != nil {
 		t.Fatal(err)

@@ -2,7 +2,7 @@ package loginui
 
 import (
 	"errors"
-	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -58,6 +58,7 @@ type codesLine struct {
 	Few  bool
 	Made time.Time
 	New  refusal
+	View bool // they can be seen again
 }
 
 // address is where the person's mails go.
@@ -125,8 +126,10 @@ func (x *exchange) securityPage() (*page, *overview, error) {
 
 // ways fills in what the person signs in with.
 func (x *exchange) ways(body *overview, account *auth.Account, site string) {
-	body.Codes.New = refusalOf(account.May[auth.ChangeCodes])
-	slices.SortStableFunc(account.Credentials, func(a, b auth.Credential) int { return a.Created.Compare(b.Created) })
+	body.Codes.New, body.Codes.View = refusalOf(account.May[auth.ChangeCodes]), account.May[auth.ChangeViewCodes] == nil
+	sort.SliceStable(account.Credentials, func(i, j int) bool { // compiled once for all types, and not anew for this one
+		return account.Credentials[i].Created.Before(account.Credentials[j].Created)
+	})
 	strong := 0
 	for _, c := range account.Credentials {
 		switch c.Method {

@@ -42,6 +42,10 @@ func postSecurityCodes(x *exchange) error {
 	return x.change(auth.Change{Op: auth.ChangeCodes})
 }
 
+func postSecurityViewCodes(x *exchange) error {
+	return x.change(auth.Change{Op: auth.ChangeViewCodes})
+}
+
 // offWord is what people type to turn two-factor authentication off: nobody does that by a slip.
 const offWord = "DISABLE"
 

@@ -33,7 +33,7 @@ type Account struct {
 	Duties       []Duty       // the policies that apply, in the order of the configuration
 	TwoFactor    bool         // a second method other than mail is set up and works
 	First        []string     // the second methods that are set up and work, in the order in which a sign-in asks for them
-	// May says of the changes that depend on what is set up (ChangeOff, ChangeCodes) what speaks against them: nil for nothing,
+	// May says of the changes that depend on what is set up (ChangeOff, ChangeCodes, ChangeViewCodes) what speaks against them: nil for nothing,
 	// an *Invalid, or ErrStep where this configuration has no such thing.
 	May map[ChangeOp]error
 }
@@ -157,7 +157,7 @@ func (r *Realm) account(tx storage.Tx, u *User) (Account, error) {
 		return Account{}, err
 	}
 	a := Account{User: *u, Duties: r.duties(r.now(), u, creds), TwoFactor: r.strong(creds), First: r.order(u, creds), May: map[ChangeOp]error{}}
-	for _, op := range []ChangeOp{ChangeOff, ChangeCodes} {
+	for _, op := range []ChangeOp{ChangeOff, ChangeCodes, ChangeViewCodes} {
 		a.May[op] = r.settable(Change{Op: op}, u, creds)
 	}
 	for _, c := range creds {

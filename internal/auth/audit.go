@@ -38,6 +38,7 @@ const (
 	EventCounter       = "counter_went_back" // a security key may have been cloned
 	EventRecoveryNew   = "recovery_codes_made"
 	EventRecoveryUsed  = "recovery_code_used"
+	EventRecoverySeen  = "recovery_codes_viewed" // by their owner, again
 	EventReset         = "mfa_reset"
 	EventSessionsEnded = "sessions_revoked"
 

@@ -42,21 +42,25 @@ func (r *Realm) next(now time.Time, site Site, f *flow, u *User, creds []held) (
 			p.Mail = r.codeMail(now, f, creds)
 		}
 		p.Elsewhere = r.elsewhere(site, creds)
-		var free []string // what may be set up instead
+		var free, policies []string // what may be set up instead, and who wants it
 		if f.Change == nil && r.mayEnroll(now, site, u) {
-			if free, _ = r.demanded(now, site, u, creds); len(free) == 0 {
+			if free, policies = r.demanded(now, site, u, creds); len(free) == 0 {
 				free = r.enrollable(site)
 			}
 		}
 		begun := f.secrets.Challenge != nil && slices.Contains(free, f.secrets.Challenge.Method)
 		switch {
 		case len(ways) > 0 && !begun:
-			p.Step, p.Method, p.Others, p.Enrollable = StepVerify, ways[0], ways[1:], free
+			p.Step, p.Method, p.Others, p.Enrollable, p.Policies = StepVerify, ways[0], ways[1:], free, policies
 		case len(free) > 0:
+			p.Policies = policies
 			enroll(free)
 		default:
 			p.Step = StepAskAdmin
 			p.MailOnly = r.mailBarred(u) && r.codeMail(now, f, creds) != nil
+			if f.Change == nil {
+				p.Policies = inForce(now, r.duties(now, u, creds))
+			}
 		}
 		return p
 	case f.Change != nil && f.Change.Op == ChangeAddress:
@@ -68,6 +72,9 @@ func (r *Realm) next(now time.Time, site Site, f *flow, u *User, creds []held) (
 		return p
 	case f.Change != nil && f.Change.Op == ChangeCodes:
 		p.Step, p.RecoveryList = StepRecovery, f.secrets.Codes
+		return p
+	case f.views():
+		p.Step, p.RecoveryList = StepRecovery, r.viewable(f.Change.Credential, creds)
 		return p
 	case f.Change != nil && (f.Change.Op == ChangeAdd || f.Change.Op == ChangeReplace):
 		enroll([]string{f.Change.Method})
@@ -89,11 +96,11 @@ func (r *Realm) next(now time.Time, site Site, f *flow, u *User, creds []held) (
 			return p
 		}
 		duties := r.duties(now, u, creds)
-		if owed := r.owed(now, site, duties, proofs, creds); len(owed) > 0 {
+		if owed, policy := r.owed(now, site, duties, proofs, creds); len(owed) > 0 {
 			p.Step, p.Method, p.Others = StepVerify, owed[0], owed[1:]
 			return p
-		} else if owed != nil {
-			p.Step = StepAskAdmin
+		} else if policy != "" {
+			p.Step, p.Policies, p.Elsewhere = StepAskAdmin, []string{policy}, r.elsewhere(site, creds)
 			return p
 		}
 		for _, d := range announced(now, duties) {
@@ -129,16 +136,16 @@ func (r *Realm) elsewhere(site Site, creds []held) (sites []string) {
 // ways are the methods that would add a kind to the proofs, in order of preference.
 func (r *Realm) ways(now time.Time, site Site, u *User, proofs []Proof, creds []held) []string {
 	var out []string
-	have, duties := Kinds(proofs), r.duties(now, u, creds)
+	have := Kinds(proofs)
 	for _, name := range r.preference() {
-		if have&shows(name) != 0 || name == MethodEmail && (r.mailed() == nil || r.mailBarred(u)) || !allowed(now, duties, name) {
+		if have&shows(name) != 0 || name == MethodEmail && (r.mailed() == nil || r.mailBarred(u)) {
 			continue
 		}
 		if m := r.at(site, name); m != nil && len(fitting(m, creds)) > 0 {
 			out = append(out, name)
 		}
 	}
-	return preferred(u, out)
+	return preferred(u, wanted(now, r.duties(now, u, creds), out))
 }
 
 // preferred puts first what the person wants to be asked first.
@@ -156,7 +163,7 @@ func (r *Realm) order(u *User, creds []held) (methods []string) {
 			methods = append(methods, name)
 		}
 	}
-	return preferred(u, methods)
+	return preferred(u, wanted(r.now(), r.duties(r.now(), u, creds), methods))
 }
 
 // mailBarred reports whether mail is no second method, because the password came by mail too.
@@ -217,6 +224,11 @@ func (r *Realm) advance(tx storage.Tx, v Visit, f *flow, u *User, creds []held) 
 			// The page has a button for whoever gets none: the step before was taken all the same.
 			err := r.sendCode(tx, now, v, f, u, r.withAddress(u, creds))
 			if slow := (*Throttled)(nil); err != nil && !errors.As(err, &slow) && !errors.Is(err, ErrBusy) {
+				return Outcome{}, err
+			}
+		}
+		if f.views() && out.Step == StepRecovery && !f.Change.Told {
+			if err := r.tellViewed(tx, now, v, f, u); err != nil {
 				return Outcome{}, err
 			}
 		}

@@ -75,6 +75,9 @@ func (r *Realm) getFlow(tx storage.Tx, v Visit) (*flow, *User, []held, error) {
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	if f.views() && len(r.viewable(f.Change.Credential, creds)) == 0 {
+		return nil, nil, nil, ErrNoFlow // what it is to show is gone
+	}
 	// A credential that is gone or disabled proves nothing any more.
 	for _, p := range f.Proofs {
 		if !slices.ContainsFunc(creds, func(c held) bool { return c.ID == p.Credential && !c.Disabled }) {

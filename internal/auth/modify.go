@@ -37,6 +37,7 @@ const (
 	ChangeName       ChangeOp = "name"        // make Label the display name; "" for none
 	ChangePrefer     ChangeOp = "prefer"      // ask for Method first; "" for the best
 	ChangeCodes      ChangeOp = "codes"       // make new recovery codes; the old ones work until the new ones are saved
+	ChangeViewCodes  ChangeOp = "view_codes"  // see the unused recovery codes again
 	ChangeOff        ChangeOp = "off"         // remove every second method, and sign in by codes by mail
 	ChangeEndSession ChangeOp = "end_session" // end the session with the ID Session
 	ChangeEndOthers  ChangeOp = "end_others"  // end every session but this one
@@ -55,6 +56,7 @@ type Change struct {
 	Password    string   `json:"-"`              // what is stored is its hash, sealed
 	Name        string   `json:"name,omitempty"` // what Credential is called when the change begins, for pages; set by Realm.Change
 	Done        bool     `json:"done,omitempty"` // the credential of ChangeAdd is there
+	Told        bool     `json:"told,omitempty"` // with ChangeViewCodes: the codes are on the page, and their owner was told
 }
 
 // ErrNoCredential means that the person has no such credential that could be changed.
@@ -113,7 +115,7 @@ func (r *Realm) Change(ctx context.Context, v Visit, c Change, to string) (out O
 	if c.Op == ChangeRename && c.Label == "" {
 		return out, &Invalid{"label", "Type a name."}
 	}
-	c.Done, c.Address = false, strings.TrimSpace(c.Address)
+	c.Done, c.Told, c.Address = false, false, strings.TrimSpace(c.Address)
 	hash, err := r.newPassword(ctx, v, c)
 	if err != nil {
 		return out, err
@@ -131,6 +133,9 @@ func (r *Realm) Change(ctx context.Context, v Visit, c Change, to string) (out O
 		}
 		if err := r.possible(v, c, u, creds); err != nil {
 			return err
+		}
+		if c.Op == ChangeViewCodes { // of this very set, not of one that is made meanwhile
+			c.Credential = usable(creds, MethodRecovery)[0].ID
 		}
 		c.Name = ""
 		if i := slices.IndexFunc(creds, func(h held) bool { return h.ID == c.Credential }); i >= 0 {
@@ -266,8 +271,9 @@ func (r *Realm) finishChange(tx storage.Tx, now time.Time, v Visit, f *flow, u *
 	}
 	switch f.Change.Op {
 	case ChangeAdd, ChangeAddress, ChangeReplace, ChangeCodes: // FinishEnroll or ConfirmRecoveryCodes has stored it
+	case ChangeViewCodes: // nothing is left to do
 	case ChangeRename:
-		if err := relabel(tx, u, f.Change.Credential, f.Change.Label); err != nil {
+		if err := amend(tx, u, f.Change.Credential, func(c *Credential) { c.Label = f.Change.Label }); err != nil {
 			return nil, err
 		}
 		if err := r.audit(tx, Event{Name: EventRenamed, UserID: u.ID, User: u.Name, Session: s.ID, Addr: v.Addr.String()}); err != nil {
@@ -308,14 +314,14 @@ func (r *Realm) finishChange(tx storage.Tx, now time.Time, v Visit, f *flow, u *
 	return r.rotateSession(tx, s, proofs)
 }
 
-// relabel changes nothing but the name. It reads the record by its key, for a Get promises a conflict with whoever writes it, which a
-// Scan does not: a counter or a used step must not be put back.
-func relabel(tx storage.Tx, u *User, id, label string) error {
+// amend changes what fn does and nothing else; not the secret. It reads the record by its key, for a Get promises a conflict with
+// whoever writes it, which a Scan does not: a counter or a used step must not be put back.
+func amend(tx storage.Tx, u *User, id string, fn func(*Credential)) error {
 	var rec credRecord
 	if err := getJSON(tx, keyCred(u.ID, id), &rec); err != nil {
 		return err
 	}
-	rec.Label = label
+	fn(&rec.Credential)
 	return putJSON(tx, keyCred(u.ID, id), rec, time.Time{})
 }
 

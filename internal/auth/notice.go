@@ -22,6 +22,7 @@ type notice struct {
 
 func newSignIn(e mail.Event) mail.Message       { return mail.NewSignIn{Event: e}.Message() }
 func codesChanged(e mail.Event) mail.Message    { return mail.CodesChanged{Event: e}.Message() }
+func codesViewed(e mail.Event) mail.Message     { return mail.CodesViewed{Event: e}.Message() }
 func passwordChanged(e mail.Event) mail.Message { return mail.PasswordChanged{Event: e}.Message() }
 func methodsReset(e mail.Event) mail.Message    { return mail.MethodsReset{Event: e}.Message() }
 func addressChanged(e mail.Event) mail.Message  { return mail.AddressChanged{Event: e}.Message() }
@@ -174,10 +175,11 @@ func (r *Realm) mailWayBack(tx storage.Tx, now time.Time, v Visit, u *User) erro
 	return r.issue(tx, u, PurposeReset, token, u.Email, now.Add(resetLife))
 }
 
-// suspend disables the credentials that were made at a moment or later. The address is what restoreAddress left.
+// suspend disables the credentials that were made at a moment or later, and codes that were shown since. The address is what
+// restoreAddress left.
 func (r *Realm) suspend(tx storage.Tx, u *User, creds []held, at time.Time) error {
 	for _, c := range creds {
-		if c.Disabled || c.Method == MethodEmail || c.Created.Before(at) {
+		if c.Disabled || c.Method == MethodEmail || c.Created.Before(at) && c.Shown.Before(at) {
 			continue
 		}
 		// By its key: a Get promises a conflict with whoever writes it.

@@ -17,17 +17,26 @@ type Policy struct {
 // Duty is a policy that applies to a person.
 type Duty struct {
 	Policy
-	Met bool
-	// Due is when it must be met, or had to be. Until then the person is reminded, and goes on with what they have.
+	Because []Principal // those of For that the person is; none: it is for everybody
+	Met     bool
+	MetBy   []string  // methods, in the order in which they were found
+	Heard   time.Time // with a Grace: when the person first heard of it; zero: not yet
+	// Due is when it must be met, or had to be. Until then the person is reminded, and goes on with what they have. With a Grace of
+	// which nobody has heard it is what a sign-in now would make it.
 	Due time.Time
 }
 
 // Overdue reports whether nobody may sign in before it is met.
 func (d Duty) Overdue(now time.Time) bool { return !d.Met && !now.Before(d.Due) }
 
-// applies reports whether p is for u.
-func (p Policy) applies(u *User) bool {
-	return len(p.For) == 0 || slices.ContainsFunc(p.For, func(who Principal) bool { return who.is(u) })
+// applies reports whether p is for u, and why; nil for a policy that is for everybody.
+func (p Policy) applies(u *User) (because []Principal, ok bool) {
+	for _, who := range p.For {
+		if who.is(u) {
+			because = append(because, who)
+		}
+	}
+	return because, len(p.For) == 0 || len(because) > 0
 }
 
 // Counts reports whether a method is one that p asks for.
@@ -59,62 +68,98 @@ func (p Policy) due(now time.Time, u *User) time.Time {
 func (r *Realm) duties(now time.Time, u *User, creds []held) []Duty {
 	var out []Duty
 	for _, p := range r.policies {
-		if !p.applies(u) {
+		because, ok := p.applies(u)
+		if !ok {
 			continue
 		}
-		met := slices.ContainsFunc(creds, func(c held) bool {
-			return !c.Disabled && p.Counts(c.Method) && r.method(c.Method) != nil
-		})
-		out = append(out, Duty{p, met, p.due(now, u)})
+		d := Duty{Policy: p, Because: because, Due: p.due(now, u)}
+		if p.Grace > 0 {
+			d.Heard = u.Noticed[p.Name]
+		}
+		for _, c := range creds {
+			if !c.Disabled && p.Counts(c.Method) && r.method(c.Method) != nil && !slices.Contains(d.MetBy, c.Method) {
+				d.MetBy = append(d.MetBy, c.Method)
+			}
+		}
+		d.Met = len(d.MetBy) > 0
+		out = append(out, d)
 	}
 	return out
 }
 
-// allowed reports whether a method may be the second one at a sign-in of u: every policy that is in force and met wants one that it
-// counts. Recovery codes are for when that is lost, and always do.
-func allowed(now time.Time, duties []Duty, method string) bool {
-	return method == MethodRecovery || method == MethodPassword || !slices.ContainsFunc(duties, func(d Duty) bool {
-		return d.Met && !now.Before(d.Due) && !d.Counts(method)
-	})
+// inForce names the policies that are met, and now want to see it.
+func inForce(now time.Time, duties []Duty) (names []string) {
+	for _, d := range duties {
+		if d.Met && !now.Before(d.Due) {
+			names = append(names, d.Name)
+		}
+	}
+	return names
 }
 
-// demanded are the methods that a person must set up before a sign-in ends, and the policies that say so. With policies and no
-// method nothing that would do can be set up here.
+// wanted are those of ways that every policy that is in force and met counts; where one method cannot be all of that, those that some
+// policy counts, and owed asks for the rest. Recovery codes are for when that is lost, and always do; so does the password.
+func wanted(now time.Time, duties []Duty, ways []string) []string {
+	count := func(method string) (yes, no bool) {
+		for _, d := range duties {
+			if d.Met && !now.Before(d.Due) {
+				yes, no = yes || d.Counts(method), no || !d.Counts(method)
+			}
+		}
+		return yes, no
+	}
+	some := slices.DeleteFunc(ways, func(m string) bool {
+		yes, no := count(m)
+		return second(m) && no && !yes
+	})
+	all := slices.DeleteFunc(slices.Clone(some), func(m string) bool {
+		_, no := count(m)
+		return second(m) && no
+	})
+	if slices.ContainsFunc(all, second) {
+		return all
+	}
+	return some
+}
+
+// demanded are the methods that a person must set up before a sign-in ends, and the policies that say so: methods that all of these
+// count, or else, where it takes more than one, those of the first. With policies and no method nothing that would do can be set up here.
 func (r *Realm) demanded(now time.Time, site Site, u *User, creds []held) (methods, policies []string) {
+	can := r.enrollable(site)
+	all := can
 	for _, d := range r.duties(now, u, creds) {
 		if !d.Overdue(now) {
 			continue
 		}
 		policies = append(policies, d.Name)
-		if methods == nil { // of the first; what it leaves open the next asks for
-			for _, m := range r.enrollable(site) {
-				if d.Counts(m) {
-					methods = append(methods, m)
-				}
-			}
+		not := func(m string) bool { return !d.Counts(m) }
+		if all = slices.DeleteFunc(slices.Clone(all), not); len(methods) == 0 {
+			methods = slices.DeleteFunc(slices.Clone(can), not)
 		}
+	}
+	if len(policies) > 0 && len(all) > 0 {
+		methods = all
 	}
 	return methods, policies
 }
 
 // owed are the methods of which a policy that is in force and met wants to see one, and has not: two kinds alone get nobody by it,
-// such as a passkey where apps are demanded.
-func (r *Realm) owed(now time.Time, site Site, duties []Duty, proofs []Proof, creds []held) (methods []string) {
+// such as a passkey where apps are demanded. With a policy and no method there is none that works here.
+func (r *Realm) owed(now time.Time, site Site, duties []Duty, proofs []Proof, creds []held) (methods []string, policy string) {
 	i := slices.IndexFunc(duties, func(d Duty) bool {
 		return d.Met && !now.Before(d.Due) && !slices.ContainsFunc(proofs, func(p Proof) bool {
 			return d.Counts(p.Method) || p.Method == MethodRecovery
 		})
 	})
 	if i < 0 {
-		return nil
+		return nil, ""
 	}
-	methods = []string{} // there may be none that works here
 	for _, name := range r.preference() {
 		if m := r.at(site, name); m != nil && (duties[i].Counts(name) || name == MethodRecovery) && len(fitting(m, creds)) > 0 {
 			methods = append(methods, name)
 		}
 	}
-	return methods
+	return methods, duties[i].Name
 }
 
 // announced are the policies that a person does not meet, and need not yet.

@@ -55,8 +55,8 @@ type Outcome struct {
 	RecoveryLeft int
 	// Changed, with StepDone, is the change that was just made; "" otherwise.
 	Changed ChangeOp
-	// Policies, with StepEnroll and StepAskAdmin, are the names of those that must be met first; with StepDone those that the person
-	// should meet by Due.
+	// Policies, with StepEnroll and StepAskAdmin, are the names of those that must be met first, or seen to be met; with StepVerify those
+	// that must be met by what may be set up instead; with StepDone those that the person should meet by Due.
 	Policies []string
 	Due      time.Time
 	// Upgrade, with StepDone, says that a passkey would spare this person the next password: see UpgradeAsk.
@@ -75,7 +75,7 @@ type Progress struct {
 	Others       []string   // further methods that would do in place of Method, in order of preference
 	Enrollable   []string   // methods that may be set up now
 	Challenge    *Challenge // with StepEnroll and Method: Public only
-	RecoveryList []string   // with StepRecovery: the pending codes, "" while none were made
+	RecoveryList []string   // with StepRecovery: the pending codes, none while none were made; with ChangeViewCodes the unused ones
 	Mail         *CodeMail  // where a code by mail would do: what is asked, one of the Others, or for the address to be confirmed
 	MailOnly     bool       // with StepAskAdmin: the password was set by mail, and mail is the only second method
 }

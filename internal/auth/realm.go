@@ -78,6 +78,13 @@ type CodeSet interface {
 	Left(c Credential) int                   // unused codes
 }
 
+// Viewable is a CodeSet that can keep its codes, so that their owner sees them again.
+type Viewable interface {
+	CodeSet
+	KeepsCodes() bool            // of new sets; where it does not, nobody sees those of older ones either
+	Codes(c Credential) []string // unused codes as they were shown, nil where the set holds hashes
+}
+
 func (r *Realm) passwords() PasswordSetter {
 	p, _ := r.method(MethodPassword).(PasswordSetter)
 	return p

@@ -2,8 +2,10 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/caddy-mfa/caddy-mfa/storage"
 )
@@ -24,7 +26,7 @@ func (r *Realm) MakeRecoveryCodes(ctx context.Context, v Visit) (out Outcome, er
 			return err
 		}
 		p := r.next(r.now(), v.site(), f, u, creds)
-		if p.Step != StepRecovery {
+		if p.Step != StepRecovery || f.views() {
 			return ErrStep
 		}
 		out = p.Outcome
@@ -37,11 +39,15 @@ func (r *Realm) MakeRecoveryCodes(ctx context.Context, v Visit) (out Outcome, er
 	return out, err
 }
 
-// ConfirmRecoveryCodes makes the pending set live; a set that was there before dies (S34).
+// ConfirmRecoveryCodes makes the pending set live; a set that was there before dies (S34). Of a flow in which somebody sees their codes
+// again it is the end.
 func (r *Realm) ConfirmRecoveryCodes(ctx context.Context, v Visit) (out Outcome, err error) {
 	set := r.codes()
 	if set == nil {
 		return Outcome{}, ErrStep
+	}
+	if out, err := r.endView(ctx, v); !errors.Is(err, errNoView) {
+		return out, err
 	}
 	if err := r.addresses.check(r.now(), v.Addr); err != nil {
 		return Outcome{}, err
@@ -113,6 +119,81 @@ func (r *Realm) ConfirmRecoveryCodes(ctx context.Context, v Visit) (out Outcome,
 		r.cache.invalidateUser(user)
 		r.ended(v, out)
 		r.wakeMail()
+	}
+	return out, err
+}
+
+// errNoView means that a flow is about something else than seeing codes again.
+var errNoView = errors.New("auth: not about seeing codes")
+
+// views reports whether f is for somebody who wants to see their codes again.
+func (f *flow) views() bool { return f.Change != nil && f.Change.Op == ChangeViewCodes }
+
+// viewable are the unused codes of the set with the given ID, none where they cannot be seen: by the configuration, because they are
+// stored as hashes, or because the set is gone or suspended.
+func (r *Realm) viewable(id string, creds []held) []string {
+	set, ok := r.codes().(Viewable)
+	if !ok || !set.KeepsCodes() {
+		return nil
+	}
+	have := usable(creds, MethodRecovery)
+	if i := slices.IndexFunc(have, func(c Credential) bool { return c.ID == id }); i >= 0 {
+		return set.Codes(have[i])
+	}
+	return nil
+}
+
+// mayViewCodes returns why somebody cannot see their codes again, or nil.
+func (r *Realm) mayViewCodes(creds []held) error {
+	have := usable(creds, MethodRecovery)
+	if set, ok := r.codes().(Viewable); !ok || !set.KeepsCodes() {
+		return &Invalid{"", "Recovery codes are not shown again here. If you have lost yours, make new ones."}
+	} else if len(have) == 0 {
+		return &Invalid{"", "You have no recovery codes."}
+	} else if set.Left(have[0]) == 0 {
+		return &Invalid{"", "All of your recovery codes are used. Make new ones."}
+	}
+	if len(r.viewable(have[0].ID, creds)) == 0 {
+		return &Invalid{"", "Your codes were made before codes could be shown again. Make new ones to be able to see them."}
+	}
+	return nil
+}
+
+// tellViewed notes that somebody is about to see their codes again, and tells the owner, in the transaction that opens the page. A
+// notice that is answered with "This wasn't me" then suspends the set.
+func (r *Realm) tellViewed(tx storage.Tx, now time.Time, v Visit, f *flow, u *User) error {
+	f.Change.Told = true
+	if err := amend(tx, u, f.Change.Credential, func(c *Credential) { c.Shown = now }); err != nil {
+		return err
+	}
+	if err := r.notify(tx, v, u, notice{at: now, kind: mailNotice, write: codesViewed}); err != nil {
+		return err
+	}
+	return r.audit(tx, Event{Name: EventRecoverySeen, UserID: u.ID, User: u.Name, Addr: v.Addr.String()})
+}
+
+// endView ends the flow of somebody who has seen their codes, also when the proofs have grown old meanwhile. errNoView where the flow
+// is about something else.
+func (r *Realm) endView(ctx context.Context, v Visit) (out Outcome, err error) {
+	var user string
+	err = r.store.Update(ctx, func(tx storage.Tx) error {
+		f, u, creds, err := r.getFlow(tx, v)
+		if err != nil {
+			return err
+		}
+		if !f.views() {
+			return errNoView
+		}
+		if !f.Change.Told {
+			return ErrStep
+		}
+		user, f.Change.Done = u.ID, true
+		out, err = r.advance(tx, v, f, u, creds)
+		return err
+	})
+	if err == nil {
+		r.cache.invalidateUser(user)
+		r.ended(v, out)
 	}
 	return out, err
 }

@@ -54,6 +54,11 @@ func (r *Realm) settable(c Change, u *User, creds []held) error {
 			return &Invalid{"", "Recovery codes stand in for a second method. Set one up first."}
 		}
 		return nil
+	case ChangeViewCodes:
+		if c.Done {
+			return nil
+		}
+		return r.mayViewCodes(creds)
 	case ChangeOff:
 		return r.mayTurnOff(u, creds)
 	default:

@@ -76,6 +76,7 @@ type Credential struct {
 	Secret   []byte    `json:"-"`               // the method's own secret; sealed at rest (AES-256-GCM, the record's key as additional data)
 	Created  time.Time `json:"created"`
 	Used     time.Time `json:"used,omitzero"`
+	Shown    time.Time `json:"shown,omitzero"` // when the codes of a set were last shown again
 	Disabled bool      `json:"disabled,omitempty"`
 }
 
@@ -127,6 +128,6 @@ func (k Kind) MultiFactor() bool { return k&(k-1) != 0 }
 // same reports whether nothing that is stored differs.
 func (c Credential) same(o Credential) bool {
 	return c.ID == o.ID && c.Method == o.Method && c.Label == o.Label && c.Key == o.Key && c.Disabled == o.Disabled &&
-		c.Created.Equal(o.Created) && c.Used.Equal(o.Used) &&
+		c.Created.Equal(o.Created) && c.Used.Equal(o.Used) && c.Shown.Equal(o.Shown) &&
 		bytes.Equal(c.Data, o.Data) && bytes.Equal(c.Secret, o.Secret)
 }

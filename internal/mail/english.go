@@ -52,6 +52,10 @@ var english = map[string]string{
 	"codes.subject":     "New recovery codes at %s",
 	"codes.title":       "New recovery codes",
 	"codes.lead":        "New recovery codes were made for your account at %s. The old ones do not work any more.", // product
+	"viewed.subject":    "Recovery codes shown at %s",
+	"viewed.title":      "Recovery codes shown",
+	"viewed.lead":       "The unused recovery codes of your account at %s were shown on the Security page. They still work.", // product
+	"viewed.not":        "If it was not you, open this link and press the button there, which switches the codes off, too:",
 	"password.subject":  "Password changed at %s",
 	"password.title":    "Password changed",
 	"password.lead":     "The password of your account at %s was changed.", // product

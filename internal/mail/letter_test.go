@@ -35,6 +35,7 @@ func rendered(e Event, label string) map[string]Message {
 		"code_used_one":    CodeUsed{e, 1}.Message(),
 		"code_used_none":   CodeUsed{e, 0}.Message(),
 		"codes_changed":    CodesChanged{e}.Message(),
+		"codes_viewed":     CodesViewed{e}.Message(),
 		"password_changed": PasswordChanged{e}.Message(),
 		"address_changed":  AddressChanged{e}.Message(),
 		"throttled":        Throttled{e, "totp"}.Message(),

@@ -94,6 +94,12 @@ type CodesChanged struct{ Event }
 // Message renders it.
 func (n CodesChanged) Message() Message { return n.notice("codes", "notice.yours", "") }
 
+// CodesViewed tells that somebody saw the unused recovery codes again.
+type CodesViewed struct{ Event }
+
+// Message renders it.
+func (n CodesViewed) Message() Message { return n.notice("viewed", "notice.yours", "") }
+
 // PasswordChanged tells of a new password.
 type PasswordChanged struct{ Event }
 

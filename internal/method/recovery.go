@@ -28,10 +28,12 @@ const (
 // Recovery is the method "recovery": a set of one-time codes, saved at enrolment for the day when everything else is lost.
 //
 // One Credential holds the whole set. Its Secret is one argon2id record with one salt and a hash for each unused code, so that a try
-// costs one run whatever the number of codes. Verify returns the set without the code that was used.
+// costs one run whatever the number of codes; or, made with KeepCodes, the unused codes themselves. Verify returns the set without the
+// code that was used.
 type Recovery struct {
 	argon argon
 	rand  io.Reader
+	keep  bool
 }
 
 // NewRecovery returns the method.
@@ -46,7 +48,7 @@ func (m *Recovery) CheapForTests() *Recovery {
 // Name is "recovery".
 func (*Recovery) Name() string { return auth.MethodRecovery }
 
-// Expensive marks that Verify takes a run of argon2id, and Seal ten.
+// Expensive marks that Verify takes a run of argon2id, and Seal ten where it does not keep the codes.
 func (*Recovery) Expensive() {}
 
 // Challenge asks for nothing but the answer.
@@ -56,28 +58,30 @@ func (*Recovery) Challenge(time.Time, auth.User, []auth.Credential) (auth.Challe
 
 // Verify checks a code against the set, or against each of several. It does the same work for an answer that is no code at all.
 func (m *Recovery) Verify(now time.Time, _ auth.User, creds []auth.Credential, _ auth.Challenge, answer []byte) (auth.Verified, error) {
-	held, err := openRecords(creds)
-	if err != nil {
-		return auth.Verified{}, err
+	var sets []heldCodes
+	for _, c := range creds {
+		r, err := parseCodes(c.Secret)
+		if err != nil {
+			return auth.Verified{}, fmt.Errorf("credential %s: %w", c.ID, err)
+		}
+		sets = append(sets, heldCodes{r, c})
 	}
-	if len(held) == 0 {
-		held = []heldRecord{{record: m.argon.decoy()}}
+	if len(sets) == 0 {
+		sets = []heldCodes{{codeRecord: codeRecord{hashes: m.argon.decoy()}}}
 	}
 	code, ok := recoveryCode(string(answer[:min(len(answer), maxRecovery+1)]))
-	var right *heldRecord
+	var right *heldCodes
 	used := -1
-	for i := range held {
-		if n := m.argon.match(held[i].record, []byte(code)); n >= 0 {
-			right, used = &held[i], n
+	for i := range sets {
+		if n := m.match(sets[i].codeRecord, code); n >= 0 {
+			right, used = &sets[i], n
 		}
 	}
 	if !ok || right == nil {
 		return auth.Verified{}, auth.ErrRejected
 	}
-	left := right.record
-	left.tags = slices.Delete(slices.Clone(left.tags), used, used+1)
 	c := right.cred
-	c.Secret = left.encode()
+	c.Secret = right.without(used).encode()
 	c.Used = now
 	return auth.Verified{Kinds: auth.Possession, Credential: c}, nil
 }
@@ -93,39 +97,44 @@ func (m *Recovery) Generate() ([]string, error) {
 		for j := range b {
 			b[j] = recoverySymbols[int(b[j])%len(recoverySymbols)] // even: 32 divides 256
 		}
-		codes[i] = string(b[:5]) + "-" + string(b[5:10]) + "-" + string(b[10:])
+		codes[i] = dashed(string(b))
 	}
 	return codes, nil
 }
 
 // Seal returns a credential for the codes, which must be such as Generate makes; the caller sets ID and Created. It takes a run of
-// argon2id a code: a fifth of a second for a whole set.
+// argon2id a code, a fifth of a second for a whole set, unless the codes themselves are kept.
 func (m *Recovery) Seal(codes []string) (auth.Credential, error) {
-	secrets := make([][]byte, len(codes))
+	secrets, r := make([][]byte, len(codes)), codeRecord{keeps: m.keep}
 	for i, c := range codes {
 		code, ok := recoveryCode(c)
-		if !ok {
+		if !ok || slices.Contains(r.kept, code) {
 			return auth.Credential{}, fmt.Errorf("recovery code %d of %d is malformed", i+1, len(codes))
 		}
 		secrets[i] = []byte(code)
+		if m.keep {
+			r.kept = append(r.kept, code)
+		}
 	}
 	if len(codes) == 0 || len(codes) > maxTags {
 		return auth.Credential{}, fmt.Errorf("a set of %d recovery codes", len(codes))
 	}
-	r, err := m.argon.seal(secrets...)
-	if err != nil {
-		return auth.Credential{}, err
+	if !m.keep {
+		var err error
+		if r.hashes, err = m.argon.seal(secrets...); err != nil {
+			return auth.Credential{}, err
+		}
 	}
 	return auth.Credential{Method: auth.MethodRecovery, Secret: r.encode()}, nil
 }
 
 // Left is how many codes of the set are unused: none, if the record is damaged. It needs Credential.Secret.
 func (*Recovery) Left(c auth.Credential) int {
-	r, err := parseRecord(c.Secret)
+	r, err := parseCodes(c.Secret)
 	if err != nil {
 		return 0
 	}
-	return len(r.tags)
+	return r.left()
 }
 
 // LooksLikeRecoveryCode reports whether s reads as a recovery code, right or wrong. No code of an authenticator app does, so that both
