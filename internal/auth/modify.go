@@ -256,7 +256,7 @@ func (r *Realm) finishChange(tx storage.Tx, now time.Time, v Visit, f *flow, u *
 	switch f.Change.Op {
 	case ChangeAdd, ChangeAddress, ChangeReplace, ChangeCodes: // FinishEnroll or ConfirmRecoveryCodes has stored it
 	case ChangeRename:
-		if err := relabel(tx, u, f.Change.Credential, f.Change.Label); err != nil {
+		if err := r.relabel(tx, now, v, f.Change, u); err != nil {
 			return nil, err
 		}
 		if err := r.audit(tx, Event{Name: EventRenamed, UserID: u.ID, User: u.Name, Session: s.ID, Addr: v.Addr.String()}); err != nil {
@@ -297,15 +297,22 @@ func (r *Realm) finishChange(tx storage.Tx, now time.Time, v Visit, f *flow, u *
 	return r.rotateSession(tx, s, proofs)
 }
 
-// relabel changes nothing but the name. It reads the record by its key, for a Get promises a conflict with whoever writes it, which a
+// relabel changes nothing but the name, and tells of it. It reads the record by its key, for a Get promises a conflict with whoever writes it, which a
 // Scan does not: a counter or a used step must not be put back.
-func relabel(tx storage.Tx, u *User, id, label string) error {
+func (r *Realm) relabel(tx storage.Tx, now time.Time, v Visit, c *Change, u *User) error {
 	var rec credRecord
-	if err := getJSON(tx, keyCred(u.ID, id), &rec); err != nil {
+	if err := getJSON(tx, keyCred(u.ID, c.Credential), &rec); err != nil {
 		return err
 	}
-	rec.Label = label
-	return putJSON(tx, keyCred(u.ID, id), rec, time.Time{})
+	if rec.Label == c.Label {
+		return nil
+	}
+	told := mail.Changed{What: mail.Renamed, Method: rec.Method, Before: rec.Label, Now: c.Label}
+	rec.Label = c.Label
+	if err := putJSON(tx, keyCred(u.ID, c.Credential), rec, time.Time{}); err != nil {
+		return err
+	}
+	return r.notify(tx, v, u, notice{at: now, kind: mailSetting, write: changed(told)})
 }
 
 // endUsing ends the sessions that a credential helped to open, but keep.

@@ -26,6 +26,14 @@ func passwordChanged(e mail.Event) mail.Message { return mail.PasswordChanged{Ev
 func methodsReset(e mail.Event) mail.Message    { return mail.MethodsReset{Event: e}.Message() }
 func addressChanged(e mail.Event) mail.Message  { return mail.AddressChanged{Event: e}.Message() }
 
+func changed(c mail.Changed) func(mail.Event) mail.Message {
+	return func(e mail.Event) mail.Message { c.Event = e; return c.Message() }
+}
+
+func sessionsEnded(n int) func(mail.Event) mail.Message {
+	return func(e mail.Event) mail.Message { return mail.SessionsEnded{Event: e, Count: n}.Message() }
+}
+
 func codeUsed(left int) func(mail.Event) mail.Message {
 	return func(e mail.Event) mail.Message { return mail.CodeUsed{Event: e, Left: left}.Message() }
 }

@@ -51,7 +51,27 @@ var english = map[string]string{
 	"used.left.other":   "%d codes are left.",
 	"codes.subject":     "New recovery codes at %s",
 	"codes.title":       "New recovery codes",
-	"codes.lead":        "New recovery codes were made for your account at %s. The old ones do not work any more.", // product
+	"codes.lead":        "New recovery codes were made for your account at %s. Older ones do not work any more.", // product
+	"replaced.subject":  "A way to sign in to %s was replaced",
+	"replaced.title":    "A way to sign in was replaced",
+	"replaced.lead":     "A way to sign in to your account at %s was replaced by another one.", // product
+	"renamed.subject":   "A way to sign in to %s was renamed",
+	"renamed.title":     "A way to sign in was renamed",
+	"renamed.lead":      "A way to sign in to your account at %s has another name now.", // product
+	"display.subject":   "Display name changed at %s",
+	"display.title":     "Display name changed",
+	"display.lead":      "The name that is shown for your account at %s was changed.", // product
+	"prefer.subject":    "Preferred method changed at %s",
+	"prefer.title":      "Preferred method changed",
+	"prefer.lead":       "Signing in to your account at %s asks for another method first.", // product
+	"off.subject":       "Two-factor authentication turned off at %s",
+	"off.title":         "Two-factor authentication turned off",
+	"off.lead":          "Every second method but codes by mail was removed from your account at %s, and the recovery codes.", // product
+	"ended.subject":     "Sessions ended at %s",
+	"ended.title":       "Sessions ended",
+	"ended.lead":        "Somebody who was signed in to your account at %s ended other sessions of it.", // product
+	"ended.count.one":   "One session was ended.",
+	"ended.count.other": "%d sessions were ended.",
 	"password.subject":  "Password changed at %s",
 	"password.title":    "Password changed",
 	"password.lead":     "The password of your account at %s was changed.", // product
@@ -78,6 +98,9 @@ var english = map[string]string{
 	"fact.account": "Account",
 	"fact.method":  "Method",
 	"fact.label":   "Name",
+	"fact.before":  "Before",
+	"fact.now":     "Now",
+	"fact.none":    "none",
 	"fact.when":    "When",
 	"fact.browser": "Browser",
 	"fact.ip":      "IP address",

@@ -18,14 +18,8 @@ func (e Event) notice(kind, yours string, note string, extra ...string) Message 
 	if english[kind+".not"] != "" {
 		not = kind + ".not"
 	}
-	orUnknown := func(s string) string {
-		if s == "" {
-			return say("fact.unknown")
-		}
-		return s
-	}
 	rows := append([]string{"fact.account", value(e.Name)}, extra...)
-	rows = append(rows, "fact.when", when(e.At), "fact.browser", orUnknown(value(e.Browser)), "fact.ip", orUnknown(ipValue(e.Addr)))
+	rows = append(rows, "fact.when", when(e.At), "fact.browser", orElse(value(e.Browser), "fact.unknown"), "fact.ip", orElse(ipValue(e.Addr), "fact.unknown"))
 	blocks := []block{paragraph(say(kind+".lead", clean(e.Product, maxValue)))}
 	if note != "" {
 		blocks = append(blocks, paragraph(note))
@@ -37,6 +31,14 @@ func (e Event) notice(kind, yours string, note string, extra ...string) Message 
 		link(e.Link, say("notice.open")),
 		paragraph(say("notice.then")),
 	)...)
+}
+
+// orElse is s, or the text for id if there is nothing.
+func orElse(s, id string) string {
+	if s == "" {
+		return say(id)
+	}
+	return s
 }
 
 // methodName is what people know a method by.
@@ -111,6 +113,46 @@ type AddressChanged struct{ Event }
 
 // Message renders it.
 func (n AddressChanged) Message() Message { return n.notice("address", "notice.yours", "") }
+
+// What a Changed is about.
+const (
+	Replaced    = "replaced" // a credential, by another one of Method
+	Renamed     = "renamed"  // a credential of Method
+	DisplayName = "display"
+	Preferred   = "prefer" // Before and Now are methods
+	TurnedOff   = "off"    // every second method but mail is gone
+)
+
+// Changed tells of a change that has no message of its own.
+type Changed struct {
+	Event
+	What        string // one of the above
+	Method      string // as auth names it: "totp"; "" where none is meant
+	Before, Now string // "" for nothing; where both are, there is nothing to say of them
+}
+
+// Message renders it.
+func (n Changed) Message() Message {
+	before, now := value(n.Before), value(n.Now)
+	if n.What == Preferred {
+		before, now = methodName(n.Before), methodName(n.Now)
+	}
+	if before+now != "" {
+		before, now = orElse(before, "fact.none"), orElse(now, "fact.none")
+	}
+	return n.notice(n.What, "notice.yours", "", "fact.method", methodName(n.Method), "fact.before", before, "fact.now", now)
+}
+
+// SessionsEnded tells of sessions that were ended from another one.
+type SessionsEnded struct {
+	Event
+	Count int // at least 1
+}
+
+// Message renders it.
+func (n SessionsEnded) Message() Message {
+	return n.notice("ended", "notice.yours", count("ended.count", n.Count))
+}
 
 // Throttled tells of so many wrong answers that a method is closed to browsers that the person did not use before.
 type Throttled struct {
