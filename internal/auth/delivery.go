@@ -155,7 +155,7 @@ func (s *State) take(ctx context.Context, now time.Time, out *outlet, m claimed)
 		s.end(ctx, m, EventMailExpired)
 	case errors.Is(err, errUnreadable):
 		s.log.Error("a mail in the queue cannot be read any more, and is dropped", "mail", m.id, "user", m.User, "error", err)
-		s.end(ctx, m, "")
+		s.end(ctx, m, EventMailRefused)
 	default:
 		if s.outbox.fault(err) {
 			s.log.Error("taking a mail from the queue failed; it stays there", "error", err)

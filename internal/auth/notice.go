@@ -96,7 +96,8 @@ func (u *User) undone(at time.Time) bool {
 	return slices.ContainsFunc(u.Undone, func(s Span) bool { return !at.Before(s.From) && !at.After(s.To) })
 }
 
-// NotMe is for somebody who got a notice of what they did not do. It ends every session, flow, invitation and reset, forgets the
+// NotMe is for somebody who got a notice of what they did not do. It ends every session, flow, invitation and reset, also one that was
+// announced, forgets the
 // known browsers, suspends what was set up since, gives the account back the address that the notice went to, and lets nobody sign
 // in until the password was reset through that mailbox and a method proven that is older, or until an admin helps. What an intruder
 // was told meanwhile undoes nothing of this: links about events of that time are void. ErrToken: used, void or expired.
@@ -123,6 +124,9 @@ func (r *Realm) NotMe(ctx context.Context, v Visit, token string) error {
 			return err
 		}
 		if err := r.endAll(tx, u); err != nil {
+			return err
+		}
+		if err := r.dropSuspect(tx, v, u); err != nil {
 			return err
 		}
 		creds, err := r.getCreds(tx, u.ID)
@@ -161,6 +165,16 @@ func (r *Realm) NotMe(ctx context.Context, v Visit, token string) error {
 		r.log.Warn("removing ended sessions and known browsers failed", "error", err)
 	}
 	return nil
+}
+
+// dropSuspect drops a reset that is pending: whoever was in the account may have asked for it.
+func (r *Realm) dropSuspect(tx storage.Tx, v Visit, u *User) error {
+	had, err := dropPending(tx, u.ID)
+	if err != nil || !had {
+		return err
+	}
+	r.log.Warn("a reset that was announced is dropped: somebody else was in the account", "user", u.Name)
+	return r.audit(tx, Event{Name: EventResetStopped, UserID: u.ID, User: u.Name, Addr: v.Addr.String()})
 }
 
 // mailWayBack mails a reset to whoever pressed, whatever was asked for before: without it only an admin could help. The caller

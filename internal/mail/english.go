@@ -90,6 +90,22 @@ var english = map[string]string{
 	"reset-mfa.yours":   "If you asked for it, sign in and set up a new one.",
 	"reset-mfa.not":     "If you did not ask for it, open this link and press the button there:",
 
+	"announced.subject": "How you sign in to %s is going to be reset",
+	"announced.title":   "How you sign in is going to be reset",
+	"announced.lead":    "The administrators of %s were asked to remove every second method from your account and to end all sessions. After that, whoever knows your password can set up a new one.", // product
+	"announced.by":      "an administrator, on the server",
+	"announced.yours":   "If you asked for it, there is nothing to do until then. After that, sign in and set up a new method.",
+	"announced.open":    "Stop the reset",
+	"announced.then":    "Then everything stays as it is, and the administrators learn that you did not ask. The link works once, until the reset.",
+	"stopped.subject":   "The reset at %s was stopped",
+	"stopped.title":     "The reset was stopped",
+	"stopped.lead":      "The link in the mail that announced it was used to stop the reset of your account at %s. Your second methods stay as they are.", // product
+	"cancelled.subject": "The reset at %s was taken back",
+	"cancelled.title":   "The reset was taken back",
+	"cancelled.lead":    "An administrator took back the reset of your account at %s that was announced to you. Your second methods stay as they are.", // product
+	"cancelled.yours":   "There is nothing to do.",
+	"cancelled.not":     "Only if you believe that somebody is in your account, open this link and press the button there:",
+
 	"notice.yours": "If it was you, there is nothing to do.",
 	"notice.not":   "If it was not you, open this link and press the button there:",
 	"notice.open":  "This wasn't me",
@@ -98,6 +114,9 @@ var english = map[string]string{
 	"fact.account": "Account",
 	"fact.method":  "Method",
 	"fact.label":   "Name",
+	"fact.due":     "Reset at",
+	"fact.at":      "Announced",
+	"fact.by":      "By",
 	"fact.before":  "Before",
 	"fact.now":     "Now",
 	"fact.none":    "none",

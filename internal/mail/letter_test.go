@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 )
 
@@ -23,6 +24,9 @@ func rendered(e Event, label string) map[string]Message {
 		"code":             SignInCode{e.Product, e.Name, "123456", here + "link#" + strings.Repeat("k", 43), 10, e.Browser, e.Addr, "dash.example.com", false}.Message(),
 		"code_change":      SignInCode{Product: e.Product, Name: e.Name, Code: "123456", Minutes: 10, Host: "dash.example.com", Change: true}.Message(),
 		"methods_reset":    MethodsReset{e}.Message(),
+		"reset_announced":  ResetAnnounced{e.Product, e.Name, e.At, e.At.Add(48 * time.Hour), here + "stop-reset#" + strings.Repeat("k", 43)}.Message(),
+		"reset_stopped":    ResetStopped{e, false}.Message(),
+		"reset_cancelled":  ResetStopped{e, true}.Message(),
 		"code_alone":       SignInCode{Product: e.Product, Name: e.Name, Code: "123456", Minutes: 10, Host: "dash.example.com"}.Message(),
 		"confirm":          ConfirmAddress{e.Product, e.Name, "123456", 1, e.Browser, e.Addr, "dash.example.com"}.Message(),
 		"invite":           Invitation{e.Product, e.Name, here + "invite#" + strings.Repeat("k", 43), 72}.Message(),

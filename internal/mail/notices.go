@@ -108,6 +108,41 @@ type MethodsReset struct{ Event }
 // Message renders it.
 func (n MethodsReset) Message() Message { return n.notice("reset-mfa", "reset-mfa.yours", "") }
 
+// ResetAnnounced tells that an admin is going to remove every second method, and how to stop that.
+type ResetAnnounced struct {
+	Product string    // what the portal is called
+	Name    string    // the account's
+	At      time.Time // of the announcement; shown in its own zone, like the next
+	Due     time.Time
+	Link    string // stops it
+}
+
+// Message renders it.
+func (n ResetAnnounced) Message() Message {
+	return render("announced", n.Product,
+		paragraph(say("announced.lead", clean(n.Product, maxValue))),
+		facts("fact.account", value(n.Name), "fact.due", when(n.Due), "fact.at", when(n.At), "fact.by", say("announced.by")),
+		paragraph(say("announced.yours")),
+		paragraph(say("reset-mfa.not")),
+		link(n.Link, say("announced.open")),
+		paragraph(say("announced.then")),
+	)
+}
+
+// ResetStopped tells that a reset that was announced is not going to be.
+type ResetStopped struct {
+	Event
+	ByAdmin bool // not by the link in the announcement
+}
+
+// Message renders it.
+func (n ResetStopped) Message() Message {
+	if n.ByAdmin {
+		return n.notice("cancelled", "cancelled.yours", "")
+	}
+	return n.notice("stopped", "notice.yours", "")
+}
+
 // AddressChanged goes to the old address. It does not name the new one: whoever reads the old mailbox by now may not be its owner.
 type AddressChanged struct{ Event }
 
