@@ -34,6 +34,7 @@ var routes = map[string]route{
 	"/forgot":            {getForgot, postForgot},
 	"/reset":             {getReset, navigated(postReset)},
 	"/not-me":            {getNotMe, navigated(postNotMe)},
+	"/stop-reset":        {getStopReset, navigated(postStopReset)},
 	"/ask-admin":         {get: getAskAdmin},
 	"/security":          {get: getSecurity},
 	"/security/add":      {getRoot, navigated(postSecurityAdd)},
