@@ -32,6 +32,7 @@ type Account struct {
 	Shut         []string     // methods that are off, after too many wrong answers, for browsers that the account does not know
 	Duties       []Duty       // the policies that apply, in the order of the configuration
 	ResetAt      time.Time    // when the reset that was announced is due; zero for none
+	ResetTold    bool         // a mail server took the announcement
 }
 
 // Invited is an invitation that was made.
@@ -170,7 +171,7 @@ func (r *Realm) account(tx storage.Tx, u *User) (Account, error) {
 		return Account{}, err
 	}
 	if p != nil {
-		a.ResetAt = p.Due
+		a.ResetAt, a.ResetTold = p.Due, p.Told
 	}
 	a.Shut, err = shut(tx, u.ID)
 	return a, err
