@@ -40,7 +40,7 @@ func (p *pooled) hold(l *lease, post auth.Post, realm *auth.Realm) {
 
 func (p *pooled) obey(l *lease) {
 	p.UsePost(l.post)
-	p.UseRealm(l.realm)
+	l.realm.DoDue()
 }
 
 // release undoes hold. Where the newest config goes first, it failed to start, and the one before it counts again.

@@ -2,7 +2,6 @@ package auth
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"strings"
 	"time"
@@ -82,7 +81,9 @@ func (r *Realm) AnnounceReset(ctx context.Context, name string, delay time.Durat
 		}
 		now := r.now()
 		due, to = now.Add(delay), u.Email
-		letter := mail.ResetAnnounced{Product: r.name, Name: u.Name, At: now, Due: due, Link: r.mail.Base("") + "/stop-reset#" + token}.Message()
+		letter := mail.ResetAnnounced{Due: due, Event: mail.Event{
+			Product: r.name, Name: u.Name, At: now, Link: r.mail.Base("") + "/stop-reset#" + token, ByAdmin: true,
+		}}.Message()
 		letter.To = to
 		id, err := r.enqueueUpTo(maxQueued+queueReserve, tx, u, letter, now.Add(delay/2))
 		if errors.Is(err, ErrBusy) {
@@ -114,19 +115,26 @@ func (s *State) announced(tx storage.Tx, id string, q queued, event string) erro
 		return err
 	}
 	if event != "" {
-		return s.callOff(tx, q.UserID, q.User)
+		return s.undelivered(tx, q.UserID, q.User)
 	}
 	p.Told = true
 	return putJSON(tx, keyPendingReset(q.UserID), p, time.Time{})
 }
 
-// callOff drops a reset of which its owner could not be told.
-func (s *State) callOff(tx storage.Tx, user, name string) error {
-	if _, err := dropPending(tx, user); err != nil {
+// undelivered drops a reset of which its owner could not be told.
+func (s *State) undelivered(tx storage.Tx, user, name string) error {
+	return s.callOff(tx, Event{UserID: user, User: name, Actor: "mail"}, "the mail that announces it could not be delivered")
+}
+
+// callOff drops the reset that is pending, if there is one. e says whose it is and who does so.
+func (s *State) callOff(tx storage.Tx, e Event, why string) error {
+	had, err := dropPending(tx, e.UserID)
+	if err != nil || !had {
 		return err
 	}
-	s.log.Warn("a reset is called off: the mail that announces it could not be delivered", "user", name)
-	return s.audit(tx, Event{Name: EventResetStopped, UserID: user, User: name, Actor: "mail"})
+	s.log.Warn("a reset that was announced is called off", "user", e.User, "why", why)
+	e.Name = EventResetStopped
+	return s.audit(tx, e)
 }
 
 // StopReset is for somebody who got the announcement of a reset that they did not ask for. ErrToken: the link was used or replaced, or
@@ -143,44 +151,15 @@ func (r *Realm) StopReset(ctx context.Context, v Visit, token string) error {
 	if err != nil {
 		return err // before any write: a wrong token stores nothing
 	}
-	var u *User
-	err = r.store.Update(ctx, func(tx storage.Tx) (err error) {
-		if _, u, err = r.redeemable(tx, key, purposeStopReset); err != nil {
-			return err
-		}
-		return r.stopped(tx, v, u, false)
-	})
-	if err != nil {
-		return err
-	}
-	r.wakeMail()
-	r.log.Warn("a reset was stopped by the link in its announcement: find out who asked for it", "user", u.Name, "client", v.Addr)
-	return nil
-}
-
-// stopped drops the reset of u that is pending, and tells of it.
-func (r *Realm) stopped(tx storage.Tx, v Visit, u *User, byAdmin bool) error {
-	if _, err := dropPending(tx, u.ID); err != nil {
-		return err
-	}
-	write := func(e mail.Event) mail.Message { return mail.ResetStopped{Event: e, ByAdmin: byAdmin}.Message() }
-	if err := r.notify(tx, v, u, notice{at: r.now(), kind: mailNotice, write: write}); err != nil || byAdmin {
-		return err
-	}
-	return r.audit(tx, Event{Name: EventResetStopped, UserID: u.ID, User: u.Name, Addr: v.Addr.String()})
-}
-
-// CancelReset takes back a reset that was announced. An *Invalid says that none is pending.
-func (r *Realm) CancelReset(ctx context.Context, name string) error {
-	_, err := r.change(ctx, name, EventResetStopped, func(tx storage.Tx, u *User) error {
-		p, err := getPending(tx, u.ID)
+	err = r.store.Update(ctx, func(tx storage.Tx) error {
+		_, u, err := r.redeemable(tx, key, purposeStopReset)
 		if err != nil {
 			return err
 		}
-		if p == nil {
-			return &Invalid{"cancel", "No reset of " + u.Name + " is pending."}
+		if err := r.callOff(tx, Event{UserID: u.ID, User: u.Name, Addr: v.Addr.String()}, "somebody used the link in its mail: find out who asked for it"); err != nil {
+			return err
 		}
-		return r.stopped(tx, Visit{}, u, true)
+		return r.notify(tx, v, u, notice{at: r.now(), kind: mailNotice, write: resetStopped})
 	})
 	if err == nil {
 		r.wakeMail()
@@ -188,11 +167,29 @@ func (r *Realm) CancelReset(ctx context.Context, name string) error {
 	return err
 }
 
-// UseRealm says as which Realm the State does the resets that are due, and has it look at once; nil: they wait.
-func (s *State) UseRealm(r *Realm) {
-	s.realm.Store(r)
+// CancelReset takes back a reset that was announced. An *Invalid says that none is pending.
+func (r *Realm) CancelReset(ctx context.Context, name string) error {
+	_, err := r.change(ctx, name, EventResetStopped, func(tx storage.Tx, u *User) error {
+		had, err := dropPending(tx, u.ID)
+		if err != nil {
+			return err
+		}
+		if !had {
+			return &Invalid{"cancel", "No reset of " + u.Name + " is pending."}
+		}
+		return r.notify(tx, Visit{}, u, notice{at: r.now(), kind: mailNotice, write: resetStopped})
+	})
+	if err == nil {
+		r.wakeMail()
+	}
+	return err
+}
+
+// DoDue has the State do what is due as r says, from now on, and look at once. Without it resets that were announced wait.
+func (r *Realm) DoDue() {
+	r.realm.Store(r)
 	select {
-	case s.look <- struct{}{}:
+	case r.look <- struct{}{}:
 	default:
 	}
 }
@@ -203,23 +200,18 @@ func (s *State) doDueResets(ctx context.Context) {
 	if r == nil {
 		return
 	}
-	var due []string
+	var pending []string
 	err := s.store.View(ctx, func(tx storage.Tx) error {
-		due = nil
-		now := s.now()
+		pending = nil
 		for e, err := range tx.Scan(keyPendingResets, "") {
 			if err != nil {
 				return err
 			}
-			var p pendingReset
-			if err := json.Unmarshal(e.Value, &p); err != nil || now.Before(p.Due) { // of a damaged one nothing is due
-				continue
-			}
-			due = append(due, strings.TrimPrefix(e.Key, keyPendingResets))
+			pending = append(pending, strings.TrimPrefix(e.Key, keyPendingResets))
 		}
 		return nil
 	})
-	for _, user := range due {
+	for _, user := range pending {
 		err = errors.Join(err, r.resetDue(ctx, user))
 	}
 	if err != nil && ctx.Err() == nil {
@@ -227,7 +219,7 @@ func (s *State) doDueResets(ctx context.Context) {
 	}
 }
 
-// resetDue does a reset that was announced, unless another node was quicker or it was stopped meanwhile.
+// resetDue does a reset that was announced, if it is due, unless another node was quicker or it was stopped meanwhile.
 func (r *Realm) resetDue(ctx context.Context, user string) error {
 	var u *User
 	err := r.store.Update(ctx, func(tx storage.Tx) error {
@@ -245,7 +237,7 @@ func (r *Realm) resetDue(ctx context.Context, user string) error {
 			return err
 		}
 		if !p.Told {
-			return r.callOff(tx, who.ID, who.Name)
+			return r.undelivered(tx, who.ID, who.Name)
 		}
 		u = who
 		if err := r.resetMFA(tx, u); err != nil {

@@ -28,7 +28,7 @@ func (r *rig) announce(delay time.Duration) string {
 
 // look has the State look for what is due, as happens every minute.
 func (r *rig) look() {
-	r.state.UseRealm(r.Realm)
+	r.DoDue()
 	r.state.DoDueResets(r.t.Context())
 }
 
@@ -78,7 +78,7 @@ func TestAnnouncedReset(t *testing.T) { // S86, S80
 		t.Fatal(to, err)
 	}
 	m := r.letter(aliceMail, "going to be reset")
-	for _, want := range []string{"Account    alice", "Reset at   2 March 2026", "Announced  1 March 2026", "an administrator", "https://login.example.com/.mfa/stop-reset#"} {
+	for _, want := range []string{"Account   alice", "Reset at  2 March 2026", "When      1 March 2026", "an administrator", "https://login.example.com/.mfa/stop-reset#"} {
 		if !strings.Contains(m.Text, want) {
 			t.Errorf("no %q in %s", want, m.Text)
 		}
@@ -443,7 +443,7 @@ func TestAnnouncedResetAfterARestart(t *testing.T) {
 	if err := r.StopReset(t.Context(), newBrowser().v, token); !errors.Is(err, auth.ErrToken) {
 		t.Errorf("the link after it came due: %v", err)
 	}
-	r.state.UseRealm(r.Realm) // looks by itself
+	r.DoDue() // looks by itself
 	says(t, r.letter(aliceMail, "An administrator reset"), "alice")
 	u := r.user("alice")
 	if u.HasSecond() || !u.EnrollUntil.Equal(r.clock.Now().Add(72*time.Hour)) {
@@ -475,7 +475,7 @@ func TestResetDueOnManyNodes(t *testing.T) {
 	for _, s := range nodes {
 		r.state = s
 		s.UsePost(r.inbox)
-		s.UseRealm(r.realm(nil))
+		r.realm(nil).DoDue()
 	}
 	r.state = first
 	race(len(nodes), func(i int) error { nodes[i].DoDueResets(t.Context()); return nil })
@@ -495,7 +495,7 @@ func TestStopRacesDue(t *testing.T) {
 		r.member("alice")
 		token := r.announce(time.Hour)
 		r.clear()
-		r.state.UseRealm(r.Realm)
+		r.DoDue()
 		r.clock.Add(time.Hour - time.Second)
 		var due sync.WaitGroup
 		due.Go(func() {

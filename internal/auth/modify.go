@@ -312,7 +312,7 @@ func (r *Realm) relabel(tx storage.Tx, now time.Time, v Visit, c *Change, u *Use
 	if err := putJSON(tx, keyCred(u.ID, c.Credential), rec, time.Time{}); err != nil {
 		return err
 	}
-	return r.notify(tx, v, u, notice{at: now, kind: mailSetting, write: changed(told)})
+	return r.tell(tx, v, u, now, mailSetting, told)
 }
 
 // endUsing ends the sessions that a credential helped to open, but keep.

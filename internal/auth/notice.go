@@ -24,11 +24,8 @@ func newSignIn(e mail.Event) mail.Message       { return mail.NewSignIn{Event: e
 func codesChanged(e mail.Event) mail.Message    { return mail.CodesChanged{Event: e}.Message() }
 func passwordChanged(e mail.Event) mail.Message { return mail.PasswordChanged{Event: e}.Message() }
 func methodsReset(e mail.Event) mail.Message    { return mail.MethodsReset{Event: e}.Message() }
+func resetStopped(e mail.Event) mail.Message    { return mail.ResetStopped{Event: e}.Message() }
 func addressChanged(e mail.Event) mail.Message  { return mail.AddressChanged{Event: e}.Message() }
-
-func changed(c mail.Changed) func(mail.Event) mail.Message {
-	return func(e mail.Event) mail.Message { c.Event = e; return c.Message() }
-}
 
 func sessionsEnded(n int) func(mail.Event) mail.Message {
 	return func(e mail.Event) mail.Message { return mail.SessionsEnded{Event: e, Count: n}.Message() }
@@ -54,7 +51,7 @@ func methodRemoved(c Credential) func(mail.Event) mail.Message {
 	}
 }
 
-// notify tells the user, at the address that was confirmed, in the transaction of what it tells. One that finds no room in the queue
+// notify tells the user, at the address that was confirmed, in the transaction of what it tells. A zero Visit is an admin's command. One that finds no room in the queue
 // is left out: what it tells of has happened all the same. Wake the mail after the commit.
 func (r *Realm) notify(tx storage.Tx, v Visit, u *User, n notice) error {
 	if r.mail == nil || !u.EmailConfirmed {
@@ -72,6 +69,7 @@ func (r *Realm) notify(tx storage.Tx, v Visit, u *User, n notice) error {
 	token := newTravelToken()
 	letter := n.write(mail.Event{
 		Product: r.name, Name: u.Name, At: n.at, Browser: machine(v), Addr: addrOf(v), Link: r.mail.Base("") + "/not-me#" + token,
+		ByAdmin: v.Host == "",
 	})
 	letter.To = u.Email
 	expires := now.Add(notMeLife)
@@ -89,6 +87,11 @@ func (r *Realm) notify(tx storage.Tx, v Visit, u *User, n notice) error {
 		t.At = t.Since.Add(1)
 	}
 	return putJSON(tx, keyToken(token), t, expires)
+}
+
+// tell is notify for a change that has no message of its own.
+func (r *Realm) tell(tx storage.Tx, v Visit, u *User, at time.Time, kind mailKind, c mail.Changed) error {
+	return r.notify(tx, v, u, notice{at: at, kind: kind, write: func(e mail.Event) mail.Message { c.Event = e; return c.Message() }})
 }
 
 // undone reports whether what happened at a moment was undone since.
@@ -126,7 +129,7 @@ func (r *Realm) NotMe(ctx context.Context, v Visit, token string) error {
 		if err := r.endAll(tx, u); err != nil {
 			return err
 		}
-		if err := r.dropSuspect(tx, v, u); err != nil {
+		if err := r.callOff(tx, Event{UserID: u.ID, User: u.Name, Addr: v.Addr.String()}, "somebody else was in the account"); err != nil {
 			return err
 		}
 		creds, err := r.getCreds(tx, u.ID)
@@ -165,16 +168,6 @@ func (r *Realm) NotMe(ctx context.Context, v Visit, token string) error {
 		r.log.Warn("removing ended sessions and known browsers failed", "error", err)
 	}
 	return nil
-}
-
-// dropSuspect drops a reset that is pending: whoever was in the account may have asked for it.
-func (r *Realm) dropSuspect(tx storage.Tx, v Visit, u *User) error {
-	had, err := dropPending(tx, u.ID)
-	if err != nil || !had {
-		return err
-	}
-	r.log.Warn("a reset that was announced is dropped: somebody else was in the account", "user", u.Name)
-	return r.audit(tx, Event{Name: EventResetStopped, UserID: u.ID, User: u.Name, Addr: v.Addr.String()})
 }
 
 // mailWayBack mails a reset to whoever pressed, whatever was asked for before: without it only an admin could help. The caller

@@ -112,15 +112,12 @@ func (r *Realm) set(tx storage.Tx, now time.Time, v Visit, f *flow, s *Session, 
 	default:
 		err = ErrStep
 	}
-	small := notice{at: now, kind: mailSetting}
 	switch {
+	case err != nil:
 	case told.Before != told.Now:
-		small.write = changed(told)
+		err = r.tell(tx, v, u, now, mailSetting, told)
 	case event.Count > 0:
-		small.write = sessionsEnded(event.Count)
-	}
-	if err == nil && small.write != nil {
-		err = r.notify(tx, v, u, small)
+		err = r.notify(tx, v, u, notice{at: now, kind: mailSetting, write: sessionsEnded(event.Count)})
 	}
 	if err != nil {
 		return err
@@ -153,7 +150,7 @@ func (r *Realm) changePassword(tx storage.Tx, now time.Time, v Visit, f *flow, s
 
 // turnOff removes every second method but mail. One notice tells of all.
 func (r *Realm) turnOff(tx storage.Tx, now time.Time, v Visit, u *User, creds []held) error {
-	if err := r.notify(tx, v, u, notice{at: now, kind: mailNotice, write: changed(mail.Changed{What: mail.TurnedOff})}); err != nil {
+	if err := r.tell(tx, v, u, now, mailNotice, mail.Changed{What: mail.TurnedOff}); err != nil {
 		return err
 	}
 	if _, err := r.removeCreds(tx, u, creds, turnedOff); err != nil {
@@ -207,7 +204,7 @@ func (r *Realm) replaced(tx storage.Tx, v Visit, f *flow, u *User, creds []held,
 		return nil, err
 	}
 	told := mail.Changed{What: mail.Replaced, Method: by.Method, Before: gone.Label, Now: by.Label}
-	if err := r.notify(tx, v, u, notice{at: by.Created, kind: mailNotice, write: changed(told)}); err != nil {
+	if err := r.tell(tx, v, u, by.Created, mailNotice, told); err != nil {
 		return nil, err
 	}
 	if err := r.audit(tx, Event{Name: EventRemoved, UserID: u.ID, User: u.Name, Method: gone.Method, Addr: v.Addr.String()}); err != nil {

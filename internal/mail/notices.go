@@ -10,16 +10,24 @@ type Event struct {
 	Browser string    // "Firefox on Linux", "" if unknown
 	Addr    string    // of the client, "" if unknown
 	Link    string    // This wasn't me
+	ByAdmin bool      // an admin did it, whose browser and address are unknown
 }
 
 // notice renders e as a mail of the kind. extra are facts about it besides where it came from.
 func (e Event) notice(kind, yours string, note string, extra ...string) Message {
-	not := "notice.not"
-	if english[kind+".not"] != "" {
-		not = kind + ".not"
+	own := func(part string) string {
+		if text := english[kind+part]; text != "" {
+			return text
+		}
+		return english["notice"+part]
 	}
 	rows := append([]string{"fact.account", value(e.Name)}, extra...)
-	rows = append(rows, "fact.when", when(e.At), "fact.browser", orElse(value(e.Browser), "fact.unknown"), "fact.ip", orElse(ipValue(e.Addr), "fact.unknown"))
+	rows = append(rows, "fact.when", when(e.At))
+	if e.ByAdmin {
+		rows = append(rows, "fact.by", say("fact.admin"))
+	} else {
+		rows = append(rows, "fact.browser", orElse(value(e.Browser), "fact.unknown"), "fact.ip", orElse(ipValue(e.Addr), "fact.unknown"))
+	}
 	blocks := []block{paragraph(say(kind+".lead", clean(e.Product, maxValue)))}
 	if note != "" {
 		blocks = append(blocks, paragraph(note))
@@ -27,9 +35,9 @@ func (e Event) notice(kind, yours string, note string, extra ...string) Message 
 	return render(kind, e.Product, append(blocks,
 		facts(rows...),
 		paragraph(say(yours)),
-		paragraph(say(not)),
-		link(e.Link, say("notice.open")),
-		paragraph(say("notice.then")),
+		paragraph(own(".not")),
+		link(e.Link, own(".open")),
+		paragraph(own(".then")),
 	)...)
 }
 
@@ -108,32 +116,19 @@ type MethodsReset struct{ Event }
 // Message renders it.
 func (n MethodsReset) Message() Message { return n.notice("reset-mfa", "reset-mfa.yours", "") }
 
-// ResetAnnounced tells that an admin is going to remove every second method, and how to stop that.
+// ResetAnnounced tells that an admin is going to remove every second method. Its Link stops that.
 type ResetAnnounced struct {
-	Product string    // what the portal is called
-	Name    string    // the account's
-	At      time.Time // of the announcement; shown in its own zone, like the next
-	Due     time.Time
-	Link    string // stops it
+	Event
+	Due time.Time // shown in its own zone
 }
 
 // Message renders it.
 func (n ResetAnnounced) Message() Message {
-	return render("announced", n.Product,
-		paragraph(say("announced.lead", clean(n.Product, maxValue))),
-		facts("fact.account", value(n.Name), "fact.due", when(n.Due), "fact.at", when(n.At), "fact.by", say("announced.by")),
-		paragraph(say("announced.yours")),
-		paragraph(say("reset-mfa.not")),
-		link(n.Link, say("announced.open")),
-		paragraph(say("announced.then")),
-	)
+	return n.notice("announced", "announced.yours", "", "fact.due", when(n.Due))
 }
 
 // ResetStopped tells that a reset that was announced is not going to be.
-type ResetStopped struct {
-	Event
-	ByAdmin bool // not by the link in the announcement
-}
+type ResetStopped struct{ Event }
 
 // Message renders it.
 func (n ResetStopped) Message() Message {
