@@ -32,7 +32,8 @@ const maxAdminBody = 64 << 10
 //	GET  /mfa/user/show?name=alice
 //	GET  /mfa/user/policy?name=alice
 //	POST /mfa/user/add          {"name": "alice", "email": "alice@example.com", "groups": ["ops"]}
-//	POST /mfa/user/disable      {"name": "alice"}       (also enable, delete, invite, reset-mfa)
+//	POST /mfa/user/disable      {"name": "alice"}       (also enable, delete, invite)
+//	POST /mfa/user/reset-mfa    {"name": "alice", "delay": "24h"}   (no delay: at once; "cancel": true takes it back)
 //	POST /mfa/user/group        {"name": "alice", "add": ["ops"], "remove": ["dev"]}
 //	GET  /mfa/session/list?name=alice
 //	POST /mfa/session/revoke    {"name": "alice", "id": "..."}   (no id: all)

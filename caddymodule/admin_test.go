@@ -53,6 +53,12 @@ func TestAdminAPI(t *testing.T) { // S66
 		{"refused by a rule", "POST", "/mfa/user/add", "", `{"name": "bob", "groups": ["Ops"]}`, 422, "group"},
 		{"no groups", "POST", "/mfa/user/group", "", `{"name": "alice"}`, 400, "group"},
 		{"empty id", "POST", "/mfa/session/revoke", "", `{"name": "alice", "id": ""}`, 400, "id"},
+		{"empty delay", "POST", "/mfa/user/reset-mfa", "", `{"name": "alice", "delay": ""}`, 400, "24h or 2d"},
+		{"delay without its unit", "POST", "/mfa/user/reset-mfa", "", `{"name": "alice", "delay": 24}`, 400, `\"delay\"`},
+		{"delay that cannot be announced", "POST", "/mfa/user/reset-mfa", "", `{"name": "alice", "delay": "2d"}`, 422, "cannot be announced"},
+		{"announced and taken back", "POST", "/mfa/user/reset-mfa", "", `{"name": "alice", "delay": "2d", "cancel": true}`, 400, "either"},
+		{"nothing to take back", "POST", "/mfa/user/reset-mfa", "", `{"name": "alice", "cancel": true}`, 422, "pending"},
+		{"unknown way to reset", "POST", "/mfa/user/reset-mfa", "", `{"name": "alice", "at": "2d"}`, 400, `\"at\"`},
 		{"unknown id", "POST", "/mfa/session/revoke", "", `{"name": "alice", "id": "0123"}`, 422, "session"},
 	} {
 		t.Run(row.name, func(t *testing.T) {

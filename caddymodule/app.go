@@ -179,11 +179,11 @@ func (a *App) open(ctx context.Context) (*live, error) {
 		return nil, err
 	}
 	// A visitor who leaves must not undo an opening that others wait for.
-	state, err := a.lease.take(context.WithoutCancel(ctx), &a.settings)
+	realm, err := a.lease.take(context.WithoutCancel(ctx), a)
 	if err != nil {
 		return nil, err
 	}
-	l := &live{realm: a.realm(state)}
+	l := &live{realm: realm}
 	l.portal, err = loginui.New(l.realm, loginui.Options{Prefix: a.settings.prefix, Logger: processLog()})
 	if err != nil {
 		return nil, fmt.Errorf("preparing the pages: %w", err)

@@ -28,12 +28,7 @@ Lets a user sign in again who was disabled, or blocked by "This wasn't me" in a
 mail, with everything that was set up before. What that mail suspended stays so.`, func(u userView) string {
 			return u.Name + " can sign in again."
 		}),
-		changeCommand("reset-mfa", "Removes every second method of a user", `
-Removes every second method of a user who has lost them, and the recovery codes,
-and ends all sessions. For 72 hours the user can then set up a new second method
-with nothing but the password. Where "This wasn't me" was pressed the password
-goes as well, for an intruder may know it: send an invitation then.`, resetText),
-		userDeleteCommand())
+		userResetCommand(), userDeleteCommand())
 	return asGroup(cmd)
 }
 
@@ -193,6 +188,13 @@ func printAccount(w io.Writer, v *accountView) {
 		rows = append(rows, []string{"Blocked:", "\"This wasn't me\" was pressed about " + localTime(v.Blocked) +
 			". Ends with a reset by mail and a method from before, or: caddy mfa user enable " + v.Name})
 	}
+	if !v.ResetAt.IsZero() {
+		told := "announced"
+		if !v.ResetTold {
+			told = "the mail that announces it still waits"
+		}
+		rows = append(rows, []string{"Reset:", told + ", due at " + localTime(v.ResetAt) + ". Taken back by: caddy mfa user reset-mfa " + v.Name + " --cancel"})
+	}
 	if v.MailedPassword {
 		rows = append(rows, []string{"Password:", "was set by mail, so codes by mail are no second method until another one signed in"})
 	}
@@ -232,17 +234,6 @@ func changeCommand(verb, short, text string, said func(userView) string) *cobra.
 		}
 		return c.show(out, func(w io.Writer) { fmt.Fprintln(w, printable(said(out))) })
 	})
-}
-
-func resetText(u userView) string {
-	if u.State == stateInvited || u.State == stateBlocked {
-		return u.Name + " has no second method, and no password either. Make a link: caddy mfa user invite " + u.Name
-	}
-	if u.MailedPassword {
-		return u.Name + " has no second method any more, and every session has ended. The password was set by mail, which alone sets nothing up. Make a link: caddy mfa user invite " + u.Name
-	}
-	return fmt.Sprintf("%s has no second method any more, and every session has ended. Until %s the password is enough to set up a new one.",
-		u.Name, localTime(u.EnrollUntil))
 }
 
 func userDeleteCommand() *cobra.Command {

@@ -10,6 +10,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/caddyserver/caddy/v2"
+
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
 )
 
@@ -113,6 +115,11 @@ type (
 		Add    []string `json:"add,omitempty"`
 		Remove []string `json:"remove,omitempty"`
 	}
+	resetInput struct {
+		Name   string  `json:"name"`
+		Delay  *string `json:"delay,omitempty"`  // nil: at once
+		Cancel bool    `json:"cancel,omitempty"` // the one that is pending
+	}
 	revokeInput struct {
 		Name string  `json:"name"`
 		ID   *string `json:"id,omitempty"` // nil: all
@@ -166,8 +173,27 @@ func enableUser(ctx context.Context, c call, in nameInput) (userView, error) {
 	return c.changed(ctx, in.Name, c.realm.SetDisabled(ctx, in.Name, false))
 }
 
-func resetMFA(ctx context.Context, c call, in nameInput) (userView, error) {
-	return c.changed(ctx, in.Name, c.realm.ResetMFA(ctx, in.Name))
+func resetMFA(ctx context.Context, c call, in resetInput) (out resetView, err error) {
+	switch {
+	case in.Delay != nil && in.Cancel:
+		return out, &inputError{"A reset is either announced or taken back."}
+	case in.Cancel:
+		err = c.realm.CancelReset(ctx, in.Name)
+	case in.Delay == nil:
+		err = c.realm.ResetMFA(ctx, in.Name)
+	default:
+		delay, bad := caddy.ParseDuration(*in.Delay)
+		if bad != nil { // an empty one too: somebody's empty variable must not reset at once
+			return out, &inputError{fmt.Sprintf("The delay %q is no duration such as 24h or 2d.", *in.Delay)}
+		}
+		if c.offline && c.app.settings.mails && !c.realm.Mails() {
+			return out, &inputError{"It cannot be announced: no Caddy answers, and the option url does not say where links lead."}
+		}
+		out.ResetAt, out.MailedTo, err = c.realm.AnnounceReset(ctx, in.Name, delay)
+		out.ResetAt = wholeSeconds(out.ResetAt)
+	}
+	out.userView, err = c.changed(ctx, in.Name, err)
+	return out, err
 }
 
 // changed shows the user after a change that may have failed.

@@ -31,19 +31,24 @@ type pooled struct {
 	leases    []*lease    // the newest last; poolMu is held where they are used
 }
 
-// hold makes mails go where the config of l says.
-func (p *pooled) hold(l *lease, post auth.Post) {
-	l.post = post
+// hold makes mails go where the config of l says, and has what is due done as it says.
+func (p *pooled) hold(l *lease, post auth.Post, realm *auth.Realm) {
+	l.post, l.realm = post, realm
 	p.leases = append(p.leases, l)
-	p.UsePost(post)
+	p.obey(l)
 }
 
-// release undoes hold. Where the newest config goes first, it failed to start, and mails go where the one before it says.
+func (p *pooled) obey(l *lease) {
+	p.UsePost(l.post)
+	l.realm.DoDue()
+}
+
+// release undoes hold. Where the newest config goes first, it failed to start, and the one before it counts again.
 func (p *pooled) release(l *lease) {
 	at := slices.Index(p.leases, l)
 	p.leases = slices.Delete(p.leases, at, at+1)
 	if n := len(p.leases); n > 0 && at == n {
-		p.UsePost(p.leases[n-1].post)
+		p.obey(p.leases[n-1])
 	}
 }
 
@@ -58,17 +63,19 @@ type lease struct {
 	key   string
 	held  *pooled
 	post  auth.Post // of the config; nil where no mail is sent
+	realm *auth.Realm
 }
 
-// take opens the store, or shares the one that is open. A failure leaves nothing behind. After end it returns storage.ErrClosed.
-func (l *lease) take(ctx context.Context, s *settings) (*auth.State, error) {
+// take opens the store, or shares the one that is open, and returns the view that the config of a has of it. A failure leaves nothing behind. After end it returns storage.ErrClosed.
+func (l *lease) take(ctx context.Context, a *App) (*auth.Realm, error) {
+	s := &a.settings
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.ended {
 		return nil, storage.ErrClosed
 	}
 	if l.held != nil {
-		return l.held.State, nil
+		return l.realm, nil
 	}
 	poolMu.Lock()
 	defer poolMu.Unlock()
@@ -90,8 +97,8 @@ func (l *lease) take(ctx context.Context, s *settings) (*auth.State, error) {
 		}
 	}
 	l.key, l.held = s.dir, p
-	p.hold(l, s.post())
-	return p.State, nil
+	p.hold(l, s.post(), a.realm(p.State))
+	return l.realm, nil
 }
 
 // end gives the store back if it was taken.

@@ -41,12 +41,19 @@ type (
 		LinkExpires time.Time `json:"link_expires,omitzero"`
 		MailedTo    string    `json:"mailed_to,omitempty"` // the address that a link of its own was mailed to
 	}
+	resetView struct {
+		userView
+		ResetAt  time.Time `json:"reset_at,omitzero"`   // when it is done; absent: it was done, or taken back
+		MailedTo string    `json:"mailed_to,omitempty"` // the address that it was announced to
+	}
 	accountView struct {
 		userView
 		Credentials       []credentialView `json:"credentials"`
 		RecoveryCodesLeft int              `json:"recovery_codes_left"`
 		Sessions          int              `json:"sessions"`
-		Shut              []string         `json:"shut,omitempty"` // methods that are off, after 100 wrong answers, for browsers the account does not know
+		ResetAt           time.Time        `json:"reset_at,omitzero"`    // when the reset that was announced is done
+		ResetTold         bool             `json:"reset_told,omitempty"` // a mail server took the announcement; without that it is not done
+		Shut              []string         `json:"shut,omitempty"`       // methods that are off, after 100 wrong answers, for browsers the account does not know
 	}
 	credentialView struct {
 		ID       string    `json:"id"`
@@ -118,7 +125,7 @@ func accountState(u *auth.User) string {
 func viewAccount(a *auth.Account) accountView {
 	v := accountView{
 		userView: viewUser(&a.User), Credentials: []credentialView{},
-		RecoveryCodesLeft: a.RecoveryLeft, Sessions: a.Sessions, Shut: a.Shut,
+		RecoveryCodesLeft: a.RecoveryLeft, Sessions: a.Sessions, Shut: a.Shut, ResetAt: wholeSeconds(a.ResetAt), ResetTold: a.ResetTold,
 	}
 	for _, c := range a.Credentials {
 		view := credentialView{

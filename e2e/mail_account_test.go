@@ -280,3 +280,56 @@ func (b *tab) changeAddress(to string, status int64) {
 		b.t.Errorf("the address %q gives %d, want %d", to, got, status)
 	}
 }
+
+// TestResetIsStopped: an admin who cannot be sure who asks announces a reset; its owner stops it in a browser that nobody knows, and
+// while pages run no scripts.
+func TestResetIsStopped(t *testing.T) { // S28, S86
+	t.Parallel()
+	o := openPost(t)
+	s := startMailing(t, o)
+	alice, member := o.member(s, "alice")
+	o.withApp(alice, member)
+	announce := func() *letter {
+		t.Helper()
+		if _, err := s.MFA(t.Context(), "", "user", "reset-mfa", "alice", "--delay", "24h"); err != nil {
+			t.Fatal(err)
+		}
+		return o.open(address("alice"), aComingReset)
+	}
+	pending := func() bool {
+		t.Helper()
+		shown, err := s.MFA(t.Context(), "", "user", "show", "alice", "--json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Contains(shown, `"reset_at"`)
+	}
+	replaced := announce()
+	mail := announce()
+	b := open(t, s)
+	b.opens(mail, "Stop the reset")
+	b.shoot("mail-stop-reset")
+	if !pending() { // also after the scanners
+		t.Fatal("opening the link stopped it")
+	}
+	b.press("Stop the reset")
+	b.sees("The reset is stopped")
+	b.shoot("mail-stop-reset-done")
+	o.open(address("alice"), aStoppedReset)
+	b.clicks(replaced)
+	b.press("Stop the reset")
+	b.sees("This link no longer works")
+	b.clicks(mail)
+	b.press("Stop the reset")
+	b.sees("This link no longer works")
+
+	plain := withoutScripts(t, s)
+	plain.paste(announce(), "Code from the link")
+	plain.press("Stop the reset")
+	plain.sees("The reset is stopped")
+	if pending() || !signedIn(t, member) {
+		t.Error("still pending, or done")
+	}
+	plain.follow("Go to the Security page")
+	plain.sees("Sign in")
+}

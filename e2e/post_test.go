@@ -189,6 +189,8 @@ const (
 	aNewPassword  = "Password changed at " + product
 	aNewAddress   = "Email address changed at " + product
 	aUsedCode     = "Recovery code used at " + product
+	aComingReset  = "How you sign in to " + product + " is going to be reset"
+	aStoppedReset = "The reset at " + product + " was stopped"
 )
 
 // unread reports whether nobody has opened the letter yet.

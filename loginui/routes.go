@@ -34,7 +34,8 @@ var routes = map[string]route{
 	"/link":                {getLink, postLink},
 	"/forgot":              {getForgot, postForgot},
 	"/reset":               {getReset, navigated(postReset)},
-	"/not-me":              {getNotMe, navigated(postNotMe)},
+	"/not-me":              {notMe.get, navigated(notMe.post)},
+	"/stop-reset":          {stopReset.get, navigated(stopReset.post)},
 	"/ask-admin":           {get: getAskAdmin},
 	"/security":            {get: getSecurity},
 	"/security/add":        {getRoot, navigated(postSecurityAdd)},
@@ -64,11 +65,14 @@ func getMailSent(path string) handler {
 // navigated is h for those who load a page. Apps on the portal's own origin share its cookies: what changes how somebody signs in
 // is refused to their scripts, in so far as a browser tells them from pages (W3C Fetch Metadata).
 func navigated(h handler) handler {
-	return func(x *exchange) error {
-		mode, dest := x.r.Header.Get("Sec-Fetch-Mode"), x.r.Header.Get("Sec-Fetch-Dest")
-		if mode != "" && mode != "navigate" || dest != "" && dest != "document" {
-			return x.message(http.StatusForbidden, x.plain("forged"))
-		}
-		return h(x)
+	return func(x *exchange) error { return x.ifNavigated(h) }
+}
+
+// ifNavigated is the body of navigated, which would be compiled once more for each route.
+func (x *exchange) ifNavigated(h handler) error {
+	mode, dest := x.r.Header.Get("Sec-Fetch-Mode"), x.r.Header.Get("Sec-Fetch-Dest")
+	if mode != "" && mode != "navigate" || dest != "" && dest != "document" {
+		return x.message(http.StatusForbidden, x.plain("forged"))
 	}
+	return h(x)
 }

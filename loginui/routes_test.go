@@ -36,6 +36,7 @@ func TestRoutes(t *testing.T) {
 		"/forgot":              {"200", "422"},
 		"/reset":               {"200", "422"},
 		"/not-me":              {"200", "422"},
+		"/stop-reset":          {"200", "422"},
 		"/ask-admin":           {again, "405"},
 		"/security":            {"303 /.mfa/login?to=%2F.mfa%2Fsecurity", "405"},
 		"/security/add":        {"303 /.mfa/security", "303 /.mfa/login?to=%2F.mfa%2Fsecurity"},

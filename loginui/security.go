@@ -15,8 +15,9 @@ type overview struct {
 	User     *auth.User
 	On       bool // two-factor authentication: more is needed than a password and a mailbox
 	Duties   []duty
-	First    string   // what is asked first at sign-in, in words
-	Firsts   []choice // what may be; with one alone there is nothing to choose
+	ResetAt  time.Time // when a reset that was announced is due; zero for none
+	First    string    // what is asked first at sign-in, in words
+	Firsts   []choice  // what may be; with one alone there is nothing to choose
 	Ways     []enrolled
 	Add      []string // methods that can be set up
 	Off      refusal  // turning two-factor authentication off
@@ -105,7 +106,7 @@ func (x *exchange) securityPage() (*page, *overview, error) {
 		return nil, nil, err
 	}
 	pg := x.newPage("security", "security")
-	body := &overview{User: &account.User, On: account.TwoFactor, Off: refusalOf(account.May[auth.ChangeOff])}
+	body := &overview{User: &account.User, On: account.TwoFactor, ResetAt: account.ResetAt, Off: refusalOf(account.May[auth.ChangeOff])}
 	pg.Body = body
 	for _, d := range account.Duties {
 		body.Duties = append(body.Duties, x.duty(d))

@@ -35,7 +35,9 @@ type Account struct {
 	First        []string     // the second methods that are set up and work, in the order in which a sign-in asks for them
 	// May says of the changes that depend on what is set up (ChangeOff, ChangeCodes, ChangeViewCodes) what speaks against them: nil for nothing,
 	// an *Invalid, or ErrStep where this configuration has no such thing.
-	May map[ChangeOp]error
+	May       map[ChangeOp]error
+	ResetAt   time.Time // when the reset that was announced is due; zero for none
+	ResetTold bool      // a mail server took the announcement
 }
 
 // Invited is an invitation that was made.
@@ -172,6 +174,13 @@ func (r *Realm) account(tx storage.Tx, u *User) (Account, error) {
 		return Account{}, err
 	}
 	a.Sessions = len(sessions)
+	p, err := getPending(tx, u.ID)
+	if err != nil {
+		return Account{}, err
+	}
+	if p != nil {
+		a.ResetAt, a.ResetTold = p.Due, p.Told
+	}
 	a.Shut, err = shut(tx, u.ID)
 	return a, err
 }
@@ -221,6 +230,9 @@ func (r *Realm) SetDisabled(ctx context.Context, name string, disabled bool) err
 			if err := r.endAll(tx, u); err != nil {
 				return err
 			}
+			if _, err := dropPending(tx, u.ID); err != nil {
+				return err
+			}
 		}
 		return putUser(tx, u)
 	})
@@ -234,6 +246,9 @@ func (r *Realm) SetDisabled(ctx context.Context, name string, disabled bool) err
 func (r *Realm) DeleteUser(ctx context.Context, name string) error {
 	u, err := r.change(ctx, name, EventUserDeleted, func(tx storage.Tx, u *User) error {
 		if err := r.endAll(tx, u); err != nil {
+			return err
+		}
+		if _, err := dropPending(tx, u.ID); err != nil {
 			return err
 		}
 		keys := []string{keyUser(u.ID), keyUserName(u.Name), keyHandle(u.Handle)}
@@ -281,38 +296,48 @@ func (r *Realm) Invite(ctx context.Context, name string) (in Invited, err error)
 
 // ResetMFA removes every second method, recovery codes, known browsers and an address that the person gave too, ends all sessions and
 // opens a new enrolment window. Where somebody said "This wasn't me" the password goes as well, and no window opens: an intruder may
-// know it, so an invitation must follow.
+// know it, so an invitation must follow. One that was announced is dropped.
 func (r *Realm) ResetMFA(ctx context.Context, name string) error {
-	u, err := r.change(ctx, name, EventReset, func(tx storage.Tx, u *User) error {
-		creds, err := r.getCreds(tx, u.ID)
-		if err != nil {
-			return err
-		}
-		blocked := !u.Blocked.IsZero()
-		if err := r.notify(tx, Visit{}, u, notice{at: r.now(), kind: mailNotice, write: methodsReset}); err != nil {
-			return err
-		}
-		if creds, err = r.removeAddress(tx, u, creds); err != nil { // it may be confirmed again
-			return err
-		}
-		if u.EmailOwn { // for whoever was in the account may have given it
-			u.Email, u.EmailOwn = "", false
-		}
-		if _, err := r.removeCreds(tx, u, creds, func(c held) bool { return blocked || c.Method != MethodPassword }); err != nil {
-			return err
-		}
-		if err := r.endAll(tx, u); err != nil {
-			return err
-		}
-		u.EnrollUntil, u.BrowsersSince = time.Time{}, r.now()
-		if !blocked {
-			u.EnrollUntil = r.now().Add(enrollWindow)
-		}
-		return putUser(tx, u)
-	})
+	u, err := r.change(ctx, name, EventReset, r.resetMFA)
 	if err != nil {
 		return err
 	}
+	return r.sweepReset(ctx, u)
+}
+
+// resetMFA is the transaction of ResetMFA; sweepReset follows the commit.
+func (r *Realm) resetMFA(tx storage.Tx, u *User) error {
+	creds, err := r.getCreds(tx, u.ID)
+	if err != nil {
+		return err
+	}
+	if _, err := dropPending(tx, u.ID); err != nil {
+		return err
+	}
+	blocked := !u.Blocked.IsZero()
+	if err := r.notify(tx, Visit{}, u, notice{at: r.now(), kind: mailNotice, write: methodsReset}); err != nil {
+		return err
+	}
+	if creds, err = r.removeAddress(tx, u, creds); err != nil { // it may be confirmed again
+		return err
+	}
+	if u.EmailOwn { // for whoever was in the account may have given it
+		u.Email, u.EmailOwn = "", false
+	}
+	if _, err := r.removeCreds(tx, u, creds, func(c held) bool { return blocked || c.Method != MethodPassword }); err != nil {
+		return err
+	}
+	if err := r.endAll(tx, u); err != nil {
+		return err
+	}
+	u.EnrollUntil, u.BrowsersSince = time.Time{}, r.now()
+	if !blocked {
+		u.EnrollUntil = r.now().Add(enrollWindow)
+	}
+	return putUser(tx, u)
+}
+
+func (r *Realm) sweepReset(ctx context.Context, u *User) error {
 	r.wakeMail()
 	return r.sweep(ctx, u.ID, u.Epoch, keyBrowsers(u.ID), keyThrottle(u.ID))
 }

@@ -7,7 +7,7 @@ import (
 	"errors"
 	"math/big"
 	"regexp"
-	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -132,7 +132,8 @@ func (s *State) waitingMails(ctx context.Context) (mails []claimed, err error) {
 		return nil, err
 	}
 	s.outbox.counted(mails, before)
-	slices.SortStableFunc(mails, func(a, b claimed) int { return a.Tries - b.Tries })
+	// slices.SortStableFunc would be compiled once more for this type.
+	sort.SliceStable(mails, func(i, j int) bool { return mails[i].Tries < mails[j].Tries })
 	return mails, nil
 }
 
@@ -155,7 +156,7 @@ func (s *State) take(ctx context.Context, now time.Time, out *outlet, m claimed)
 		s.end(ctx, m, EventMailExpired)
 	case errors.Is(err, errUnreadable):
 		s.log.Error("a mail in the queue cannot be read any more, and is dropped", "mail", m.id, "user", m.User, "error", err)
-		s.end(ctx, m, "")
+		s.end(ctx, m, EventMailRefused)
 	default:
 		if s.outbox.fault(err) {
 			s.log.Error("taking a mail from the queue failed; it stays there", "error", err)

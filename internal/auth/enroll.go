@@ -156,7 +156,7 @@ func (r *Realm) FinishEnroll(ctx context.Context, v Visit, method, label string,
 			event = EventAddressChanged
 			creds, cred.ID, err = r.replaceAddress(tx, v, f, u, creds, cred)
 		} else {
-			creds, err = r.enroll(tx, v, u, creds, &cred, label)
+			creds, err = r.enroll(tx, v, f, u, creds, &cred, label)
 		}
 		if err != nil {
 			return err
@@ -169,7 +169,7 @@ func (r *Realm) FinishEnroll(ctx context.Context, v Visit, method, label string,
 		}
 		f.secrets = flowSecrets{Codes: codes}
 		if f.Change != nil {
-			if creds, err = r.replaced(tx, v, f, u, creds); err != nil {
+			if creds, err = r.replaced(tx, v, f, u, creds, cred); err != nil {
 				return err
 			}
 			f.Change.Done = true
@@ -189,15 +189,16 @@ func (r *Realm) FinishEnroll(ctx context.Context, v Visit, method, label string,
 	return out, err
 }
 
-// enroll stores what was set up, under the name that the person gave it or a proposed one, and tells the person.
-func (r *Realm) enroll(tx storage.Tx, v Visit, u *User, creds []held, c *Credential, label string) ([]held, error) {
+// enroll stores what was set up, under the name that the person gave it or a proposed one, and tells the person. Of
+// one that replaces another replaced tells.
+func (r *Realm) enroll(tx storage.Tx, v Visit, f *flow, u *User, creds []held, c *Credential, label string) ([]held, error) {
 	if label == "" {
 		label = unusedLabel(proposed(*c, v), creds)
 	}
 	c.Label = label
 	creds, err := r.addCred(tx, u, creds, *c)
-	if err != nil {
-		return nil, err
+	if err != nil || f.Change != nil && f.Change.Op == ChangeReplace {
+		return creds, err
 	}
 	return creds, r.notify(tx, v, u, notice{at: c.Created, kind: mailNotice, write: methodAdded(*c)})
 }

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"context"
 	"sync"
 	"time"
 )
@@ -27,6 +28,9 @@ func (c *Clock) Add(d time.Duration) {
 	defer c.mu.Unlock()
 	c.now = c.now.Add(d)
 }
+
+// DoDueResets looks for resets that are due, as happens every minute.
+func (s *State) DoDueResets(ctx context.Context) { s.doDueResets(ctx) }
 
 // AwaitResets returns when every reset that was asked for has been looked up. Close does not do for that: it gives up what waits.
 func (s *State) AwaitResets() {

@@ -137,7 +137,7 @@ func (r *rig) clear() {
 
 var (
 	codeLine = regexp.MustCompile(`(?m)^    (\d{6})$`)
-	linkLine = regexp.MustCompile(`(?m)^(https://\S+)/(link|reset|invite|not-me)#([A-Za-z0-9_-]{43})$`)
+	linkLine = regexp.MustCompile(`(?m)^(https://\S+)/(link|reset|invite|not-me|stop-reset)#([A-Za-z0-9_-]{43})$`)
 )
 
 func codeOf(t testing.TB, m mail.Message) string {

@@ -22,6 +22,7 @@ const (
 	mailConfirm mailKind = "confirm" // of an address that somebody typed, who knows whose
 	mailReset   mailKind = "reset"
 	mailSignIn  mailKind = "sign-in" // the notice of a sign-in
+	mailSetting mailKind = "setting" // of a change that opens no way in: names, what is asked first, sessions that ended
 	mailNotice  mailKind = "notice"  // of anything else
 )
 
@@ -38,6 +39,7 @@ var (
 		mailConfirm: {{"hour", time.Hour, 5}, {"day", 24 * time.Hour, 10}},
 		mailReset:   {{"hour", time.Hour, 3}, {"day", 24 * time.Hour, 10}},
 		mailSignIn:  {{"hour", time.Hour, 10}},
+		mailSetting: {{"hour", time.Hour, 10}}, // apart from the next, which they must not use up
 		// Whoever causes that many has been told of all the while: each has a link that undoes what came after it. Without a bound
 		// one person could fill the queue for everybody.
 		mailNotice: {{"hour", time.Hour, 30}},

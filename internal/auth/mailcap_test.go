@@ -51,6 +51,7 @@ func TestMailsAreCappedPerAccount(t *testing.T) { // S14, S15
 		mailConfirm: {5, 10, time.Hour},
 		mailReset:   {3, 10, time.Hour},
 		mailSignIn:  {10, 240, time.Hour},
+		mailSetting: {10, 240, time.Hour},
 	} {
 		t.Run(string(what), func(t *testing.T) {
 			o := newPostOffice(t)

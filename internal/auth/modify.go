@@ -273,7 +273,7 @@ func (r *Realm) finishChange(tx storage.Tx, now time.Time, v Visit, f *flow, u *
 	case ChangeAdd, ChangeAddress, ChangeReplace, ChangeCodes: // FinishEnroll or ConfirmRecoveryCodes has stored it
 	case ChangeViewCodes: // nothing is left to do
 	case ChangeRename:
-		if err := amend(tx, u, f.Change.Credential, func(c *Credential) { c.Label = f.Change.Label }); err != nil {
+		if err := r.relabel(tx, now, v, f.Change, u); err != nil {
 			return nil, err
 		}
 		if err := r.audit(tx, Event{Name: EventRenamed, UserID: u.ID, User: u.Name, Session: s.ID, Addr: v.Addr.String()}); err != nil {
@@ -323,6 +323,19 @@ func amend(tx storage.Tx, u *User, id string, fn func(*Credential)) error {
 	}
 	fn(&rec.Credential)
 	return putJSON(tx, keyCred(u.ID, id), rec, time.Time{})
+}
+
+// relabel changes nothing but the name, and tells of it, unless it is the same.
+func (r *Realm) relabel(tx storage.Tx, now time.Time, v Visit, c *Change, u *User) error {
+	told := mail.Changed{What: mail.Renamed, Now: c.Label}
+	err := amend(tx, u, c.Credential, func(cred *Credential) {
+		told.Method, told.Before = cred.Method, cred.Label
+		cred.Label = c.Label
+	})
+	if err != nil || told.Before == told.Now {
+		return err
+	}
+	return r.tell(tx, v, u, now, mailSetting, told)
 }
 
 // endUsing ends the sessions that a credential helped to open, but keep.

@@ -25,7 +25,12 @@ func codesChanged(e mail.Event) mail.Message    { return mail.CodesChanged{Event
 func codesViewed(e mail.Event) mail.Message     { return mail.CodesViewed{Event: e}.Message() }
 func passwordChanged(e mail.Event) mail.Message { return mail.PasswordChanged{Event: e}.Message() }
 func methodsReset(e mail.Event) mail.Message    { return mail.MethodsReset{Event: e}.Message() }
+func resetStopped(e mail.Event) mail.Message    { return mail.ResetStopped{Event: e}.Message() }
 func addressChanged(e mail.Event) mail.Message  { return mail.AddressChanged{Event: e}.Message() }
+
+func sessionsEnded(n int) func(mail.Event) mail.Message {
+	return func(e mail.Event) mail.Message { return mail.SessionsEnded{Event: e, Count: n}.Message() }
+}
 
 func codeUsed(left int) func(mail.Event) mail.Message {
 	return func(e mail.Event) mail.Message { return mail.CodeUsed{Event: e, Left: left}.Message() }
@@ -47,7 +52,7 @@ func methodRemoved(c Credential) func(mail.Event) mail.Message {
 	}
 }
 
-// notify tells the user, at the address that was confirmed, in the transaction of what it tells. One that finds no room in the queue
+// notify tells the user, at the address that was confirmed, in the transaction of what it tells. A zero Visit is an admin's command. One that finds no room in the queue
 // is left out: what it tells of has happened all the same. Wake the mail after the commit.
 func (r *Realm) notify(tx storage.Tx, v Visit, u *User, n notice) error {
 	if r.mail == nil || !u.EmailConfirmed {
@@ -65,6 +70,7 @@ func (r *Realm) notify(tx storage.Tx, v Visit, u *User, n notice) error {
 	token := newTravelToken()
 	letter := n.write(mail.Event{
 		Product: r.name, Name: u.Name, At: n.at, Browser: machine(v), Addr: addrOf(v), Link: r.mail.Base("") + "/not-me#" + token,
+		ByAdmin: v.Host == "",
 	})
 	letter.To = u.Email
 	expires := now.Add(notMeLife)
@@ -84,12 +90,18 @@ func (r *Realm) notify(tx storage.Tx, v Visit, u *User, n notice) error {
 	return putJSON(tx, keyToken(token), t, expires)
 }
 
+// tell is notify for a change that has no message of its own.
+func (r *Realm) tell(tx storage.Tx, v Visit, u *User, at time.Time, kind mailKind, c mail.Changed) error {
+	return r.notify(tx, v, u, notice{at: at, kind: kind, write: func(e mail.Event) mail.Message { c.Event = e; return c.Message() }})
+}
+
 // undone reports whether what happened at a moment was undone since.
 func (u *User) undone(at time.Time) bool {
 	return slices.ContainsFunc(u.Undone, func(s Span) bool { return !at.Before(s.From) && !at.After(s.To) })
 }
 
-// NotMe is for somebody who got a notice of what they did not do. It ends every session, flow, invitation and reset, forgets the
+// NotMe is for somebody who got a notice of what they did not do. It ends every session, flow, invitation and reset, also one that was
+// announced, forgets the
 // known browsers, suspends what was set up since, gives the account back the address that the notice went to, and lets nobody sign
 // in until the password was reset through that mailbox and a method proven that is older, or until an admin helps. What an intruder
 // was told meanwhile undoes nothing of this: links about events of that time are void. ErrToken: used, void or expired.
@@ -116,6 +128,9 @@ func (r *Realm) NotMe(ctx context.Context, v Visit, token string) error {
 			return err
 		}
 		if err := r.endAll(tx, u); err != nil {
+			return err
+		}
+		if err := r.callOff(tx, Event{UserID: u.ID, User: u.Name, Addr: v.Addr.String()}, "somebody else was in the account"); err != nil {
 			return err
 		}
 		creds, err := r.getCreds(tx, u.ID)

@@ -100,6 +100,7 @@ const (
 	purposeInviteMail Purpose = "invite_mail" // an invitation that went by mail, and so confirms the address
 	purposeLink       Purpose = "link"        // in a mail with a code: it stands for the code
 	purposeNotMe      Purpose = "not_me"      // in a notice: undoes what it tells of
+	purposeStopReset  Purpose = "stop_reset"  // in the announcement of a reset: stops it
 )
 
 var (

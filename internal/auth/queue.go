@@ -73,34 +73,36 @@ type claimed struct {
 //
 // A mail is sent at least once: one whose delivery broke off, or whose end could not be noted, is sent again, with the same Message-ID.
 func (s *State) enqueue(tx storage.Tx, u *User, m mail.Message, until time.Time) error {
-	return s.enqueueUpTo(maxQueued, tx, u, m, until)
+	_, err := s.enqueueUpTo(maxQueued, tx, u, m, until)
+	return err
 }
 
 // enqueueNotice is enqueue for what must be heard.
 func (s *State) enqueueNotice(tx storage.Tx, u *User, m mail.Message, until time.Time) error {
-	return s.enqueueUpTo(maxQueued+queueReserve, tx, u, m, until)
+	_, err := s.enqueueUpTo(maxQueued+queueReserve, tx, u, m, until)
+	return err
 }
 
-func (s *State) enqueueUpTo(limit int, tx storage.Tx, u *User, m mail.Message, until time.Time) error {
+func (s *State) enqueueUpTo(limit int, tx storage.Tx, u *User, m mail.Message, until time.Time) (id string, err error) {
 	if !s.outbox.admit(limit) {
-		return errQueueFull
+		return "", errQueueFull
 	}
 	now := s.now()
 	q := queued{Created: now, Due: now, Until: until}
 	if u != nil {
 		q.UserID, q.User = u.ID, u.Name
 	}
-	id := ulid.Make().String()
+	id = ulid.Make().String()
 	m.ID, m.Date = id, now
 	plain, err := json.Marshal(m)
 	if err != nil {
-		return fmt.Errorf("encoding a mail: %w", err)
+		return "", fmt.Errorf("encoding a mail: %w", err)
 	}
 	key := keyQueuedText(id)
 	if err := putJSON(tx, key, sealedText{s.sealer.Load().seal(key, plain)}, until); err != nil {
-		return err
+		return "", err
 	}
-	return putQueued(tx, id, q)
+	return id, putQueued(tx, id, q)
 }
 
 func putQueued(tx storage.Tx, id string, q queued) error {
@@ -178,7 +180,8 @@ func (s *State) dequeue(tx storage.Tx, id string, q queued, event string) error 
 	if err != nil || !there {
 		return err
 	}
-	if err := errors.Join(tx.Delete(keyQueued(id)), tx.Delete(keyQueuedText(id))); err != nil || event == "" {
+	err = errors.Join(tx.Delete(keyQueued(id)), tx.Delete(keyQueuedText(id)), s.announced(tx, id, q, event))
+	if err != nil || event == "" {
 		return err
 	}
 	return s.audit(tx, Event{Name: event, UserID: q.UserID, User: q.User, Method: MethodEmail})

@@ -21,6 +21,8 @@ const (
 	keySetup      = "meta/setup"
 	keySetupToken = "meta/setup-token"
 	keyKeyTurn    = "meta/key-turn"
+
+	keyPendingResets = "pending-reset/"
 )
 
 func keyUser(id string) string          { return "user/" + id }
@@ -40,6 +42,7 @@ func keyBrowsers(user string) string         { return "browser/" + user + "/" }
 func keyWebAuthn(key string) string          { return "webauthn/" + key }
 func keyHandle(handle []byte) string         { return "user-handle/" + hashToken(string(handle)) }
 func keySpent(hash string) string            { return "spent/" + hash }
+func keyPendingReset(user string) string     { return keyPendingResets + user }
 func keyBrowser(user, browser string) string { return "browser/" + user + "/" + hashToken(browser) }
 
 // newID returns 128 random bits for the name of a record.

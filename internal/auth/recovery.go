@@ -104,7 +104,7 @@ func (r *Realm) ConfirmRecoveryCodes(ctx context.Context, v Visit) (out Outcome,
 		if f.Change != nil {
 			f.Change.Done = true
 		}
-		if had {
+		if had || f.Change != nil { // else they are part of setting the account up
 			if err := r.notify(tx, v, u, notice{at: cred.Created, kind: mailNotice, write: codesChanged}); err != nil {
 				return err
 			}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddy-mfa/caddy-mfa/internal/mail"
 	"github.com/caddy-mfa/caddy-mfa/storage"
 )
 
@@ -91,9 +92,10 @@ func (r *Realm) strong(creds []held) bool {
 // turnedOff picks what goes when two-factor authentication is turned off: recovery codes too, which stay dead when it is turned on.
 func turnedOff(c held) bool { return c.Method != MethodPassword && c.Method != MethodEmail }
 
-// set makes a change of a setting.
+// set makes a change of a setting, and tells of it.
 func (r *Realm) set(tx storage.Tx, now time.Time, v Visit, f *flow, s *Session, u *User, creds []held) error {
 	event := Event{UserID: u.ID, User: u.Name, Session: s.ID, Addr: v.Addr.String()}
+	told := mail.Changed{}
 	var err error
 	switch c := f.Change; c.Op {
 	case ChangePassword:
@@ -101,11 +103,13 @@ func (r *Realm) set(tx storage.Tx, now time.Time, v Visit, f *flow, s *Session, 
 		err = r.changePassword(tx, now, v, f, s, u, creds)
 	case ChangeName:
 		event.Name = EventNameChanged
+		told = mail.Changed{What: mail.DisplayName, Before: u.DisplayName, Now: c.Label}
 		if u.DisplayName, err = cleanDisplayName(c.Label); err == nil {
 			err = putUser(tx, u)
 		}
 	case ChangePrefer:
 		event.Name, event.Method = EventPreferred, c.Method
+		told = mail.Changed{What: mail.Preferred, Before: u.Preferred, Now: c.Method}
 		u.Preferred = c.Method
 		err = putUser(tx, u)
 	case ChangeOff:
@@ -119,6 +123,13 @@ func (r *Realm) set(tx storage.Tx, now time.Time, v Visit, f *flow, s *Session, 
 		event.Count, err = r.endOthers(tx, u, s.Token)
 	default:
 		err = ErrStep
+	}
+	switch {
+	case err != nil:
+	case told.Before != told.Now:
+		err = r.tell(tx, v, u, now, mailSetting, told)
+	case event.Count > 0:
+		err = r.notify(tx, v, u, notice{at: now, kind: mailSetting, write: sessionsEnded(event.Count)})
 	}
 	if err != nil {
 		return err
@@ -149,15 +160,10 @@ func (r *Realm) changePassword(tx storage.Tx, now time.Time, v Visit, f *flow, s
 	return r.notify(tx, v, u, notice{at: now, kind: mailNotice, write: passwordChanged})
 }
 
-// turnOff removes every second method but mail, with a notice for each.
+// turnOff removes every second method but mail. One notice tells of all.
 func (r *Realm) turnOff(tx storage.Tx, now time.Time, v Visit, u *User, creds []held) error {
-	for _, c := range creds {
-		if !turnedOff(c) || c.Method == MethodRecovery {
-			continue
-		}
-		if err := r.notify(tx, v, u, notice{at: now, kind: mailNotice, write: methodRemoved(c.Credential)}); err != nil {
-			return err
-		}
+	if err := r.tell(tx, v, u, now, mailNotice, mail.Changed{What: mail.TurnedOff}); err != nil {
+		return err
 	}
 	if _, err := r.removeCreds(tx, u, creds, turnedOff); err != nil {
 		return err
@@ -194,8 +200,8 @@ func (r *Realm) endOthers(tx storage.Tx, u *User, keep string) (n int, err error
 	return n, err
 }
 
-// replaced removes what a ChangeReplace is about, now that the new one is there.
-func (r *Realm) replaced(tx storage.Tx, v Visit, f *flow, u *User, creds []held) ([]held, error) {
+// replaced removes what a ChangeReplace is about, now that the new one is there, and tells of both.
+func (r *Realm) replaced(tx storage.Tx, v Visit, f *flow, u *User, creds []held, by Credential) ([]held, error) {
 	if f.Change.Op != ChangeReplace {
 		return creds, nil
 	}
@@ -209,7 +215,8 @@ func (r *Realm) replaced(tx storage.Tx, v Visit, f *flow, u *User, creds []held)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.notify(tx, v, u, notice{at: r.now(), kind: mailNotice, write: methodRemoved(gone)}); err != nil {
+	told := mail.Changed{What: mail.Replaced, Method: by.Method, Before: gone.Label, Now: by.Label}
+	if err := r.tell(tx, v, u, by.Created, mailNotice, told); err != nil {
 		return nil, err
 	}
 	if err := r.audit(tx, Event{Name: EventRemoved, UserID: u.ID, User: u.Name, Method: gone.Method, Addr: v.Addr.String()}); err != nil {

@@ -116,7 +116,7 @@ func TestSettingsRaced(t *testing.T) {
 		if won != 1 {
 			t.Errorf("%d of 2 turned it off: %v", won, errs)
 		}
-		r.letter(aliceMail, "was removed")
+		r.letter(aliceMail, "turned off")
 		r.noMail("a second time")
 		if u := r.user("alice"); !slices.Equal(u.Enrolled, []string{auth.MethodEmail, auth.MethodPassword}) {
 			t.Errorf("left: %q", u.Enrolled)
@@ -149,8 +149,7 @@ func TestSettingsRaced(t *testing.T) {
 		if now := r.apps("alice"); len(now) != 1 || now[0] == old[0] {
 			t.Errorf("apps %q, before %q", now, old)
 		}
-		r.letter(aliceMail, "New way")
-		r.letter(aliceMail, "was removed")
+		r.letter(aliceMail, "was replaced")
 		r.noMail("a second time")
 	})
 }

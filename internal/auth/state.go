@@ -51,6 +51,9 @@ type State struct {
 
 	outbox *outbox
 
+	realm atomic.Pointer[Realm] // does what is due; nil: nobody
+	look  chan struct{}         // for what is due
+
 	resets     chan struct{} // one for each reset that waits to be looked up
 	resetting  sync.Mutex    // held by the one that is
 	lastResets sync.Once
@@ -82,8 +85,8 @@ func NewState(ctx context.Context, o Options) (*State, error) {
 		store: o.Store, now: o.Now, log: o.Logger,
 		cache: newCache(), addresses: newAddresses(), keyAddresses: newAddresses(), askAddresses: newAddresses(),
 		hashing: newSlots(min(runtime.GOMAXPROCS(0), hashRuns), hashQueue), light: newSlots(lightRuns, lightQueue),
-		outbox: newOutbox(),
-		done:   make(chan struct{}),
+		outbox: newOutbox(), look: make(chan struct{}, 1),
+		done: make(chan struct{}),
 	}
 	if s.now == nil {
 		s.now = time.Now
@@ -156,12 +159,17 @@ func (s *State) run(ctx context.Context) {
 	defer close(s.done)
 	tick := time.NewTicker(time.Minute)
 	defer tick.Stop()
-	for n := 1; ; n++ {
+	for n := 0; ; {
 		select {
 		case <-ctx.Done():
 			return
+		case <-s.look:
+			s.doDueResets(ctx)
+			continue
 		case <-tick.C:
+			n++
 		}
+		s.doDueResets(ctx)
 		if err := s.flushSeen(ctx); err != nil && ctx.Err() == nil {
 			s.log.Warn("noting when sessions were last seen failed", "error", err)
 		}

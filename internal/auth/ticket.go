@@ -104,6 +104,19 @@ func (s *State) redeemable(tx storage.Tx, key string, purposes ...Purpose) (t ti
 			return t, nil, ErrToken
 		}
 		return t, u, nil
+	case purposeStopReset:
+		u, err := getUser(tx, t.UserID)
+		if err != nil {
+			return t, nil, err
+		}
+		p, err := getPending(tx, t.UserID)
+		if err != nil {
+			return t, nil, err
+		}
+		if u == nil || u.Disabled || p == nil || p.Token != key {
+			return t, nil, ErrToken
+		}
+		return t, u, nil
 	case PurposeSignIn, PurposeChange: // begin with a password
 	}
 	return t, nil, ErrToken

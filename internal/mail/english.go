@@ -51,11 +51,31 @@ var english = map[string]string{
 	"used.left.other":   "%d codes are left.",
 	"codes.subject":     "New recovery codes at %s",
 	"codes.title":       "New recovery codes",
-	"codes.lead":        "New recovery codes were made for your account at %s. The old ones do not work any more.", // product
 	"viewed.subject":    "Recovery codes shown at %s",
 	"viewed.title":      "Recovery codes shown",
 	"viewed.lead":       "The unused recovery codes of your account at %s were shown on the Security page. They still work.", // product
 	"viewed.not":        "If it was not you, open this link and press the button there, which switches the codes off, too:",
+	"codes.lead":        "New recovery codes were made for your account at %s. Older ones do not work any more.", // product
+	"replaced.subject":  "A way to sign in to %s was replaced",
+	"replaced.title":    "A way to sign in was replaced",
+	"replaced.lead":     "A way to sign in to your account at %s was replaced by another one.", // product
+	"renamed.subject":   "A way to sign in to %s was renamed",
+	"renamed.title":     "A way to sign in was renamed",
+	"renamed.lead":      "A way to sign in to your account at %s has another name now.", // product
+	"display.subject":   "Display name changed at %s",
+	"display.title":     "Display name changed",
+	"display.lead":      "The name that is shown for your account at %s was changed.", // product
+	"prefer.subject":    "Preferred method changed at %s",
+	"prefer.title":      "Preferred method changed",
+	"prefer.lead":       "Signing in to your account at %s asks for another method first.", // product
+	"off.subject":       "Two-factor authentication turned off at %s",
+	"off.title":         "Two-factor authentication turned off",
+	"off.lead":          "Every second method but codes by mail was removed from your account at %s, and the recovery codes.", // product
+	"ended.subject":     "Sessions ended at %s",
+	"ended.title":       "Sessions ended",
+	"ended.lead":        "Somebody who was signed in to your account at %s ended other sessions of it.", // product
+	"ended.count.one":   "One session was ended.",
+	"ended.count.other": "%d sessions were ended.",
 	"password.subject":  "Password changed at %s",
 	"password.title":    "Password changed",
 	"password.lead":     "The password of your account at %s was changed.", // product
@@ -74,6 +94,22 @@ var english = map[string]string{
 	"reset-mfa.yours":   "If you asked for it, sign in and set up a new one.",
 	"reset-mfa.not":     "If you did not ask for it, open this link and press the button there:",
 
+	"announced.subject": "How you sign in to %s is going to be reset",
+	"announced.title":   "How you sign in is going to be reset",
+	"announced.lead":    "The administrators of %s were asked to remove every second method from your account and to end all sessions. After that, whoever knows your password can set up a new one.", // product
+	"announced.yours":   "If you asked for it, there is nothing to do until then. After that, sign in and set up a new method.",
+	"announced.not":     "If you did not ask for it, open this link and press the button there:",
+	"announced.open":    "Stop the reset",
+	"announced.then":    "Then everything stays as it is, and the administrators learn that you did not ask. The link works once, until the reset.",
+	"stopped.subject":   "The reset at %s was stopped",
+	"stopped.title":     "The reset was stopped",
+	"stopped.lead":      "The link in the mail that announced it was used to stop the reset of your account at %s. Your second methods stay as they are.", // product
+	"cancelled.subject": "The reset at %s was taken back",
+	"cancelled.title":   "The reset was taken back",
+	"cancelled.lead":    "An administrator took back the reset of your account at %s that was announced to you. Your second methods stay as they are.", // product
+	"cancelled.yours":   "There is nothing to do.",
+	"cancelled.not":     "Only if you believe that somebody is in your account, open this link and press the button there:",
+
 	"notice.yours": "If it was you, there is nothing to do.",
 	"notice.not":   "If it was not you, open this link and press the button there:",
 	"notice.open":  "This wasn't me",
@@ -82,6 +118,12 @@ var english = map[string]string{
 	"fact.account": "Account",
 	"fact.method":  "Method",
 	"fact.label":   "Name",
+	"fact.due":     "Reset at",
+	"fact.by":      "By",
+	"fact.admin":   "an administrator",
+	"fact.before":  "Before",
+	"fact.now":     "Now",
+	"fact.none":    "none",
 	"fact.when":    "When",
 	"fact.browser": "Browser",
 	"fact.ip":      "IP address",

@@ -5,8 +5,10 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 )
 
@@ -19,10 +21,15 @@ var event = Event{Product: "Example Corp", Name: "alice", At: noon, Browser: "Fi
 
 // rendered is every kind of mail there is.
 func rendered(e Event, label string) map[string]Message {
+	admin := e
+	admin.Browser, admin.Addr, admin.ByAdmin = "", "", true
 	return map[string]Message{
 		"code":             SignInCode{e.Product, e.Name, "123456", here + "link#" + strings.Repeat("k", 43), 10, e.Browser, e.Addr, "dash.example.com", false}.Message(),
 		"code_change":      SignInCode{Product: e.Product, Name: e.Name, Code: "123456", Minutes: 10, Host: "dash.example.com", Change: true}.Message(),
-		"methods_reset":    MethodsReset{e}.Message(),
+		"methods_reset":    MethodsReset{admin}.Message(),
+		"reset_announced":  ResetAnnounced{admin, e.At.Add(48 * time.Hour)}.Message(),
+		"reset_stopped":    ResetStopped{e}.Message(),
+		"reset_cancelled":  ResetStopped{admin}.Message(),
 		"code_alone":       SignInCode{Product: e.Product, Name: e.Name, Code: "123456", Minutes: 10, Host: "dash.example.com"}.Message(),
 		"confirm":          ConfirmAddress{e.Product, e.Name, "123456", 1, e.Browser, e.Addr, "dash.example.com"}.Message(),
 		"invite":           Invitation{e.Product, e.Name, here + "invite#" + strings.Repeat("k", 43), 72}.Message(),
@@ -31,6 +38,13 @@ func rendered(e Event, label string) map[string]Message {
 		"signin":           NewSignIn{e}.Message(),
 		"added":            MethodAdded{e, "webauthn", label}.Message(),
 		"removed":          MethodRemoved{e, "totp", ""}.Message(),
+		"replaced":         Changed{e, Replaced, "totp", "old phone", label}.Message(),
+		"renamed":          Changed{e, Renamed, "webauthn", "Firefox on Linux", label}.Message(),
+		"display":          Changed{Event: e, What: DisplayName, Now: label}.Message(),
+		"preferred":        Changed{Event: e, What: Preferred, Before: "webauthn", Now: "totp"}.Message(),
+		"off":              Changed{Event: e, What: TurnedOff}.Message(),
+		"ended":            SessionsEnded{e, 3}.Message(),
+		"ended_one":        SessionsEnded{e, 1}.Message(),
 		"code_used":        CodeUsed{e, 9}.Message(),
 		"code_used_one":    CodeUsed{e, 1}.Message(),
 		"code_used_none":   CodeUsed{e, 0}.Message(),
@@ -128,12 +142,16 @@ func TestNoticesSayAll(t *testing.T) { // S80
 		if !strings.Contains(m.Text, "undo#") {
 			continue
 		}
-		for _, want := range []string{"1 March 2026, 12:30 UTC+02:00", "Firefox on Linux", "192.0.2.7", "alice", event.Link} {
+		from := []string{"Firefox on Linux", "192.0.2.7"}
+		if slices.Contains([]string{"methods_reset", "reset_announced", "reset_cancelled"}, name) {
+			from = []string{"an administrator"}
+		}
+		for _, want := range append(from, "1 March 2026, 12:30 UTC+02:00", "alice", event.Link) {
 			if !strings.Contains(m.Text, want) || !strings.Contains(m.HTML, strings.ReplaceAll(want, "+", "&#43;")) {
 				t.Errorf("%s: no %q in\n%s", name, want, m.Text)
 			}
 		}
-		if !strings.Contains(m.HTML, ">This wasn&#39;t me</a>") {
+		if !strings.Contains(m.HTML, ">This wasn&#39;t me</a>") && name != "reset_announced" {
 			t.Errorf("%s has no button", name)
 		}
 	}

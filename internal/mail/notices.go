@@ -10,22 +10,24 @@ type Event struct {
 	Browser string    // "Firefox on Linux", "" if unknown
 	Addr    string    // of the client, "" if unknown
 	Link    string    // This wasn't me
+	ByAdmin bool      // an admin did it, whose browser and address are unknown
 }
 
 // notice renders e as a mail of the kind. extra are facts about it besides where it came from.
 func (e Event) notice(kind, yours string, note string, extra ...string) Message {
-	not := "notice.not"
-	if english[kind+".not"] != "" {
-		not = kind + ".not"
-	}
-	orUnknown := func(s string) string {
-		if s == "" {
-			return say("fact.unknown")
+	own := func(part string) string {
+		if text := english[kind+part]; text != "" {
+			return text
 		}
-		return s
+		return english["notice"+part]
 	}
 	rows := append([]string{"fact.account", value(e.Name)}, extra...)
-	rows = append(rows, "fact.when", when(e.At), "fact.browser", orUnknown(value(e.Browser)), "fact.ip", orUnknown(ipValue(e.Addr)))
+	rows = append(rows, "fact.when", when(e.At))
+	if e.ByAdmin {
+		rows = append(rows, "fact.by", say("fact.admin"))
+	} else {
+		rows = append(rows, "fact.browser", orElse(value(e.Browser), "fact.unknown"), "fact.ip", orElse(ipValue(e.Addr), "fact.unknown"))
+	}
 	blocks := []block{paragraph(say(kind+".lead", clean(e.Product, maxValue)))}
 	if note != "" {
 		blocks = append(blocks, paragraph(note))
@@ -33,10 +35,18 @@ func (e Event) notice(kind, yours string, note string, extra ...string) Message 
 	return render(kind, e.Product, append(blocks,
 		facts(rows...),
 		paragraph(say(yours)),
-		paragraph(say(not)),
-		link(e.Link, say("notice.open")),
-		paragraph(say("notice.then")),
+		paragraph(own(".not")),
+		link(e.Link, own(".open")),
+		paragraph(own(".then")),
 	)...)
+}
+
+// orElse is s, or the text for id if there is nothing.
+func orElse(s, id string) string {
+	if s == "" {
+		return say(id)
+	}
+	return s
 }
 
 // methodName is what people know a method by.
@@ -112,11 +122,73 @@ type MethodsReset struct{ Event }
 // Message renders it.
 func (n MethodsReset) Message() Message { return n.notice("reset-mfa", "reset-mfa.yours", "") }
 
+// ResetAnnounced tells that an admin is going to remove every second method. Its Link stops that.
+type ResetAnnounced struct {
+	Event
+	Due time.Time // shown in its own zone
+}
+
+// Message renders it.
+func (n ResetAnnounced) Message() Message {
+	return n.notice("announced", "announced.yours", "", "fact.due", when(n.Due))
+}
+
+// ResetStopped tells that a reset that was announced is not going to be.
+type ResetStopped struct{ Event }
+
+// Message renders it.
+func (n ResetStopped) Message() Message {
+	if n.ByAdmin {
+		return n.notice("cancelled", "cancelled.yours", "")
+	}
+	return n.notice("stopped", "notice.yours", "")
+}
+
 // AddressChanged goes to the old address. It does not name the new one: whoever reads the old mailbox by now may not be its owner.
 type AddressChanged struct{ Event }
 
 // Message renders it.
 func (n AddressChanged) Message() Message { return n.notice("address", "notice.yours", "") }
+
+// What a Changed is about.
+const (
+	Replaced    = "replaced" // a credential, by another one of Method
+	Renamed     = "renamed"  // a credential of Method
+	DisplayName = "display"
+	Preferred   = "prefer" // Before and Now are methods
+	TurnedOff   = "off"    // every second method but mail is gone
+)
+
+// Changed tells of a change that has no message of its own.
+type Changed struct {
+	Event
+	What        string // one of the above
+	Method      string // as auth names it: "totp"; "" where none is meant
+	Before, Now string // "" for nothing; where both are, there is nothing to say of them
+}
+
+// Message renders it.
+func (n Changed) Message() Message {
+	before, now := value(n.Before), value(n.Now)
+	if n.What == Preferred {
+		before, now = methodName(n.Before), methodName(n.Now)
+	}
+	if before+now != "" {
+		before, now = orElse(before, "fact.none"), orElse(now, "fact.none")
+	}
+	return n.notice(n.What, "notice.yours", "", "fact.method", methodName(n.Method), "fact.before", before, "fact.now", now)
+}
+
+// SessionsEnded tells of sessions that were ended from another one.
+type SessionsEnded struct {
+	Event
+	Count int // at least 1
+}
+
+// Message renders it.
+func (n SessionsEnded) Message() Message {
+	return n.notice("ended", "notice.yours", count("ended.count", n.Count))
+}
 
 // Throttled tells of so many wrong answers that a method is closed to browsers that the person did not use before.
 type Throttled struct {
