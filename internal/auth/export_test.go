@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"context"
 	"sync"
 	"time"
 )
@@ -36,4 +37,9 @@ func (s *State) AwaitResets() {
 	for range resetRuns {
 		<-s.resets
 	}
+}
+
+// LookAtStreams ends the streams that may not go on.
+func (s *State) LookAtStreams() {
+	s.endStreams(context.Background(), s.streams.all(nil))
 }
