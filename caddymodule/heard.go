@@ -5,9 +5,11 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 )
 
-// What a person sends over an upgraded connection is a sign of life, as a request is: whoever works through a WebSocket is not idle.
+// What a person sends over an upgraded connection, or uploads, is a sign of life, as a request is: whoever works through a WebSocket is
+// not idle.
 // What the browser sends by itself is none: it answers the pings of a server for as long as a page is open, forgotten or not (S55).
 
 // ear tells one from the other in what a client sends. Its zero value takes all for a sign of life.
@@ -71,21 +73,31 @@ func isWebSocket(r *http.Request) bool {
 	}
 }
 
-func (s *stream) hear(p []byte) {
-	if s.ear.hears(p) {
-		s.watch.Heard()
+// heard is what a reader of the client's bytes needs. A connection may have several at once.
+type heard struct {
+	stream *stream
+	mu     sync.Mutex
+	ear    ear
+}
+
+func (h *heard) hear(p []byte) {
+	h.mu.Lock()
+	life := h.ear.hears(p)
+	h.mu.Unlock()
+	if life {
+		h.stream.watch.Heard()
 	}
 }
 
 // heardConn is an upgraded connection.
 type heardConn struct {
 	net.Conn
-	stream *stream
+	heard
 }
 
 func (c *heardConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	c.stream.hear(p[:n])
+	c.hear(p[:n])
 	return n, err
 }
 
@@ -97,14 +109,17 @@ type heardHalfConn struct {
 	halfCloser
 }
 
-// heardBody is the client's half of a WebSocket over HTTP/2 or HTTP/3.
+// heardBody is an upload, or the client's half of a WebSocket over HTTP/2 or HTTP/3.
 type heardBody struct {
 	io.ReadCloser
-	stream *stream
+	heard
 }
 
 func (b *heardBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	b.stream.hear(p[:n])
+	b.hear(p[:n])
+	if err != nil && b.stream.ended.Load() {
+		err = errEnded // not that a deadline has passed, for which Caddy's proxy would blame the upstream
+	}
 	return n, err
 }

@@ -102,8 +102,14 @@ func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil || w.stream == nil {
 		return conn, rw, err
 	}
-	early, _ := rw.Reader.Peek(rw.Reader.Buffered())
-	return w.stream.take(conn, early), rw, nil
+	w.stream.take(conn)
+	c := &heardConn{conn, heard{stream: w.stream, ear: ear{frames: w.frames}}}
+	early, _ := rw.Reader.Peek(rw.Reader.Buffered()) // the app has that already
+	c.hear(early)
+	if half, ok := conn.(halfCloser); ok {
+		return &heardHalfConn{c, half}, rw, nil
+	}
+	return c, rw, nil
 }
 
 var (

@@ -25,7 +25,7 @@ var errEnded = fmt.Errorf("the session has ended: %w", context.Canceled)
 var longAgo = time.Unix(1, 0)
 
 // tether ties a response to the session that it is for. Most requests are over before anybody could end their session: a response
-// becomes a stream, which costs a little, when it is upgraded or flushed, when it grows, and when it takes its time.
+// becomes a stream, which costs a little, when it is upgraded or flushed, when it or the request grows, and when it takes its time.
 type tether struct {
 	realm   *auth.Realm // nil: a public request, which no session ends
 	session *auth.Session
@@ -34,6 +34,7 @@ type tether struct {
 	cancel  context.CancelCauseFunc
 	beat    uint64
 	body    int64 // bytes
+	frames  bool  // it may become a WebSocket
 	stream  *stream
 }
 
@@ -41,7 +42,8 @@ type tether struct {
 func (w *response) bind(realm *auth.Realm, need *auth.Requirement, session *auth.Session, r *http.Request) *http.Request {
 	w.tether = tether{realm: realm, need: need, session: session, ctx: r.Context(), beat: realm.Beat()}
 	upgrade := len(r.Header["Upgrade"]) > 0 || r.Method == http.MethodConnect
-	early := upgrade || acceptsEvents(r.Header)
+	upload := r.ContentLength > streamBytes || r.ContentLength < 0 && r.Method != http.MethodGet && r.Method != http.MethodHead
+	early := upgrade || upload || acceptsEvents(r.Header)
 	// Over HTTP/1.1 and HTTP/2 a deadline that passes cancels the request's context. Over HTTP/3 it does not.
 	if !early && r.ProtoMajor < 3 {
 		return r
@@ -51,11 +53,9 @@ func (w *response) bind(realm *auth.Realm, need *auth.Requirement, session *auth
 	if early {
 		_ = w.hold() // if the session has ended, the context says so
 	}
-	if upgrade {
-		w.stream.ear = ear{frames: isWebSocket(r)}
-		if r.Method == http.MethodConnect && r.Body != nil {
-			r.Body = &heardBody{r.Body, w.stream}
-		}
+	w.frames = upgrade && isWebSocket(r)
+	if upload && r.Body != nil {
+		r.Body = &heardBody{r.Body, heard{stream: w.stream, ear: ear{frames: w.frames && r.Method == http.MethodConnect}}}
 	}
 	return r
 }
@@ -111,7 +111,6 @@ type stream struct {
 	w      http.ResponseWriter // below the gate's own
 	cancel context.CancelCauseFunc
 	watch  *auth.Stream
-	ear    ear
 	ended  atomic.Bool
 
 	mu   sync.Mutex
@@ -151,18 +150,12 @@ func (s *stream) leave() {
 	s.over = true
 }
 
-// take makes a hijacked connection what end closes, and returns it as the app gets it. early is what the client sent already.
-func (s *stream) take(conn net.Conn, early []byte) net.Conn {
+// take makes a hijacked connection what end closes.
+func (s *stream) take(conn net.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.conn = conn
 	if s.ended.Load() {
 		go conn.Close()
 	}
-	s.hear(early)
-	heard := &heardConn{conn, s}
-	if half, ok := conn.(halfCloser); ok {
-		return &heardHalfConn{heard, half}
-	}
-	return heard
 }

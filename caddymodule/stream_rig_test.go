@@ -137,6 +137,7 @@ func (l *liveSite) handler() http.Handler {
 		w.Header().Set("Content-Length", "1000000000000")
 		download(w)
 	})
+	mux.HandleFunc("/upload", func(_ http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) })
 	mux.HandleFunc("/late", func(w http.ResponseWriter, r *http.Request) {
 		select {
 		case <-l.release:

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -219,4 +220,48 @@ func TestManyStreamsEndAtOnce(t *testing.T) { // S73
 	if n := strings.Count(l.logged(), "ended the streams of a session"); n > 10 {
 		t.Errorf("logged %d times", n)
 	}
+}
+
+func TestUploadsEndWithTheSession(t *testing.T) { // S73
+	l := newLiveSite(t)
+	l.serveLive()
+	alice, _ := l.person("alice")
+	bob, _ := l.person("bob")
+	var sinks []*io.PipeWriter
+	done := make(chan error, len(l.clients))
+	for version, client := range l.clients {
+		endless, sink := io.Pipe()
+		sinks = append(sinks, sink)
+		r, err := http.NewRequestWithContext(t.Context(), "POST", "https://"+liveHost+"/upload", endless)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Cookie", strings.TrimPrefix(alice, "Cookie: "))
+		go func() {
+			res, err := client.Transport.RoundTrip(r)
+			if err == nil {
+				res.Body.Close()
+				err = fmt.Errorf("%s: %s", version, res.Status)
+			} else {
+				err = nil
+			}
+			done <- err
+		}()
+		go io.WriteString(sink, "a beginning") // and nothing after it
+	}
+	eventually(t, "all have begun", func() bool { return l.open.Load() == 3 && l.streams() == 3 })
+	if err := running(t).live.Load().realm.SetDisabled(context.Background(), "alice", true); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "nothing is left", func() bool { return l.streams() == 0 && l.open.Load() == 0 })
+	for _, sink := range sinks { // for which some clients wait
+		sink.CloseWithError(io.ErrUnexpectedEOF)
+	}
+	for range l.clients {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	// No upstream was blamed for it.
+	arrived(t, l.request(t.Context(), "HTTP/1.1", "GET", "/", nil, http.Header{"Cookie": {strings.TrimPrefix(bob, "Cookie: ")}}))
 }
