@@ -94,7 +94,7 @@ func TestWhatEndsStreams(t *testing.T) { // S54, S56, S73
 			_, err := realm().ChangeGroups(ctx, user, nil, []string{"ops"})
 			return err
 		}},
-		{"disabling after a reload", func(t *testing.T, user, _ string) error {
+		{"disabling after a reload", func(_ *testing.T, user, _ string) error {
 			l.serve(l.gated, "name Reloaded")
 			return realm().SetDisabled(ctx, user, true)
 		}},
