@@ -11,6 +11,7 @@
 //  5. The cookie becomes a session and a user (auth.Realm.Session), from memory.
 //  6. auth.Decide decides. The request passes, with identity headers (identity.go, response.go), or its sender is asked to sign
 //     in, or it is refused (refuse.go). With the store out of reach it is refused too.
+//  7. What goes on for longer, such as a WebSocket, ends with its session (stream.go).
 //
 // Nothing on this path writes to the store.
 package caddymodule

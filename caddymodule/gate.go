@@ -126,7 +126,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	}
 	if need.Mode == auth.ModePublic {
 		countPublic.Inc()
-		return v.pass(next, nil)
+		return v.pass(next, nil, nil, nil)
 	}
 	if why := v.misplaced(); why != nil {
 		return v.refuse(why)
@@ -138,7 +138,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	switch auth.Decide(g.now(), *need, user, session) {
 	case auth.Allow:
 		countAllow.Inc()
-		return v.pass(next, user)
+		return v.pass(next, need, session, user)
 	case auth.SignIn:
 		countSignIn.Inc()
 		return v.signIn("sign_in_required")
@@ -202,8 +202,9 @@ func (v *visit) session() (*auth.Session, *auth.User, error) {
 	return session, user, err
 }
 
-// pass hands the request to the app, which learns who the user is; nil means a public request.
-func (v *visit) pass(next caddyhttp.Handler, user *auth.User) error {
+// pass hands the request to the app, which learns who the user is; nil means a public request. Where the session ended meanwhile,
+// what the client got of the answer is all that it gets.
+func (v *visit) pass(next caddyhttp.Handler, need *auth.Requirement, session *auth.Session, user *auth.User) error {
 	p := &passage{cookies: v.cookies}
 	p.ResponseWriter = v.w
 	if user != nil {
@@ -215,7 +216,16 @@ func (v *visit) pass(next caddyhttp.Handler, user *auth.User) error {
 	} else if user != nil { // the outer one's placeholders come first
 		v.outer.identity = p.identity
 	}
-	return next.ServeHTTP(&p.response, v.r)
+	if user == nil {
+		return next.ServeHTTP(&p.response, v.r)
+	}
+	defer p.leave()
+	r := p.bind(v.gate.app.live.Load().realm, need, session, v.r)
+	err := next.ServeHTTP(&p.response, r)
+	if p.cut() {
+		panic(http.ErrAbortHandler) // as Caddy's proxy does: neither an error page nor a proper end may follow
+	}
+	return err
 }
 
 // remember keeps p for gates further in and for those of error routes.

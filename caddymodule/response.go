@@ -11,10 +11,11 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// response passes an app's response on, without cookies of ours that the app tries to set (S60). Everything else goes through
-// untouched: streaming, upgrades, sendfile.
+// response passes an app's response on, without cookies of ours that the app tries to set (S60), and for as long as the session
+// lasts (S73, stream.go). Everything else goes through untouched: streaming, upgrades, sendfile.
 type response struct {
 	caddyhttp.ResponseWriterWrapper
+	tether
 	sent bool // the final header is out
 }
 
@@ -49,6 +50,9 @@ func setsOurs(setCookie string) bool {
 // WriteHeader sends the header; one below 200 is followed by another.
 func (w *response) WriteHeader(status int) {
 	w.clean()
+	if w.late() && w.hold() != nil {
+		return // Write says why, and the gate cuts the connection
+	}
 	w.sent = w.sent || status >= 200 || status == http.StatusSwitchingProtocols
 	w.ResponseWriter.WriteHeader(status)
 }
@@ -56,6 +60,11 @@ func (w *response) WriteHeader(status int) {
 func (w *response) Write(p []byte) (int, error) {
 	w.clean()
 	w.sent = true
+	if w.body += int64(len(p)); w.body > streamBytes || w.late() {
+		if err := w.hold(); err != nil {
+			return 0, err
+		}
+	}
 	return w.ResponseWriter.Write(p)
 }
 
@@ -63,13 +72,21 @@ func (w *response) Write(p []byte) (int, error) {
 func (w *response) ReadFrom(r io.Reader) (int64, error) {
 	w.clean()
 	w.sent = true
+	if part, ok := r.(*io.LimitedReader); !ok || part.N > streamBytes || w.late() {
+		if err := w.hold(); err != nil {
+			return 0, err
+		}
+	}
 	return w.ResponseWriterWrapper.ReadFrom(r)
 }
 
-// FlushError is what http.ResponseController calls.
+// FlushError is what http.ResponseController calls. What is flushed may be the beginning of anything.
 func (w *response) FlushError() error {
 	w.clean()
 	w.sent = true
+	if err := w.hold(); err != nil {
+		return err
+	}
 	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
@@ -78,7 +95,21 @@ func (w *response) Flush() { _ = w.FlushError() }
 
 // Hijack is for handlers that look for an http.Hijacker.
 func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	return http.NewResponseController(w.ResponseWriter).Hijack()
+	if err := w.hold(); err != nil {
+		return nil, nil, err
+	}
+	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err != nil || w.stream == nil {
+		return conn, rw, err
+	}
+	w.stream.take(conn)
+	c := &heardConn{conn, heard{stream: w.stream, ear: ear{frames: w.frames}}}
+	early, _ := rw.Reader.Peek(rw.Reader.Buffered()) // the app has that already
+	c.hear(early)
+	if half, ok := conn.(halfCloser); ok {
+		return &heardHalfConn{c, half}, rw, nil
+	}
+	return c, rw, nil
 }
 
 var (

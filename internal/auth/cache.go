@@ -24,6 +24,7 @@ type entry struct {
 type cache struct {
 	gen   atomic.Uint64 // counts invalidations
 	front front
+	ended chan struct{} // holds something when sessions may have ended since it was read last
 
 	mu       sync.Mutex
 	sessions *simplelru.LRU[string, *entry]
@@ -35,7 +36,7 @@ type cache struct {
 }
 
 func newCache() *cache {
-	c := &cache{byUser: map[string]map[string]struct{}{}, seen: map[string]*Session{}}
+	c := &cache{byUser: map[string]map[string]struct{}{}, seen: map[string]*Session{}, ended: make(chan struct{}, 1)}
 	c.front.seed = maphash.MakeSeed()
 	c.sessions, _ = simplelru.NewLRU(cacheSize, c.evicted) // fails for a size of 0 only
 	c.cookies, _ = simplelru.NewLRU[string, string](cacheSize, nil)
@@ -97,8 +98,9 @@ func (c *cache) add(gen uint64, hash string, e *entry) {
 	c.byUser[e.user.ID][hash] = struct{}{}
 }
 
-// invalidateUser makes the next request of each of the user's sessions read the store.
+// invalidateUser makes the next request of each of the user's sessions read the store, and so do the streams.
 func (c *cache) invalidateUser(user string) {
+	defer c.tell()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.gen.Add(1)
@@ -107,13 +109,22 @@ func (c *cache) invalidateUser(user string) {
 	}
 }
 
-// invalidateSession makes the session's next request read the store.
+// invalidateSession makes the session's next request read the store, and so do its streams.
 func (c *cache) invalidateSession(hash string) {
+	defer c.tell()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.gen.Add(1)
 	c.sessions.Remove(hash)
 	delete(c.seen, hash)
+}
+
+// tell has the streams looked at.
+func (c *cache) tell() {
+	select {
+	case c.ended <- struct{}{}:
+	default: // it is said already
+	}
 }
 
 // note replaces a session by one that was seen later, and remembers to write that.

@@ -84,6 +84,13 @@ func Decide(now time.Time, req Requirement, u *User, s *Session) Decision {
 	return StepUp
 }
 
+// Holds reports whether a request that Decide let through may go on. It asks what Decide asks, but for MaxAge, which is about the
+// moment in which a request comes: what was begun with a fresh proof is not cut off because the proof has grown old.
+func Holds(now time.Time, req Requirement, u *User, s *Session) bool {
+	req.MaxAge = 0
+	return Decide(now, req, u, s) == Allow
+}
+
 // live reports whether s is a session of u that counts at now.
 func live(now time.Time, u *User, s *Session) bool {
 	return u != nil && s != nil && !u.Disabled &&

@@ -41,3 +41,8 @@ func (s *State) AwaitResets() {
 		<-s.resets
 	}
 }
+
+// LookAtStreams ends the streams that may not go on.
+func (s *State) LookAtStreams() {
+	s.endStreams(context.Background(), s.streams.all(nil))
+}

@@ -20,13 +20,18 @@ func (r *Realm) Session(ctx context.Context, host, cookie string) (*Session, *Us
 	if err != nil {
 		return nil, nil, err
 	}
-	if r.unseen(f.now, f.session) {
-		next := *f.session
-		next.Seen, next.IdleEnd = f.now, earlier(f.now.Add(r.idle), next.End)
-		r.cache.note(f.hash, f.entry, f.session, &next)
-		f.session = &next
+	return r.see(f), f.entry.user, nil
+}
+
+// see notes that a session is in use.
+func (r *Realm) see(f found) *Session {
+	if !r.unseen(f.now, f.session) {
+		return f.session
 	}
-	return f.session, f.entry.user, nil
+	next := *f.session
+	next.Seen, next.IdleEnd = f.now, earlier(f.now.Add(r.idle), next.End)
+	r.cache.note(f.hash, f.entry, f.session, &next)
+	return &next
 }
 
 // PeekSession is Session for a visit that is no sign of life: a script that asks whether the session goes on must not be what
@@ -68,12 +73,15 @@ func (r *Realm) find(ctx context.Context, host, cookie string) (found, error) {
 		p, now = &fronted{gen, cookie, hash, e}, r.now()
 	}
 	e, s := p.entry, p.entry.session.Load()
-	// The second line holds a session to limits that became stricter since it began.
-	if s.Host != host || !live(now, e.user, s) ||
-		now.Sub(s.Created) >= r.lifetime || now.Sub(s.Seen) >= r.idle {
+	if s.Host != host || !r.counts(now, e.user, s) {
 		return found{}, ErrNoSession
 	}
 	return found{now, p.hash, e, s}, nil
+}
+
+// counts is live, and holds a session to limits that became stricter since it began.
+func (r *Realm) counts(now time.Time, u *User, s *Session) bool {
+	return live(now, u, s) && now.Sub(s.Created) < r.lifetime && now.Sub(s.Seen) < r.idle
 }
 
 // lookUp finds the session of a cookie in the cache, or else in the store.
@@ -98,21 +106,21 @@ func (r *Realm) lookUp(ctx context.Context, gen uint64, cookie string) (hash str
 	return hash, e, nil
 }
 
-func (r *Realm) loadSession(ctx context.Context, gen uint64, hash string) (*entry, error) {
+func (s *State) loadSession(ctx context.Context, gen uint64, hash string) (*entry, error) {
 	e := new(entry)
-	err := r.store.View(ctx, func(tx storage.Tx) error {
-		s := new(Session)
-		if err := getJSON(tx, keySession(hash), s); err != nil {
+	err := s.store.View(ctx, func(tx storage.Tx) error {
+		cur := new(Session)
+		if err := getJSON(tx, keySession(hash), cur); err != nil {
 			return err
 		}
-		u, err := getUser(tx, s.UserID)
+		u, err := getUser(tx, cur.UserID)
 		if err != nil {
 			return err
 		}
 		if u == nil {
 			return storage.ErrNotFound
 		}
-		e.session.Store(s)
+		e.session.Store(cur)
 		e.user = u
 		return nil
 	})
@@ -122,7 +130,7 @@ func (r *Realm) loadSession(ctx context.Context, gen uint64, hash string) (*entr
 	if err != nil {
 		return nil, err
 	}
-	r.cache.add(gen, hash, e)
+	s.cache.add(gen, hash, e)
 	return e, nil
 }
 

@@ -49,7 +49,8 @@ type State struct {
 		expires time.Time
 	}
 
-	outbox *outbox
+	outbox  *outbox
+	streams streams
 
 	realm atomic.Pointer[Realm] // does what is due; nil: nobody
 	look  chan struct{}         // for what is due
@@ -107,6 +108,7 @@ func NewState(ctx context.Context, o Options) (*State, error) {
 	bg, stop := context.WithCancel(context.Background())
 	s.life, s.stop, s.resets = bg, stop, make(chan struct{}, resetRuns)
 	go s.run(bg)
+	s.streams.running.Go(func() { s.watchStreams(bg) })
 	s.outbox.running.Go(func() { s.deliverMails(bg) })
 	return s, nil
 }
@@ -182,10 +184,11 @@ func (s *State) run(ctx context.Context) {
 	}
 }
 
-// Close notes what is in memory only, and closes the store.
+// Close ends all streams, notes what is in memory only, and closes the store.
 func (s *State) Close() error {
 	s.stop()
 	<-s.done
+	s.streams.running.Wait()
 	s.lastResets.Do(func() {
 		for range resetRuns { // takes the places of all that may run, for good
 			s.resets <- struct{}{}
