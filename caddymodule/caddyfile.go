@@ -47,6 +47,7 @@ func init() {
 //			timeout  <duration>
 //		}
 //		reset    mail_only
+//		sign_in  one_page
 //	}
 //
 // Everything is optional, and so is the block.
@@ -97,6 +98,8 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			a.SMTP, err = parseSMTP(d)
 		case "reset":
 			err = oneArg(d, &a.Reset, checkReset)
+		case "sign_in":
+			err = oneArg(d, &a.SignIn, checkSignIn)
 		default:
 			return d.Errf("there is no option %q here", option)
 		}
@@ -104,7 +107,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return err
 		}
 	}
-	for _, option := range []string{"webauthn", "methods", "reset"} {
+	for _, option := range []string{"webauthn", "methods", "reset", "sign_in"} {
 		if err := a.checkUsed(option); err != nil {
 			return places[option].WrapErr(err)
 		}

@@ -42,6 +42,7 @@ type settings struct {
 	related        *related     // nil if no site needs it
 	mails          bool         // people get mail
 	reset          string       // "" or resetMailOnly
+	signIn         string       // "" or signInOnePage
 	sender         *mail.Sender // what sends it; nil where it is written to the log
 	mailServer     string       // host:port
 }
@@ -59,6 +60,7 @@ func (a *App) prepare(repl *caddy.Replacer) error {
 		{"path", a.Path, checkPath, &s.prefix},
 		{"storage", a.Storage.dir(), nil, &s.dir},
 		{"reset", a.Reset, checkReset, &s.reset},
+		{"sign_in", a.SignIn, checkSignIn, &s.signIn},
 	} {
 		if option.value == "" {
 			continue
@@ -239,6 +241,20 @@ func (a *App) checkUsed(option string) error {
 		if a.Reset != "" && (!email || a.SMTP == nil) {
 			return errors.New("reset is about people who sign in with codes by mail, and needs smtp and the method email")
 		}
+	case "sign_in":
+		if a.SignIn != "" && !slices.Contains(a.names(), auth.MethodTOTP) && !slices.Contains(a.names(), auth.MethodRecovery) {
+			return errors.New("one_page asks for a code, and needs the method totp or recovery")
+		}
+	}
+	return nil
+}
+
+// signInOnePage is the only value of the option sign_in.
+const signInOnePage = "one_page"
+
+func checkSignIn(value string) error {
+	if value != signInOnePage {
+		return fmt.Errorf("sign_in knows only %s, not %q", signInOnePage, value)
 	}
 	return nil
 }
@@ -248,7 +264,7 @@ func (a *App) prepareMethods(repl *caddy.Replacer, s *settings) error {
 	if err := checkMethods(a.Methods); err != nil {
 		return fmt.Errorf("option methods: %w", err)
 	}
-	for _, option := range []string{"webauthn", "methods", "reset"} {
+	for _, option := range []string{"webauthn", "methods", "reset", "sign_in"} {
 		if err := a.checkUsed(option); err != nil {
 			return fmt.Errorf("option %s: %w", option, err)
 		}

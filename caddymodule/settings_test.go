@@ -102,6 +102,8 @@ func TestWrongOptions(t *testing.T) {
 		{"missing secret", &App{Secret: []string{"{file./nonexistent}"}}, "option secret: {file./nonexistent} is missing, unreadable or empty"},
 		{"negative", &App{Session: &SessionTimes{Idle: -1}}, "option session: idle"},
 		{"methods", &App{Methods: []string{"recovery"}}, "option methods: recovery codes alone"},
+		{"sign_in", &App{SignIn: "two_pages"}, `option sign_in: sign_in knows only one_page, not "two_pages"`},
+		{"sign_in without a code", &App{SignIn: "one_page", Methods: []string{"webauthn"}}, "option sign_in: one_page asks for a code"},
 		{"unknown method", &App{Methods: []string{"sms"}}, `option methods: there is no method "sms"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
