@@ -93,7 +93,8 @@ func (s *State) untoldCookie(v Visit, p *untold) (Cookie, error) {
 	if err != nil {
 		return Cookie{}, fmt.Errorf("encoding a sign-in: %w", err)
 	}
-	value, err := s.keys.Load().flow[0].Encode(untoldName(v.Host), b)
+	name := untoldName(v.Host)
+	value, err := s.keys.Load().flow[0].Encode(name, s.sealer.Load().seal(name, b))
 	if err != nil {
 		return Cookie{}, fmt.Errorf("sealing a sign-in: %w", err)
 	}
@@ -105,10 +106,14 @@ func (s *State) openUntold(v Visit) *untold {
 	if len(v.Flow) > 4096 {
 		return nil
 	}
+	name := untoldName(v.Host)
 	for _, c := range s.keys.Load().flow {
 		var b []byte
+		if c.Decode(name, v.Flow, &b) != nil {
+			continue
+		}
 		p := new(untold)
-		if c.Decode(untoldName(v.Host), v.Flow, &b) == nil && json.Unmarshal(b, p) == nil {
+		if b, err := s.sealer.Load().open(name, b); err == nil && json.Unmarshal(b, p) == nil {
 			return p
 		}
 	}
