@@ -80,8 +80,8 @@ func TestOnePageSecondPage(t *testing.T) {
 // TestOnePageShowsNoOther: without the option nothing is there of it.
 func TestOnePageShowsNoOther(t *testing.T) {
 	r := newRig(t)
-	b, _ := r.account()
-	b = r.browser()
+	r.account()
+	b := r.browser()
 	if page := b.get("/.mfa/login"); strings.Contains(page.body, "one-time-code") {
 		t.Error("the sign-in page asks for a code")
 	}
