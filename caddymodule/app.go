@@ -83,6 +83,11 @@ type App struct {
 	// they sign in with a code by mail, so that their mailbox alone opens the account. Default: they have to ask an admin.
 	Reset string `json:"reset,omitempty"`
 
+	// How people sign in: with `one_page` name, password and an optional code stand on one form. They are judged together, and no answer
+	// tells which part was wrong; without a code everybody goes on to the same second page, whether or not the password was right.
+	// It needs the method `totp` or `recovery`. Default: the second method is asked after the right password.
+	SignIn string `json:"sign_in,omitempty"`
+
 	settings settings
 	ctx      caddy.Context // zero outside a running Caddy
 	log      *zap.Logger
@@ -197,6 +202,7 @@ func (a *App) realm(state *auth.State) *auth.Realm {
 	return state.Realm(auth.Config{
 		Name: a.settings.name, Idle: a.settings.idle, Lifetime: a.settings.lifetime, Methods: a.settings.methods, Mail: a.mail(),
 		Policies: a.settings.policies,
+		OnePage:  a.settings.signIn != "",
 	})
 }
 

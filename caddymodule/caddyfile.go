@@ -56,6 +56,7 @@ func init() {
 //			timeout  <duration>
 //		}
 //		reset    mail_only
+//		sign_in  one_page
 //	}
 //
 // Everything is optional, and so is the block. There may be several enforce; everything else stands once.
@@ -118,6 +119,8 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			a.SMTP, err = parseSMTP(d)
 		case "reset":
 			err = oneArg(d, &a.Reset, checkReset)
+		case "sign_in":
+			err = oneArg(d, &a.SignIn, checkSignIn)
 		default:
 			return d.Errf("there is no option %q here", option)
 		}

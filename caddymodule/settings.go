@@ -43,6 +43,7 @@ type settings struct {
 	related        *related     // nil if no site needs it
 	mails          bool         // people get mail
 	reset          string       // "" or resetMailOnly
+	signIn         string       // "" or signInOnePage
 	sender         *mail.Sender // what sends it; nil where it is written to the log
 	mailServer     string       // host:port
 }
@@ -60,6 +61,7 @@ func (a *App) prepare(repl *caddy.Replacer) error {
 		{"path", a.Path, checkPath, &s.prefix},
 		{"storage", a.Storage.dir(), nil, &s.dir},
 		{"reset", a.Reset, checkReset, &s.reset},
+		{"sign_in", a.SignIn, checkSignIn, &s.signIn},
 	} {
 		if option.value == "" {
 			continue
@@ -231,7 +233,7 @@ func checkMethods(methods []string) error {
 }
 
 // crossChecked are the options that can be of no use because of others.
-var crossChecked = []string{"webauthn", "methods", "recovery", "reset"}
+var crossChecked = []string{"webauthn", "methods", "recovery", "reset", "sign_in"}
 
 // checkUsed says why an option is of no use with the others.
 func (a *App) checkUsed(option string) error {
@@ -250,6 +252,20 @@ func (a *App) checkUsed(option string) error {
 		if a.Reset != "" && (!email || a.SMTP == nil) {
 			return errors.New("reset is about people who sign in with codes by mail, and needs smtp and the method email")
 		}
+	case "sign_in":
+		if a.SignIn != "" && !slices.Contains(a.names(), auth.MethodTOTP) && !slices.Contains(a.names(), auth.MethodRecovery) {
+			return errors.New("one_page asks for a code, and needs the method totp or recovery")
+		}
+	}
+	return nil
+}
+
+// signInOnePage is the only value of the option sign_in.
+const signInOnePage = "one_page"
+
+func checkSignIn(value string) error {
+	if value != signInOnePage {
+		return fmt.Errorf("sign_in knows only %s, not %q", signInOnePage, value)
 	}
 	return nil
 }

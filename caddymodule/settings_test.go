@@ -111,6 +111,8 @@ func TestWrongOptions(t *testing.T) {
 		{"policy with recovery codes", &App{Enforce: []Policy{{Name: "Keys", Methods: []string{"recovery"}}}}, `recovery cannot be demanded`},
 		{"policy that cannot be met", &App{Methods: []string{"totp"}, Enforce: []Policy{{Name: "Keys", Methods: []string{"webauthn"}}}}, `option enforce: policy "Keys": webauthn is switched off by methods`},
 		{"codes without codes", &App{Methods: []string{"totp"}, Recovery: &Recovery{Viewable: true}}, `option recovery: recovery is about recovery codes`},
+		{"sign_in", &App{SignIn: "two_pages"}, `option sign_in: sign_in knows only one_page, not "two_pages"`},
+		{"sign_in without a code", &App{SignIn: "one_page", Methods: []string{"webauthn"}}, "option sign_in: one_page asks for a code"},
 		{"unknown method", &App{Methods: []string{"sms"}}, `option methods: there is no method "sms"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -16,6 +16,13 @@ var english = map[string]string{ //nolint:gosec // words for people
 	"login.passkey":    "Sign in with a passkey",
 	"login.again":      "That sign-in took too long or was finished elsewhere. Please sign in again.",
 
+	"onepage.code":  "Code",
+	"onepage.have":  "(if you have one at hand)",
+	"onepage.hint":  "From your authenticator app, or a recovery code.",
+	"onepage.wrong": "That name, password or code is not right.",
+	"onepage.send":  "Press the button, and we send a code to the address of your account, if your password was right. It works for 10 minutes.",
+	"onepage.sent":  "If your password was right, we sent a code to the address of your account. It works for 10 minutes.",
+
 	"totp.title":  "Enter your code",
 	"totp.lead":   "Open your authenticator app and type the 6-digit code that it shows for %s.",
 	"totp.code":   "Code",

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
@@ -42,7 +43,7 @@ func (p *Portal) next(o auth.Outcome) string {
 	case auth.StepPassword:
 		return p.prefix + "/invite"
 	case auth.StepVerify:
-		return p.prefix + "/verify/" + o.Method
+		return p.prefix + "/verify/" + o.Method + along(o)
 	case auth.StepEnroll:
 		if o.Method != "" {
 			return p.prefix + "/enroll/" + o.Method
@@ -69,6 +70,14 @@ func (p *Portal) next(o auth.Outcome) string {
 	return p.prefix + "/login"
 }
 
+// along is the query that carries the target of a sign-in which is stored nowhere.
+func along(o auth.Outcome) string {
+	if !o.Untold || o.To == "" {
+		return ""
+	}
+	return string(appendQuery([]byte("?to="), o.To))
+}
+
 // advance goes where an operation left the visitor. A visitor who came without any cookie may have a browser that refuses
 // them: the next page looks.
 func (x *exchange) advance(o auth.Outcome) error {
@@ -78,7 +87,11 @@ func (x *exchange) advance(o auth.Outcome) error {
 	case o.Step == auth.StepDone && o.Upgrade && x.form["upgrade"] != "":
 		to = string(appendQuery([]byte(x.prefix+upgradePath+"?to="), to))
 	case o.Step != auth.StepDone && x.in.Visit.Flow == "" && x.in.Session == nil:
-		to += "?check=cookies"
+		if strings.Contains(to, "?") {
+			to += "&check=cookies"
+		} else {
+			to += "?check=cookies"
+		}
 	}
 	return x.redirect(to)
 }

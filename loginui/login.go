@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
+	"github.com/caddy-mfa/caddy-mfa/internal/method"
 )
 
 // signIn is what the sign-in page shows.
@@ -11,6 +12,7 @@ type signIn struct {
 	Name    string  // as typed
 	Key     *keyAsk // nil where passkeys do not work
 	Signals string  // what the browser should know about its passkeys
+	OnePage bool    // a code is asked for, too
 	unknown string  // ID of a passkey that nobody has here
 }
 
@@ -19,7 +21,10 @@ func (x *exchange) loginForm(name, to string) *page {
 	pg := x.newPage("login", "login")
 	pg.To = x.returnTarget(to)
 	pg.fields = []string{"name", "password"}
-	pg.Body = &signIn{Name: name}
+	pg.Body = &signIn{Name: name, OnePage: x.realm.OnePage()}
+	if x.realm.OnePage() {
+		pg.wrong = "onepage.wrong"
+	}
 	return pg
 }
 
@@ -78,7 +83,19 @@ func postLogin(x *exchange) error {
 	if password == "" {
 		return x.showLogin(pg, &auth.Invalid{Field: "password", Text: x.t("login.nopassword")})
 	}
-	out, err := x.realm.SignIn(x.r.Context(), x.in.Visit, name, password, pg.To)
+	code := x.form.trimmed("code")
+	if code == "" || !x.realm.OnePage() { // since a reload, perhaps
+		out, err := x.realm.SignIn(x.r.Context(), x.in.Visit, name, password, pg.To)
+		if err != nil {
+			return x.showLogin(pg, err)
+		}
+		return x.advance(out)
+	}
+	which := auth.MethodTOTP
+	if method.LooksLikeRecoveryCode(code) {
+		which = auth.MethodRecovery
+	}
+	out, err := x.realm.SignInAtOnce(x.r.Context(), x.in.Visit, name, password, which, code, pg.To)
 	if err != nil {
 		return x.showLogin(pg, err)
 	}

@@ -70,6 +70,7 @@ type page struct {
 	Token  string            // of a link, as it was sent, so that the form can be sent again
 	Body   any               // what only this page shows
 
+	along       string   // query of the pages that follow
 	fields      []string // those that the page shows, so that their errors have a place
 	wrong       string   // text id for a wrong answer, the field it belongs to, and its status (0: 401)
 	wrongField  string
@@ -148,6 +149,9 @@ func (pg *page) URL(path string) string { return pg.prefix + path }
 
 // Asset is the address of a static file.
 func (pg *page) Asset(name string) string { return pg.prefix + staticPath + asset(name).name }
+
+// Along is the address of a page of the flow, with what has to go along with it.
+func (pg *page) Along(path string) string { return pg.prefix + path + pg.along }
 
 // Product is the name that the admin gave.
 func (pg *page) Product() string { return pg.realm.Name() }

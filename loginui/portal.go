@@ -100,6 +100,7 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request, in Request) e
 	}
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
+		x.in.Visit.To = x.returnTarget(r.URL.Query().Get("to"))
 		return x.settle(rt.get(x))
 	case http.MethodPost:
 		if rt.post == nil {
@@ -112,6 +113,7 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request, in Request) e
 		if x.form, err = readForm(w, r); err != nil {
 			return x.settle(err)
 		}
+		x.in.Visit.To = x.returnTarget(x.form["to"])
 		return x.settle(rt.post(x))
 	}
 	if rt.post == nil {

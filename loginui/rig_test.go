@@ -37,6 +37,8 @@ type rig struct {
 	log   *bytes.Buffer
 	host  string // that browsers open
 
+	config auth.Config // of the realm
+
 	letters chan mail.Message // what was sent, in a rig with mail
 
 	mu    sync.Mutex
@@ -98,6 +100,7 @@ func newRigOf(t *testing.T, c auth.Config, viewable bool) *rig {
 		recovery.KeepCodes()
 	}
 	c.Methods = append([]auth.Method{method.NewPassword("Example Corp").CheapForTests(), keys, method.NewTOTP("Example Corp")}, append(c.Methods, recovery)...)
+	r.config = c
 	realm := r.state.Realm(c)
 	if r.Portal, err = New(realm, Options{Now: r.time, Logger: slog.New(slog.NewTextHandler(r.log, nil))}); err != nil {
 		t.Fatal(err)

@@ -71,7 +71,7 @@ func (x *exchange) refuseCode(pg *page, wrong error) error {
 		if err := pg.mailed(now); err != nil {
 			return err
 		}
-		if !now.Mail.Sent {
+		if !now.Mail.Sent && !now.Untold {
 			pg.wrong = "email.spent"
 		}
 	}
@@ -97,8 +97,11 @@ func (x *exchange) sendCode(pg *page, path string) error {
 		return x.refuseMail(pg, err, "email.wait")
 	}
 	x.setCookies(out.Cookies)
-	to := x.prefix + path
-	if x.form["new"] != "" {
+	to := x.prefix + path + along(out)
+	switch {
+	case x.form["new"] == "":
+	case out.Untold: // and so nobody knows
+	default:
 		to += "?sent=1"
 	}
 	return x.redirect(to)

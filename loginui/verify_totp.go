@@ -21,7 +21,9 @@ func postVerifyTOTP(x *exchange) error {
 	}
 	code := x.form.trimmed("code")
 	if method.LooksLikeRecoveryCode(code) && asks(now, auth.MethodRecovery) {
-		pg.wrong = "recovery.wrong"
+		if !now.Untold {
+			pg.wrong = "recovery.wrong"
+		}
 		return x.prove(pg, auth.MethodRecovery, code)
 	}
 	return x.prove(pg, auth.MethodTOTP, code)

@@ -25,7 +25,7 @@ func (x *exchange) showKey(pg *page, wrong error) error {
 		return err
 	}
 	pg.policy, pg.fields, pg.wrongField = fetchPolicy, nil, ""
-	pg.Body = &keyAsk{string(ask.Public), ask.Sealed, x.prefix + "/verify/webauthn", wrong == nil}
+	pg.Body = &keyAsk{string(ask.Public), ask.Sealed, x.prefix + "/verify/webauthn" + pg.along, wrong == nil}
 	if wrong != nil {
 		return x.refuse(pg, wrong)
 	}
@@ -62,7 +62,7 @@ func postVerifyWebAuthn(x *exchange) error {
 
 // passkey takes a sign-in without a name.
 func (x *exchange) passkey() error {
-	body := &signIn{}
+	body := &signIn{OnePage: x.realm.OnePage()}
 	pg := x.loginForm("", x.form["to"])
 	pg.Body, pg.wrong = body, "passkey.wrong"
 	answer := x.form["response"]

@@ -70,12 +70,18 @@ func (a *addresses) take(now time.Time, addr netip.Addr) (refund func(), err err
 			break
 		}
 	}
-	return func() {
-		for {
-			old := b.Load()
-			if old>>32 != minute || old&0xffffffff == 0 || b.CompareAndSwap(old, old-1) {
-				return
-			}
+	return func() { a.refund(now, addr) }, nil
+}
+
+// refund takes back an answer that was counted at the given time.
+func (a *addresses) refund(at time.Time, addr netip.Addr) {
+	if !addr.IsValid() {
+		return
+	}
+	for b := a.bucket(addr); ; {
+		old := b.Load()
+		if old>>32 != uint64(at.Unix()/60) || old&0xffffffff == 0 || b.CompareAndSwap(old, old-1) {
+			return
 		}
-	}, nil
+	}
 }

@@ -114,7 +114,15 @@ func (r *Realm) Ask(ctx context.Context, v Visit, method string) (*Ask, error) {
 	if err != nil {
 		return nil, err
 	}
-	ch, err := m.Challenge(r.now(), *u, fitting(m, creds))
+	var who User
+	if u != nil {
+		who = *u
+	}
+	have := fitting(m, creds)
+	if f.untold != nil {
+		who, have = r.named(f.untold, who), r.shown(f.untold, m, have)
+	}
+	ch, err := m.Challenge(r.now(), who, have)
 	if err != nil {
 		return nil, fmt.Errorf("preparing %s: %w", method, err)
 	}

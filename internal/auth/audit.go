@@ -73,7 +73,9 @@ type Event struct {
 
 // audit writes an event in the transaction of what it tells, so that neither is without the other.
 func (s *State) audit(tx storage.Tx, e Event) error {
-	e.Time = s.now()
+	if e.Time.IsZero() {
+		e.Time = s.now()
+	}
 	id, until := ulid.Make().String(), e.Time.Add(auditLife)
 	if e.UserID != "" && e.Name != EventUserDeleted {
 		if err := putJSON(tx, keyActivity(e.UserID)+id, e, until); err != nil {
@@ -106,29 +108,46 @@ func (r *Realm) Activity(ctx context.Context, userID string) (events []Event, er
 	return events[:min(len(events), MaxActivity)], err
 }
 
+// maxFailures bounds the events that wait to be written: they go in one transaction.
+const maxFailures = 300
+
 // failures counts wrong answers of visitors whose name is not proven. They become one line a minute: whoever guesses must not
-// fill the log or the disk.
+// fill the log or the disk. Events wait with them that must not be seen to be written.
 type failures struct {
 	sync.Mutex
-	count int
+	count  int
+	events []Event
 }
 
-func (s *State) failed() {
+func (s *State) failed(events ...Event) {
 	s.failures.Lock()
 	defer s.failures.Unlock()
 	s.failures.count++
+	if len(s.failures.events) < maxFailures {
+		s.failures.events = append(s.failures.events, events...)
+	}
 }
 
 func (s *State) reportFailures(ctx context.Context) {
 	s.failures.Lock()
-	n := s.failures.count
-	s.failures.count = 0
+	n, events := s.failures.count, s.failures.events
+	s.failures.count, s.failures.events = 0, nil
 	s.failures.Unlock()
 	if n == 0 {
 		return
 	}
 	s.log.Warn("sign-ins failed during the last minute", "count", n)
-	err := s.store.Update(ctx, func(tx storage.Tx) error { return s.audit(tx, Event{Name: EventSignInFailed, Count: n}) })
+	for _, e := range events {
+		s.log.Warn("wrong answer", "event", e.Name, "user", e.User, "method", e.Method, "client", e.Addr)
+	}
+	err := s.store.Update(ctx, func(tx storage.Tx) error {
+		for _, e := range events {
+			if err := s.audit(tx, e); err != nil {
+				return err
+			}
+		}
+		return s.audit(tx, Event{Name: EventSignInFailed, Count: n})
+	})
 	if err != nil {
 		s.log.Error("writing the audit trail failed", "error", err)
 	}

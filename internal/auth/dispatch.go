@@ -18,6 +18,9 @@ func (r *Realm) next(now time.Time, site Site, f *flow, u *User, creds []held) (
 	if u != nil {
 		p.User = *u
 	}
+	if f.untold != nil {
+		return r.neutral(site, f, p)
+	}
 	creds = r.withAddress(u, creds)
 	enroll := func(methods []string) {
 		p.Step, p.Enrollable = StepEnroll, methods

@@ -60,6 +60,9 @@ func (r *Realm) removeAddress(tx storage.Tx, u *User, creds []held) ([]held, err
 // SendCode sends a code by mail for the flow in progress: for its second method, or for the address that is to be confirmed. A code
 // that is out dies. *Throttled where too many were sent; ErrBusy where too many mails wait; ErrStep where the flow takes none.
 func (r *Realm) SendCode(ctx context.Context, v Visit) (out Outcome, err error) {
+	if p := r.openUntold(v); p != nil {
+		return r.sendUntold(ctx, v, p)
+	}
 	err = r.store.Update(ctx, func(tx storage.Tx) error {
 		f, u, creds, err := r.getFlow(tx, v)
 		if err != nil {

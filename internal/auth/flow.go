@@ -27,6 +27,7 @@ type flow struct {
 
 	secrets flowSecrets
 	token   string
+	untold  *untold // what it is made from, if it is not stored
 }
 
 // flowSecrets is the part of a flow that is sealed at rest.
@@ -45,6 +46,9 @@ func (r *Realm) newFlow(v Visit, purpose Purpose, to string) *flow {
 // getFlow returns the flow that the visitor's cookie names, with its user (nil before there is one) and the user's credentials.
 // It returns ErrNoFlow if there is none, or if the user changed in a way that voids it.
 func (r *Realm) getFlow(tx storage.Tx, v Visit) (*flow, *User, []held, error) {
+	if p := r.openUntold(v); p != nil {
+		return r.untoldFlow(tx, v, p)
+	}
 	token := r.openCookie(CookieFlow, v.Flow)
 	if token == "" {
 		return nil, nil, nil, ErrNoFlow
@@ -150,4 +154,4 @@ func (r *Realm) PreFlow(v Visit) (Cookie, bool) {
 }
 
 // HasPreFlow reports whether the visitor's browser sent a flow cookie that we made: nonce or flow.
-func (r *Realm) HasPreFlow(v Visit) bool { return r.openCookie(CookieFlow, v.Flow) != "" }
+func (r *Realm) HasPreFlow(v Visit) bool { return r.flowToken(v) != "" }

@@ -23,7 +23,7 @@ func (r *Realm) identifier(site Site) Identifier {
 // PasskeyAsk prepares a sign-in without a name, for the sign-in page. The visitor must have the cookie of PreFlow. It returns nil
 // where passkeys do not work.
 func (r *Realm) PasskeyAsk(v Visit) (*Ask, error) {
-	m, token := r.identifier(v.site()), r.openCookie(CookieFlow, v.Flow)
+	m, token := r.identifier(v.site()), r.flowToken(v)
 	if m == nil || token == "" {
 		return nil, nil
 	}
@@ -36,21 +36,21 @@ func (r *Realm) PasskeyAsk(v Visit) (*Ask, error) {
 
 // Passkey takes a passkey as the first proof of a sign-in. With user verification it shows two kinds and is all that is needed;
 // without, the flow goes on to the password. ErrUnknownKey where nobody has this key.
-func (r *Realm) Passkey(ctx context.Context, v Visit, answer []byte, sealed, to string) (Outcome, error) {
+func (r *Realm) Passkey(ctx context.Context, v Visit, response []byte, sealed, to string) (Outcome, error) {
 	m := r.identifier(v.site())
 	if m == nil {
 		return Outcome{}, ErrStep
 	}
-	ch, spent, err := r.openAsk(v, askSignIn, r.openCookie(CookieFlow, v.Flow), m.Name(), sealed)
+	ch, spent, err := r.openAsk(v, askSignIn, r.flowToken(v), m.Name(), sealed)
 	if err != nil {
 		return Outcome{}, err
 	}
-	key, handle, err := m.Identify(answer)
+	key, handle, err := m.Identify(response)
 	if err != nil {
 		key = "" // malformed: it spends the challenge like any other wrong answer
 	}
 	browser := r.openCookie(CookieBrowser, v.Browser)
-	return r.verify(ctx, v, m, answer, func(tx storage.Tx) (a attempt, err error) {
+	return r.verify(ctx, v, []answer{{m, response}}, func(tx storage.Tx) (a attempt, err error) {
 		a.ch, a.spent = ch, spent
 		if a.user, a.unknown, err = r.keyOwner(tx, key, handle); err != nil || a.user == nil {
 			return a, err

@@ -23,6 +23,8 @@ type Visit struct {
 	Session   string // value of CookieSession as received, "" if absent; likewise the next two
 	Flow      string
 	Browser   string
+	// To is the path to go to in the end, as the request carries it. It is for a sign-in that is stored nowhere (Outcome.Untold).
+	To string
 }
 
 // Cookie is a cookie that an Outcome sets. An empty value removes it. MaxAge 0 with a value: until the browser closes.
@@ -61,6 +63,9 @@ type Outcome struct {
 	Due      time.Time
 	// Upgrade, with StepDone, says that a passkey would spare this person the next password: see UpgradeAsk.
 	Upgrade bool
+	// Untold, with StepVerify, says that nobody must learn whether the password was right: pages show nothing of the person, and carry
+	// To along, for the flow is stored nowhere.
+	Untold bool
 }
 
 func (v Visit) site() Site { return Site{Host: v.Host, Origin: v.Origin} }
@@ -82,8 +87,8 @@ type Progress struct {
 
 // CodeMail is where a code is sent to.
 type CodeMail struct {
-	To   string // at sign-in with most of it left out; whole where the person typed it
-	Sent bool   // a code is out that still counts
+	To   string // at sign-in with most of it left out; whole where the person typed it; "" with Untold
+	Sent bool   // a code is out that still counts; with Untold: one was asked for
 }
 
 // Purpose is what a flow or a travelling token is for.

@@ -1,11 +1,9 @@
 package auth
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"slices"
-	"time"
 
 	"github.com/caddy-mfa/caddy-mfa/storage"
 )
@@ -30,14 +28,35 @@ type attempt struct {
 	// unknown says that the answer came from a key that is not registered, by the handle of a user of ours.
 	unknown bool
 	who     subject
+	// untold is set for a password on one page that came without a code: whether it was right must not be told. to goes with it.
+	untold *untold
+	to     string
+}
+
+// answer is what was given to a method.
+type answer struct {
+	m    Method
+	text []byte
 }
 
 // SignIn takes name and password, the first proof of a sign-in, and begins a flow. Unknown names cost the same time and give the
 // same answer as wrong passwords (S88).
+//
+// Where all is asked on one page, it is SignInAtOnce without a code, and leads to the same second page whatever was wrong, with the
+// same cookie. Only the right password of an account with nothing set up, which may set something up, goes on to that.
 func (r *Realm) SignIn(ctx context.Context, v Visit, name, password, to string) (Outcome, error) {
-	m := r.method(MethodPassword)
+	return r.signIn(ctx, v, name, to, []answer{{r.method(MethodPassword), []byte(password)}})
+}
+
+// signIn takes the password, and with it a code or none.
+func (r *Realm) signIn(ctx context.Context, v Visit, name, to string, answers []answer) (Outcome, error) {
 	browser := r.openCookie(CookieBrowser, v.Browser)
-	return r.verify(ctx, v, m, []byte(password), func(tx storage.Tx) (a attempt, err error) {
+	var later *untold
+	if r.onePage && len(answers) == 1 {
+		later = r.newUntold(name)
+	}
+	return r.verify(ctx, v, answers, func(tx storage.Tx) (a attempt, err error) {
+		a.untold, a.to = later, to
 		if a.user, err = findUser(tx, name); err != nil {
 			return a, err
 		}
@@ -46,6 +65,9 @@ func (r *Realm) SignIn(ctx context.Context, v Visit, name, password, to string) 
 		}
 		if a.creds, err = r.getCreds(tx, a.user.ID); err != nil {
 			return a, err
+		}
+		if len(answers) > 1 {
+			a.creds = r.answerable(v, a.user, a.creds, answers[1].m.Name())
 		}
 		a.flow = r.newFlow(v, PurposeSignIn, to)
 		a.flow.UserID, a.flow.Epoch = a.user.ID, a.user.Epoch
@@ -59,7 +81,7 @@ func (r *Realm) Prove(ctx context.Context, v Visit, method string, answer []byte
 }
 
 // ProveAsked is Prove for a method with a challenge: sealed is that of the Ask that was answered.
-func (r *Realm) ProveAsked(ctx context.Context, v Visit, method string, answer []byte, sealed string) (Outcome, error) {
+func (r *Realm) ProveAsked(ctx context.Context, v Visit, method string, text []byte, sealed string) (Outcome, error) {
 	m := r.at(v.site(), method)
 	if m == nil {
 		return Outcome{}, ErrStep
@@ -68,12 +90,12 @@ func (r *Realm) ProveAsked(ctx context.Context, v Visit, method string, answer [
 	var spent string
 	if _, asked := r.method(method).(Bound); asked {
 		var err error
-		if ch, spent, err = r.openAsk(v, askVerify, r.openCookie(CookieFlow, v.Flow), method, sealed); err != nil {
+		if ch, spent, err = r.openAsk(v, askVerify, r.flowToken(v), method, sealed); err != nil {
 			return Outcome{}, err
 		}
 	}
 	browser := r.openCookie(CookieBrowser, v.Browser)
-	out, err := r.verify(ctx, v, m, answer, func(tx storage.Tx) (a attempt, err error) {
+	out, err := r.verify(ctx, v, []answer{{m, text}}, func(tx storage.Tx) (a attempt, err error) {
 		if a.flow, a.user, a.creds, err = r.getFlow(tx, v); err != nil {
 			return a, err
 		}
@@ -86,7 +108,11 @@ func (r *Realm) ProveAsked(ctx context.Context, v Visit, method string, answer [
 			a.ch = *ch
 		}
 		a.creds = r.withAddress(a.user, a.creds)
-		a.who, err = r.subjectOf(tx, a.user, "", browser)
+		name := ""
+		if a.flow.untold != nil {
+			name, a.creds = string(a.flow.untold.Name), r.answerable(v, a.user, a.creds, method)
+		}
+		a.who, err = r.subjectOf(tx, a.user, name, browser)
 		return a, err
 	})
 	if err != nil {
@@ -98,8 +124,9 @@ func (r *Realm) ProveAsked(ctx context.Context, v Visit, method string, answer [
 // verify carries the commit rule. The slot comes first, then the try is counted and the challenge taken, then the answer is
 // verified outside any transaction, then one transaction checks that nothing it relied on has changed, stores the credential as it
 // must now be, and gives the flow its proof. If something changed, everything is read and verified again, without counting again.
-func (r *Realm) verify(ctx context.Context, v Visit, m Method, answer []byte, read func(storage.Tx) (attempt, error)) (Outcome, error) {
-	none := Outcome{RecoveryLeft: -1}
+// Of several answers all must be right.
+func (r *Realm) verify(ctx context.Context, v Visit, answers []answer, read func(storage.Tx) (attempt, error)) (Outcome, error) {
+	none, m := Outcome{RecoveryLeft: -1}, answers[0].m
 	addresses := r.addressesFor(m)
 	if err := addresses.check(r.now(), v.Addr); err != nil {
 		return none, err
@@ -116,7 +143,7 @@ func (r *Realm) verify(ctx context.Context, v Visit, m Method, answer []byte, re
 	var a attempt
 	for i := range rereads {
 		if i == 0 {
-			a, err = r.take(ctx, v, m, read)
+			a, err = r.take(ctx, v, answers, read)
 		} else {
 			a, err = r.reread(ctx, a.ch, read)
 		}
@@ -128,36 +155,51 @@ func (r *Realm) verify(ctx context.Context, v Visit, m Method, answer []byte, re
 		if a.user != nil {
 			u = *a.user
 		}
-		got, err := m.Verify(r.now(), u, fitting(m, a.creds), a.ch, answer)
+		hidden := a.flow != nil && a.flow.untold != nil
+		if hidden {
+			u = r.named(a.flow.untold, u)
+		}
+		got, begun, err := r.judge(u, a, answers)
 		switch _, unique := m.(Unique); {
 		case a.user == nil && unique && a.unknown && (err == nil || errors.Is(err, ErrRejected)):
 			err = ErrUnknownKey
-		case err == nil && (a.user == nil || u.Disabled):
+		case err == nil && (a.user == nil || u.Disabled || hidden && a.flow.Proofs == nil):
 			err = ErrRejected
 		case err == nil && !u.Blocked.IsZero() && a.flow.Purpose == PurposeSignIn:
 			err = errBlocked
 		}
+		if a.untold != nil && (errors.Is(err, ErrRejected) || err == nil && !r.mayEnroll(r.now(), v.site(), a.user)) {
+			return r.postpone(v, a, got[0], err == nil || errors.Is(err, errBlocked))
+		}
 		if errors.Is(err, ErrRejected) {
+			if hidden || len(answers) > 1 {
+				return none, r.rejectedBoth(v, answers[len(answers)-1].m, a, begun || hidden && a.flow.Proofs != nil, err)
+			}
 			return none, r.rejected(ctx, v, m, a, err)
 		}
 		if err != nil {
 			refund()
 			return none, err
 		}
-		out, err := r.commit(ctx, v, m, a, got, read)
+		out, err := r.commit(ctx, v, answers, a, got, read)
 		if errors.Is(err, errStale) {
 			continue
 		}
 		if err == nil || !errors.Is(err, ErrRejected) {
 			refund()
+		} else if hidden {
+			err = ErrRejected // whatever else it says, it would say that the password was right
 		}
 		if err == nil {
+			if hidden {
+				r.addresses.refund(a.flow.untold.At, v.Addr)
+			}
 			if _, confirmed := m.(Mailed); confirmed || a.flow.Change != nil || out.Step == StepDone {
 				r.cache.invalidateUser(a.user.ID)
 			}
 			r.ended(v, out)
 			r.wakeMail()
-			r.log.Info("proved", "user", u.Name, "method", m.Name(), "client", v.Addr, "signed_in", out.Step == StepDone)
+			r.log.Info("proved", "user", u.Name, "method", answers[len(answers)-1].m.Name(), "client", v.Addr, "signed_in", out.Step == StepDone)
 		}
 		return out, err
 	}
@@ -165,16 +207,32 @@ func (r *Realm) verify(ctx context.Context, v Visit, m Method, answer []byte, re
 	return none, storage.ErrConflict
 }
 
+// judge verifies all answers, whatever became of those before, so that the time tells nothing. Without an error all are right. begun says
+// that the first of several was.
+func (r *Realm) judge(u User, a attempt, answers []answer) (got []Verified, begun bool, err error) {
+	for i, given := range answers {
+		v, wrong := given.m.Verify(r.now(), u, fitting(given.m, a.creds), a.ch, given.text)
+		begun = begun || i == 0 && wrong == nil
+		if wrong != nil && (err == nil || !errors.Is(wrong, ErrRejected)) {
+			err = wrong
+		}
+		got = append(got, v)
+	}
+	return got, begun && len(answers) > 1, err
+}
+
 // take reads what the answer is verified against, counts the try and takes the challenge: it is spent by any answer.
-func (r *Realm) take(ctx context.Context, v Visit, m Method, read func(storage.Tx) (attempt, error)) (a attempt, err error) {
-	shut := false
+func (r *Realm) take(ctx context.Context, v Visit, answers []answer, read func(storage.Tx) (attempt, error)) (a attempt, err error) {
+	m := answers[0].m
+	var off []string
 	err = r.store.Update(ctx, func(tx storage.Tx) error {
-		shut = false
+		off = nil
 		if a, err = read(tx); err != nil {
 			return err
 		}
+		hidden := a.flow != nil && a.flow.untold != nil
 		// A key costs no argon2id, and whoever knows the password must not be able to shut it out.
-		if m.Name() != MethodWebAuthn && (a.flow == nil || len(a.flow.Proofs) == 0 && a.flow.Change == nil) {
+		if m.Name() != MethodWebAuthn && (a.flow == nil || len(a.flow.Proofs) == 0 && a.flow.Change == nil && !hidden) {
 			if err := checkUnfinished(tx, r.now(), a.who); err != nil {
 				return err
 			}
@@ -185,22 +243,20 @@ func (r *Realm) take(ctx context.Context, v Visit, m Method, read func(storage.T
 			}
 		}
 		_, mailed := m.(Mailed)
-		if mailed && (a.ch.Method == "" || !r.now().Before(a.ch.Expires)) {
+		if mailed && !hidden && (a.ch.Method == "" || !r.now().Before(a.ch.Expires)) {
 			return errNoCode // nothing to guess, so nothing is counted
 		}
 		if m.Name() == MethodWebAuthn { // nobody guesses a signature: the limit for each address is enough
 			return nil
 		}
-		n, err := charge(tx, r.now(), a.who, m.Name())
-		if err != nil {
-			return err
-		}
-		if shut = n == throttleOff && a.user != nil; shut {
-			if err := r.audit(tx, Event{Name: EventMethodShut, UserID: a.user.ID, User: a.user.Name, Method: m.Name(), Addr: v.Addr.String()}); err != nil {
+		for _, given := range answers {
+			n, err := charge(tx, r.now(), a.who, given.m.Name())
+			if err != nil {
 				return err
 			}
-			if !a.who.known {
-				if err := r.notify(tx, v, a.user, notice{at: r.now(), kind: mailNotice, write: throttled(m.Name())}); err != nil {
+			if n == throttleOff && a.user != nil {
+				off = append(off, given.m.Name())
+				if err := r.shutOff(tx, v, a, given.m.Name()); err != nil {
 					return err
 				}
 			}
@@ -213,11 +269,23 @@ func (r *Realm) take(ctx context.Context, v Visit, m Method, read func(storage.T
 		}
 		return r.putFlow(tx, a.flow)
 	})
-	if err == nil && shut {
-		r.wakeMail()
-		r.log.Warn("method is off after too many wrong answers", "user", a.user.Name, "method", m.Name(), "known_browser", a.who.known, "client", v.Addr)
+	if err != nil {
+		return a, err
 	}
-	return a, err
+	for _, method := range off {
+		r.wakeMail()
+		r.log.Warn("method is off after too many wrong answers", "user", a.user.Name, "method", method, "known_browser", a.who.known, "client", v.Addr)
+	}
+	return a, nil
+}
+
+// shutOff notes, and tells the person, that a method takes no more answers.
+func (r *Realm) shutOff(tx storage.Tx, v Visit, a attempt, method string) error {
+	err := r.audit(tx, Event{Name: EventMethodShut, UserID: a.user.ID, User: a.user.Name, Method: method, Addr: v.Addr.String()})
+	if err != nil || a.who.known {
+		return err
+	}
+	return r.notify(tx, v, a.user, notice{at: r.now(), kind: mailNotice, write: throttled(method)})
 }
 
 // tryOnce takes an answer off the flow's challenge, which is gone with the last.
@@ -258,6 +326,20 @@ func (r *Realm) rejected(ctx context.Context, v Visit, m Method, a attempt, caus
 	return cause
 }
 
+// rejectedBoth notes a wrong answer of which nobody must learn whether the password that came with it, or before it, was right. knew says
+// that it was. What is kept of that is written later, together with others, or else time would tell (S88).
+func (r *Realm) rejectedBoth(v Visit, m Method, a attempt, knew bool, cause error) error {
+	if knew {
+		r.failed(Event{Name: EventWrongAnswer, Time: r.now(), UserID: a.user.ID, User: a.user.Name, Method: m.Name(), Addr: v.Addr.String()})
+	} else {
+		r.failed()
+	}
+	if errors.Is(cause, errBlocked) {
+		return cause // all was right
+	}
+	return ErrRejected
+}
+
 // wrong notes the wrong answer of somebody whose name is proven.
 func (r *Realm) wrong(ctx context.Context, v Visit, m Method, u *User, event string) {
 	r.log.Warn("wrong answer", "event", event, "user", u.Name, "method", m.Name(), "client", v.Addr)
@@ -267,116 +349,4 @@ func (r *Realm) wrong(ctx context.Context, v Visit, m Method, u *User, event str
 	if err != nil {
 		r.log.Error("writing the audit trail failed", "error", err)
 	}
-}
-
-// commit is the one transaction in which a right answer counts.
-func (r *Realm) commit(ctx context.Context, v Visit, m Method, a attempt, got Verified, read func(storage.Tx) (attempt, error)) (out Outcome, err error) {
-	err = r.store.Update(ctx, func(tx storage.Tx) error {
-		now := r.now()
-		b, err := read(tx)
-		if err != nil {
-			return err
-		}
-		if b.user == nil || b.user.ID != a.user.ID || b.user.Rev != a.user.Rev || b.user.Epoch != a.user.Epoch {
-			return errStale
-		}
-		if cur := b.flow.secrets.Challenge; a.ch.Method == MethodEmail && cur != nil && !bytes.Equal(cur.Private, a.ch.Private) {
-			return errNoCode // a newer one was sent meanwhile
-		}
-		// A Scan promises no conflict, a Get does: of two that use one code, one must be turned back.
-		pending := got.Credential.ID == pendingAddress
-		if used, err := exists(tx, keyCred(b.user.ID, got.Credential.ID)); err != nil || !used && !pending {
-			return errors.Join(err, errStale)
-		}
-		i := slices.IndexFunc(b.creds, func(c held) bool { return c.ID == got.Credential.ID })
-		j := slices.IndexFunc(a.creds, func(c held) bool { return c.ID == got.Credential.ID })
-		if i < 0 || j < 0 || b.creds[i].raw != a.creds[j].raw {
-			return errStale
-		}
-		switch {
-		case pending:
-			if b.creds, got.Credential.ID, err = r.confirmAddress(tx, b.user, b.creds, b.creds[i].raw); err != nil {
-				return err
-			}
-			if err := r.audit(tx, Event{Name: EventAddressConfirmed, UserID: b.user.ID, User: b.user.Name, Addr: v.Addr.String()}); err != nil {
-				return err
-			}
-		case !got.Credential.same(b.creds[i].Credential):
-			if err := r.putCred(tx, b.user.ID, got.Credential); err != nil {
-				return err
-			}
-			b.creds[i].Credential = got.Credential
-		}
-		if err := tx.Delete(b.who.key(m.Name())); err != nil {
-			return err
-		}
-		f := b.flow
-		if f.Proofs == nil && f.Change == nil { // the first proof: a flow of this browser that was left is over
-			if !got.Kinds.MultiFactor() {
-				if err := errors.Join(checkUnfinished(tx, now, b.who), countUnfinished(tx, now, b.who)); err != nil {
-					return err
-				}
-			}
-			if err := r.endFlow(tx, v); err != nil {
-				return err
-			}
-		}
-		f.Proofs = append(f.Proofs, Proof{Method: m.Name(), Kinds: got.Kinds, Credential: got.Credential.ID, At: now, UserVerified: got.UserVerified})
-		if err := r.establish(tx, now, f, b.user, b.creds); err != nil {
-			return err
-		}
-		if err := r.dropCode(tx, f); err != nil {
-			return err
-		}
-		f.secrets.Challenge = nil
-		if a.ch.Method == MethodEmail {
-			if err := r.dropLink(tx, a.ch); err != nil {
-				return err
-			}
-		}
-		if set, ok := m.(CodeSet); ok {
-			left := set.Left(got.Credential)
-			f.Left = &left
-			if err := r.notify(tx, v, b.user, notice{at: now, kind: mailNotice, write: codeUsed(left)}); err != nil {
-				return err
-			}
-			if err := r.audit(tx, Event{Name: EventRecoveryUsed, UserID: b.user.ID, User: b.user.Name, Addr: v.Addr.String(), Count: left}); err != nil {
-				return err
-			}
-		}
-		out, err = r.advance(tx, v, f, b.user, b.creds)
-		return err
-	})
-	return out, err
-}
-
-// establish makes user verification count for the keys that showed it in this flow beside the password: whoever verifies to a key
-// and knows the password is the person that the key was set up for (WebAuthn Level 3, section 7.2, step 22).
-func (r *Realm) establish(tx storage.Tx, now time.Time, f *flow, u *User, creds []held) error {
-	m, ok := r.method(MethodWebAuthn).(Establishing)
-	proofs := recent(now, f.Proofs)
-	if !ok || Kinds(proofs)&Knowledge == 0 {
-		return nil
-	}
-	for _, p := range proofs {
-		i := slices.IndexFunc(creds, func(c held) bool { return c.ID == p.Credential })
-		if p.Method != MethodWebAuthn || !p.UserVerified || p.Kinds&Inherence != 0 || i < 0 {
-			continue
-		}
-		// By its key, for a Get promises a conflict: another sign-in may have moved the counter.
-		var rec credRecord
-		if err := getJSON(tx, keyCred(u.ID, p.Credential), &rec); err != nil {
-			return err
-		}
-		rec.Secret = creds[i].Secret
-		c, err := m.Establish(rec.Credential)
-		if err != nil {
-			return err
-		}
-		if err := r.putCred(tx, u.ID, c); err != nil {
-			return err
-		}
-		creds[i].Credential = c
-	}
-	return nil
 }

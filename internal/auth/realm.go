@@ -13,6 +13,7 @@ type Config struct {
 	Methods  []Method      // in order of preference; the password must be among them
 	Mail     *Mail         // nil: no mail is sent, and email is no method
 	Policies []Policy      // what is demanded of people's second methods
+	OnePage  bool          // name, password and code are asked on one page: see SignInAtOnce
 }
 
 // Realm is one Caddy config's view of the people, over a State that it shares with others. It is safe for concurrent use.
@@ -23,11 +24,12 @@ type Realm struct {
 	methods        []Method
 	mail           *Mail
 	policies       []Policy
+	onePage        bool
 }
 
 // Realm returns a view with the given settings.
 func (s *State) Realm(c Config) *Realm {
-	return &Realm{State: s, name: c.Name, idle: c.Idle, lifetime: min(c.Lifetime, MaxLifetime), methods: c.Methods, mail: c.Mail, policies: c.Policies}
+	return &Realm{State: s, name: c.Name, idle: c.Idle, lifetime: min(c.Lifetime, MaxLifetime), methods: c.Methods, mail: c.Mail, policies: c.Policies, onePage: c.OnePage}
 }
 
 // Name is the product name.

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/caddy-mfa/caddy-mfa/storage"
@@ -54,12 +53,8 @@ func (s subject) key(method string) string { return keyThrottle(s.id) + method +
 // subjectOf picks the counters for a visitor who claims to be u, or, with u nil, whoever has the typed name.
 func (s *State) subjectOf(tx storage.Tx, u *User, typed, browser string) (subject, error) {
 	if u == nil {
-		folded, err := FoldName(typed)
-		if err != nil {
-			folded = strings.ToLower(typed)
-		}
 		mac := hmac.New(sha256.New, s.bucketKey)
-		mac.Write([]byte(folded))
+		mac.Write([]byte(foldTyped(typed)))
 		n := binary.BigEndian.Uint32(mac.Sum(nil)) % nameBuckets
 		return subject{id: fmt.Sprintf("bucket-%d", n), pool: strangers}, nil
 	}

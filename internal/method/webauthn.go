@@ -179,4 +179,5 @@ var (
 	_ auth.Unique     = (*siteWebAuthn)(nil)
 
 	_ auth.Establishing = (*siteWebAuthn)(nil)
+	_ auth.Decoying     = (*siteWebAuthn)(nil)
 )

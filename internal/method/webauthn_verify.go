@@ -1,6 +1,7 @@
 package method
 
 import (
+	"crypto/sha512"
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/json"
@@ -112,6 +113,24 @@ var decoy = keyRecord{PublicKey: []byte("\xa5\x01\x02\x03\x26\x20\x01\x21\x58\x2
 	"\x6b\x17\xd1\xf2\xe1\x2c\x42\x47\xf8\xbc\xe6\xe5\x63\xa4\x40\xf2\x77\x03\x7d\x81\x2d\xeb\x33\xa0\xf4\xa1\x39\x45\xd8\x98\xc2\x96" +
 	"\x22\x58\x20" +
 	"\x4f\xe3\x42\xe2\xfe\x1a\x7f\x9b\x8e\xe7\xeb\x4a\x7c\x0f\x9e\x16\x2b\xce\x33\x57\x6b\x31\x5e\xce\xcb\xb6\x40\x68\x37\xbf\x51\xf5")}
+
+// decoyShapes are lengths and transports of what common authenticators make: passkeys of phones and password managers, of Windows, and
+// security keys.
+var decoyShapes = []struct {
+	size       int
+	transports []string
+}{{16, []string{"hybrid", "internal"}}, {20, []string{"hybrid", "internal"}}, {32, []string{"internal"}}, {48, []string{"usb", "nfc"}}}
+
+// Decoy is a credential of this site that nobody has, for Challenge to name.
+func (s *siteWebAuthn) Decoy(seed []byte) auth.Credential {
+	sum := sha512.Sum512(append(slices.Clip(seed), s.rpID...))
+	shape := decoyShapes[int(sum[63])%len(decoyShapes)]
+	data, err := json.Marshal(keyRecord{RPID: s.rpID, CredentialID: sum[:shape.size], PublicKey: decoy.PublicKey, Transports: shape.transports})
+	if err != nil { // strings and bytes always encode
+		panic(err)
+	}
+	return auth.Credential{Method: auth.MethodWebAuthn, Data: data}
+}
 
 // Verify checks an assertion (WebAuthn Level 3, section 7.2). It shows possession, and with user verification a second kind: read from
 // this assertion, and counted only once it was established beside a proof of another kind, at set-up or at a second step.
