@@ -2,7 +2,7 @@ package loginui
 
 import (
 	"errors"
-	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -126,9 +126,10 @@ func (x *exchange) securityPage() (*page, *overview, error) {
 // ways fills in what the person signs in with.
 func (x *exchange) ways(body *overview, account *auth.Account, site string) {
 	body.Codes.New = refusalOf(account.May[auth.ChangeCodes])
-	slices.SortStableFunc(account.Credentials, func(a, b auth.Credential) int { return a.Created.Compare(b.Created) })
+	creds := account.Credentials
+	sort.SliceStable(creds, func(i, j int) bool { return creds[i].Created.Before(creds[j].Created) })
 	strong := 0
-	for _, c := range account.Credentials {
+	for _, c := range creds {
 		switch c.Method {
 		case auth.MethodPassword:
 			body.Password = c.Created

@@ -7,7 +7,7 @@ import (
 	"errors"
 	"math/big"
 	"regexp"
-	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -132,7 +132,7 @@ func (s *State) waitingMails(ctx context.Context) (mails []claimed, err error) {
 		return nil, err
 	}
 	s.outbox.counted(mails, before)
-	slices.SortStableFunc(mails, func(a, b claimed) int { return a.Tries - b.Tries })
+	sort.SliceStable(mails, func(i, j int) bool { return mails[i].Tries < mails[j].Tries })
 	return mails, nil
 }
 

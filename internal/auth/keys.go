@@ -162,7 +162,8 @@ func (s *State) refreshKeys(ctx context.Context) error {
 	sign := slices.IndexFunc(keys, func(k signingKey) bool { return now.Sub(k.Created) >= keyReady })
 	if sign > 0 {
 		k := keys[sign]
-		keys = slices.Insert(slices.Delete(keys, sign, sign+1), 0, k)
+		copy(keys[1:], keys[:sign])
+		keys[0] = k
 	}
 	s.keys.Store(newKeyring(keys))
 	s.cache.forgetCookies()
