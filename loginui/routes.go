@@ -63,11 +63,13 @@ func getMailSent(path string) handler {
 // navigated is h for those who load a page. Apps on the portal's own origin share its cookies: what changes how somebody signs in
 // is refused to their scripts, in so far as a browser tells them from pages (W3C Fetch Metadata).
 func navigated(h handler) handler {
-	return func(x *exchange) error {
-		mode, dest := x.r.Header.Get("Sec-Fetch-Mode"), x.r.Header.Get("Sec-Fetch-Dest")
-		if mode != "" && mode != "navigate" || dest != "" && dest != "document" {
-			return x.message(http.StatusForbidden, x.plain("forged"))
-		}
-		return h(x)
+	return func(x *exchange) error { return x.navigated(h) }
+}
+
+func (x *exchange) navigated(h handler) error {
+	mode, dest := x.r.Header.Get("Sec-Fetch-Mode"), x.r.Header.Get("Sec-Fetch-Dest")
+	if mode != "" && mode != "navigate" || dest != "" && dest != "document" {
+		return x.message(http.StatusForbidden, x.plain("forged"))
 	}
+	return h(x)
 }
