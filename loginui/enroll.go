@@ -3,6 +3,7 @@ package loginui
 import (
 	"net/http"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
@@ -32,17 +33,7 @@ func (x *exchange) enrollPage() (*page, []string, error) {
 
 // sortMethods puts first what is easiest for people, and safest.
 func sortMethods(methods []string) {
-	slices.SortStableFunc(methods, func(a, b string) int {
-		switch {
-		case a == b:
-			return 0
-		case a == auth.MethodWebAuthn:
-			return -1
-		case b == auth.MethodWebAuthn:
-			return 1
-		}
-		return 0
-	})
+	sort.SliceStable(methods, func(i, j int) bool { return methods[i] == auth.MethodWebAuthn && methods[j] != auth.MethodWebAuthn })
 }
 
 func getEnroll(x *exchange) error {

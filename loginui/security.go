@@ -128,11 +128,10 @@ func (x *exchange) securityPage() (*page, *overview, error) {
 // ways fills in what the person signs in with.
 func (x *exchange) ways(body *overview, account *auth.Account, site string) {
 	body.Codes.New, body.Codes.View = refusalOf(account.May[auth.ChangeCodes]), account.May[auth.ChangeViewCodes] == nil
-	sort.SliceStable(account.Credentials, func(i, j int) bool { // compiled once for all types, and not anew for this one
-		return account.Credentials[i].Created.Before(account.Credentials[j].Created)
-	})
+	creds := account.Credentials
+	sort.SliceStable(creds, func(i, j int) bool { return creds[i].Created.Before(creds[j].Created) })
 	strong := 0
-	for _, c := range account.Credentials {
+	for _, c := range creds {
 		switch c.Method {
 		case auth.MethodPassword:
 			body.Password = c.Created

@@ -78,7 +78,11 @@ func TestSignInOnOnePage(t *testing.T) {
 func TestSecondPageOfOnePage(t *testing.T) {
 	r, p := onePageRig(t)
 	ctx := t.Context()
-	for method, answer := range map[string]string{auth.MethodTOTP: p.now(), auth.MethodRecovery: p.codes[0]} {
+	for _, method := range []string{auth.MethodTOTP, auth.MethodRecovery} {
+		answer := p.codes[0]
+		if method == auth.MethodTOTP {
+			answer = p.now()
+		}
 		b := r.second("alice", password)
 		if r.signedIn(b) || len(r.keys("flow/")) != 0 {
 			t.Error("the password alone left something")

@@ -5,12 +5,11 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"net/smtp"
 	"os"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/wneessen/go-mail/smtp"
 )
 
 // quitTimeout is how long a server may take to say goodbye, after it took the mail.
@@ -33,9 +32,8 @@ func (s *Sender) Send(ctx context.Context, m Message) error {
 	return nil
 }
 
-// deliver does what Send promises. The library's own client is not used for the whole of it: it minds the context only until it is
-// connected, renews its deadline with every message, leaves connections open where TLS or signing in fails, and takes a connection
-// that breaks after the mail was taken for a failure.
+// deliver does what Send promises. The library's SendMail is not used: it minds no context and no deadline, sends in the clear where
+// there is no TLS, and takes a connection that breaks after the mail was taken for a failure.
 func (s *Sender) deliver(ctx context.Context, e *envelope) *failure {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
@@ -120,25 +118,25 @@ func (t *talk) signIn() error {
 	mechanisms := strings.Fields(strings.ToUpper(list))
 	switch {
 	case slices.Contains(mechanisms, "PLAIN"):
-		return t.client.Auth(smtp.PlainAuth("", t.user, t.password, t.host, false))
+		return t.client.Auth(smtp.PlainAuth("", t.user, t.password, t.host))
 	case slices.Contains(mechanisms, "LOGIN"):
-		return t.client.Auth(smtp.LoginAuth(t.user, t.password, t.host, false))
+		return t.client.Auth(&login{[]string{t.user, t.password}})
 	}
 	return errNoMechanism
 }
 
 // hand gives the server the mail.
 func (t *talk) hand(e *envelope) error {
-	t.at = stageSender
-	t.client.SkipSMTPUTF8(!e.utf8) // asked for without need, it would keep the mail from servers that do not know it
-	if err := t.client.Mail("<" + t.from.Address + ">"); err != nil {
-		return err
-	}
 	t.at = stageRecipient
 	if known, _ := t.client.Extension("SMTPUTF8"); e.utf8 && !known {
 		return errNoUTF8
 	}
-	if err := t.client.Rcpt("<" + e.to + ">"); err != nil {
+	t.at = stageSender
+	if err := t.nameSender(e); err != nil {
+		return err
+	}
+	t.at = stageRecipient
+	if err := t.client.Rcpt(e.to); err != nil {
 		return err
 	}
 	t.at = stageData
@@ -150,6 +148,23 @@ func (t *talk) hand(e *envelope) error {
 		return errors.Join(err, w.Close())
 	}
 	return w.Close()
+}
+
+// nameSender is the command MAIL. The library's own asks for SMTPUTF8 wherever it is offered; asked for without need, it would keep
+// the mail from servers further on that do not know it.
+func (t *talk) nameSender(e *envelope) error {
+	command := "MAIL FROM:<" + t.from.Address + ">"
+	if e.utf8 {
+		command += " BODY=8BITMIME SMTPUTF8" // who knows the one knows the other: RFC 6531, section 3.1
+	}
+	id, err := t.client.Text.Cmd("%s", command)
+	if err != nil {
+		return err
+	}
+	t.client.Text.StartResponse(id)
+	defer t.client.Text.EndResponse(id)
+	_, _, err = t.client.Text.ReadResponse(250)
+	return err
 }
 
 // ourName is what we call ourselves: this machine's name where it is a full one, else the address that the server sees anyway

@@ -11,8 +11,8 @@
 // # Where to look
 //
 //	config.go     where and as whom mail is sent
-//	message.go    a mail, its headers; address.go: who can be written to
-//	deliver.go    the conversation with the server; failure.go what can go wrong in it
+//	message.go    a mail; mime.go its bytes; address.go who can be written to
+//	deliver.go    the conversation with the server; login.go a way to sign in; failure.go what can go wrong in it
 //	try.go        the test mail, and what to do when it fails
 //	letter.go     how all mails look; value.go how values of users stand in them
 //

@@ -1,15 +1,12 @@
 package mail
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"net/mail"
 	"regexp"
 	"strings"
 	"time"
-
-	gomail "github.com/wneessen/go-mail"
 )
 
 // Message is a mail to one person. Its texts are made by the structs of this package, such as SignInCode.
@@ -49,21 +46,12 @@ func (s *Sender) seal(m Message) (*envelope, error) {
 	case strings.TrimSpace(m.Text) == "" || strings.TrimSpace(m.HTML) == "":
 		return nil, errors.New("the message has no text")
 	}
-	msg := gomail.NewMsg(gomail.WithNoDefaultUserAgent(), gomail.WithEncoding(gomail.EncodingQP))
-	msg.FromMailAddress(&s.from)
-	msg.ToMailAddress(&mail.Address{Address: to})
-	msg.SetMessageIDWithValue(m.ID + s.from.Address[strings.LastIndexByte(s.from.Address, '@'):])
-	msg.SetDateWithValue(m.Date)
-	msg.Subject(subject(m.Subject))
-	msg.SetGenHeader("Auto-Submitted", "auto-generated")        // RFC 3834, section 5
-	msg.SetGenHeader(gomail.HeaderXAutoResponseSuppress, "All") // the same for Exchange
-	msg.SetBodyString(gomail.TypeTextPlain, lines(m.Text))      // least first: RFC 2046, section 5.1.4
-	msg.AddAlternativeString(gomail.TypeTextHTML, lines(m.HTML))
-	var b bytes.Buffer
-	if _, err := msg.WriteTo(&b); err != nil {
+	id := m.ID + s.from.Address[strings.LastIndexByte(s.from.Address, '@'):]
+	data, err := encode(id, s.from, mail.Address{Address: to}, m)
+	if err != nil {
 		return nil, fmt.Errorf("writing the message: %w", err)
 	}
-	return &envelope{to: to, utf8: !ascii(to), data: b.Bytes()}, nil
+	return &envelope{to: to, utf8: !ascii(to), data: data}, nil
 }
 
 // subject is s as it may stand in a header: one line, cut, and without what mail programs would decode (RFC 2047).

@@ -1,6 +1,7 @@
 package mail
 
 import (
+	"encoding/base64"
 	"errors"
 	"strings"
 	"testing"
@@ -47,6 +48,22 @@ func TestEchoedPassword(t *testing.T) { // S78
 		if err == nil || !strings.Contains(err.Error(), "535 what is *** to me") {
 			t.Error(err)
 		}
+	}
+}
+
+// TestLoginAsksTooMuch: LOGIN is two answers, and whoever wants a third gets neither again.
+func TestLoginAsksTooMuch(t *testing.T) { // S78
+	authority := smtptest.NewAuthority(t)
+	cert := authority.Certificate(t, "127.0.0.1")
+	b64 := base64.StdEncoding.EncodeToString
+	addr := script(t, &cert, "S: 220 hello", "C: EHLO", "S: 250-hello", "S: 250 STARTTLS", "C: STARTTLS", "S: 220 go", "TLS",
+		"C: EHLO", "S: 250-hello", "S: 250 AUTH LOGIN", "C: AUTH LOGIN", "S: 334 "+b64([]byte("Who?")), "C: "+b64([]byte("bob")), "S: 334 "+b64([]byte("Prove it")),
+		"C: "+b64([]byte(secret)), "S: 334 "+b64([]byte("Once more")), "C: *", "S: 501 as you like", "C: QUIT")
+	s := newSender(t, Config{Addr: addr, From: "a@example.com", User: "bob", Password: secret, Roots: authority.Pool()})
+	err := s.Send(t.Context(), letterTo("alice@example.net"))
+	var f *failure
+	if !errors.As(err, &f) || f.stage != stageSignIn || strings.Contains(err.Error(), secret) {
+		t.Error(err)
 	}
 }
 

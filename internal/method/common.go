@@ -20,8 +20,19 @@ var commonPasswords = sync.OnceValue(func() string {
 	if err != nil {
 		panic(err)
 	}
-	return string(text)
+	return unpack(string(text))
 })
+
+// unpack undoes front coding: a line's first byte says, counted from a space, how many bytes it shares with the line before.
+func unpack(packed string) string {
+	var list strings.Builder
+	last := ""
+	for line := range strings.Lines(packed) {
+		last = last[:line[0]-' '] + line[1:]
+		list.WriteString(last)
+	}
+	return list.String()
+}
 
 //go:generate go run gen/common.go
 //go:embed common.txt.gz

@@ -5,9 +5,7 @@ import (
 	"encoding/base32"
 	"encoding/json"
 	"fmt"
-	"image"
 	"image/color"
-	"image/png"
 	"io"
 	"net/url"
 	"strings"
@@ -158,26 +156,10 @@ func qrPNG(s string) ([]byte, error) {
 
 	side := modules + 2*qrQuiet
 	scale := max(2, qrPixels/side)
-	img := image.NewPaletted(image.Rect(0, 0, side*scale, side*scale), color.Palette{color.White, color.Black})
-	for y := range modules {
-		top := (y + qrQuiet) * scale
-		row := img.Pix[top*img.Stride:][:img.Stride]
-		for x := range modules {
-			if dark(raw.At(margin+x*size, margin+y*size)) {
-				for i := range scale {
-					row[(x+qrQuiet)*scale+i] = 1
-				}
-			}
-		}
-		for i := 1; i < scale; i++ {
-			copy(img.Pix[(top+i)*img.Stride:], row)
-		}
-	}
-	var buf bytes.Buffer
-	if err := png.Encode(&buf, img); err != nil {
-		return nil, err
-	}
-	return buf.Bytes(), nil
+	return blackOnWhite(side, scale, func(x, y int) bool {
+		x, y = x-qrQuiet, y-qrQuiet
+		return min(x, y) >= 0 && max(x, y) < modules && dark(raw.At(margin+x*size, margin+y*size))
+	}), nil
 }
 
 func dark(c color.Color) bool { return color.GrayModel.Convert(c) == color.Gray{} }

@@ -53,8 +53,7 @@ func run() error {
 		return utf8.RuneCountInString(w) < minLength || w != strings.ToLower(w) || strings.ContainsFunc(w, unicode.IsControl)
 	})
 	slices.Sort(words)
-	text := strings.Join(slices.Compact(words), "\n") + "\n"
-	packed, err := pack(text)
+	packed, err := pack(frontCode(slices.Compact(words)))
 	if err != nil {
 		return fmt.Errorf("packing the list: %w", err)
 	}
@@ -66,6 +65,22 @@ func run() error {
 	}
 	licence := fmt.Appendf(nil, "common.txt.gz is taken from %s %s, which is under this licence:\n\n%s", name, version, files["package/LICENSE.txt"])
 	return os.WriteFile("common.txt.license", licence, 0o644)
+}
+
+// frontCode writes words, which are sorted, one a line: in place of what a word shares with the one before stands one byte, a space for
+// nothing and then upwards. Compressed, this is a fifth smaller than the words themselves.
+func frontCode(words []string) string {
+	var b strings.Builder
+	last := ""
+	for _, w := range words {
+		n := 0
+		for n < min(len(w), len(last), '~'-' ') && w[n] == last[n] {
+			n++
+		}
+		b.WriteString(string(rune(' '+n)) + w[n:] + "\n")
+		last = w
+	}
+	return b.String()
 }
 
 // pack is the same for the same text: the head holds neither a name nor a time.
