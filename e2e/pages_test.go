@@ -18,6 +18,7 @@ import (
 
 // where is what the path and the heading of each page of the portal begin with, by the name of its file.
 var where = map[string]string{
+	"activity":        "/.mfa/security/activity: Recent activity",
 	"account":         "/.mfa/invite: Create ",
 	"confirm_address": "/.mfa/enroll/email: Check your email",
 	"enroll":          "/.mfa/enroll: Set up two-factor authentication",
@@ -32,8 +33,10 @@ var where = map[string]string{
 	"not_me":          "/.mfa/not-me: This wasn't me",
 	"recovery_codes":  "/.mfa/recovery-codes: Save your recovery codes",
 	"recovery_used":   "/.mfa/recovery-used: Recovery code used",
+	"remind":          "/.mfa/remind: Soon you need more",
 	"reset":           "/.mfa/reset: Choose a new password",
 	"security":        "/.mfa/security: Security",
+	"stop_reset":      "/.mfa/stop-reset: Stop the reset",
 	"upgrade":         "/.mfa/upgrade: One moment…",
 	"verify_email":    "/.mfa/verify/email: Check your email",
 	"verify_password": "/.mfa/verify/password: Enter your password",

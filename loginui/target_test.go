@@ -73,6 +73,7 @@ func TestReturnTarget(t *testing.T) { // S65
 		"sign-in":                  {"/.mfa/login?to=/", false},
 		"portal":                   {"/.mfa", false},
 		"portal, slash":            {"/.mfa/", false},
+		"the reminder":             {"/.mfa/remind?to=%2Fdeep", true},
 		"below Security":           {"/.mfa/security/../logout", false},
 		"recovery codes":           {"/.mfa/recovery-codes", false},
 	}

@@ -66,6 +66,7 @@ func TestServerStopsAndComesBack(t *testing.T) {
 	to := people(12)
 	o.queue(time.Hour, to...)
 	o.arrive(first, 1)
+	eventually(t, "that mail to be noted as sent", func() bool { return len(o.mails()) == len(to)-1 }) // a server that ends sooner says nothing
 	first.Stop()
 	eventually(t, "every delivery to end", func() bool {
 		o.outbox.mu.Lock()
