@@ -269,3 +269,17 @@ func (r *rig) events(name string) (names []string) {
 	}
 	return names
 }
+
+// A reset that was announced stands on the page, with the time when it is due.
+func TestAnnouncedResetIsShown(t *testing.T) {
+	r := newMailRig(t)
+	b, _ := r.mailAccount()
+	if page := b.get("/.mfa/security"); strings.Contains(page.body, "will reset your two-factor") {
+		t.Error("a reset that nobody announced is shown")
+	}
+	due, _, err := r.realm.AnnounceReset(t.Context(), "alice", 24*time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.want(b.get("/.mfa/security"), 200, "Your administrator will reset your two-factor authentication on", machine(due), "stop it")
+}
