@@ -19,24 +19,9 @@ func (b *tab) reveal(words string) {
 func summary(words string) string { return `//summary[normalize-space()="` + words + `"]` }
 
 // sends presses the button of the form that posts to a path of the Security page.
-func (b *tab) sends(path string) int64 {
+func (b *tab) sends(path string) {
 	b.t.Helper()
-	return b.load(chromedp.Click(`//form[contains(@action,"/security/`+path+`")]//button[not(@type)]`, chromedp.NodeVisible))
-}
-
-// confirms answers what is asked before a change: the password first where it is, and a code of the app.
-func (b *tab) confirms(p *rig.Person) {
-	b.t.Helper()
-	for range 2 {
-		switch b.text("h1") {
-		case "Enter your password":
-			b.fill("Password", p.Password)
-			b.press("Verify")
-		case "Enter your code":
-			b.fill("Code", code(b.t, p.Phone))
-			b.press("Verify")
-		}
-	}
+	b.load(chromedp.Click(`//form[contains(@action,"/security/`+path+`")]//button[not(@type)]`, chromedp.NodeVisible))
 }
 
 // TestManageMethods adds a second app, renames it, signs in with each, replaces one and removes one.

@@ -117,6 +117,7 @@ func (x *exchange) refuseChange(c auth.Change, err error) error {
 				body.Typed, pg.fields = c.Label, []string{"label"}
 			}
 		}
+	default: // nothing was typed
 	}
 	if sends {
 		return x.refuseMail(pg, err, "mail.wait")

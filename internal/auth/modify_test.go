@@ -103,8 +103,8 @@ func TestChangeIsOfOneSession(t *testing.T) { // S53, S87
 		"somebody else's":  {Op: auth.ChangeRemove, Credential: theirs},
 		"renaming theirs":  {Op: auth.ChangeRename, Credential: theirs, Label: "mine"},
 		"none":             {Op: auth.ChangeRemove, Credential: "0123"},
-		"the password":     {Op: auth.ChangeRemove, Credential: r.cred("alice", auth.MethodPassword)},
-		"recovery codes":   {Op: auth.ChangeRemove, Credential: r.cred("alice", auth.MethodRecovery)},
+		"the password":     {Op: auth.ChangeRemove, Credential: r.cred(auth.MethodPassword)},
+		"recovery codes":   {Op: auth.ChangeRemove, Credential: r.cred(auth.MethodRecovery)},
 		"an unknown thing": {Op: "promote", Credential: ids[0]},
 	} {
 		if _, err := r.Change(ctx, b.v, c, ""); !errors.Is(err, auth.ErrNoCredential) && !errors.Is(err, auth.ErrStep) {
@@ -236,8 +236,8 @@ func (r *rig) label(name, id string) string {
 	return r.find(name, func(c auth.Credential) bool { return c.ID == id }).Label
 }
 
-// cred is the ID of the credential of a method.
-func (r *rig) cred(name, method string) string {
+// cred is the ID of the credential of a method of alice's.
+func (r *rig) cred(method string) string {
 	r.t.Helper()
-	return r.find(name, func(c auth.Credential) bool { return c.Method == method }).ID
+	return r.find("alice", func(c auth.Credential) bool { return c.Method == method }).ID
 }

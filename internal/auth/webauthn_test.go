@@ -55,11 +55,11 @@ func (r *rig) register(b *browser, d *authenticator.Device) []byte {
 }
 
 // addKey adds a key in a fresh session.
-func (r *rig) addKey(b *browser, d *authenticator.Device) auth.Outcome {
+func (r *rig) addKey(b *browser, d *authenticator.Device) {
 	r.t.Helper()
 	ctx := r.t.Context()
 	r.must(b, auth.StepEnroll)(r.Change(ctx, b.v, auth.Change{Op: auth.ChangeAdd, Method: auth.MethodWebAuthn}, ""))
-	return r.must(b, auth.StepDone)(r.FinishEnroll(ctx, b.v, auth.MethodWebAuthn, "", r.register(b, d)))
+	r.must(b, auth.StepDone)(r.FinishEnroll(ctx, b.v, auth.MethodWebAuthn, "", r.register(b, d)))
 }
 
 // keyPerson has a password, an app and a key in d, and is signed in at the returned browser.
@@ -107,7 +107,7 @@ func TestFirstMethodIsAKey(t *testing.T) {
 	r.must(b, auth.StepRecovery)(r.FinishEnroll(ctx, b.v, auth.MethodWebAuthn, " Alice's phone ", answer))
 	r.must(b, auth.StepRecovery)(r.MakeRecoveryCodes(ctx, b.v))
 	r.must(b, auth.StepDone)(r.ConfirmRecoveryCodes(ctx, b.v))
-	if got := r.label("alice", r.cred("alice", auth.MethodWebAuthn)); got != "Alice's phone" {
+	if got := r.label("alice", r.cred(auth.MethodWebAuthn)); got != "Alice's phone" {
 		t.Errorf("the label is %q", got)
 	}
 
@@ -221,7 +221,7 @@ func TestVerificationIsNotEstablishedByTheSessionAlone(t *testing.T) { // S42
 	_, b := r.keyPerson("alice", d)
 	d.Verifies = true
 	r.clock.Add(15 * time.Minute)
-	rename := auth.Change{Op: auth.ChangeRename, Credential: r.cred("alice", auth.MethodWebAuthn), Label: "mine"}
+	rename := auth.Change{Op: auth.ChangeRename, Credential: r.cred(auth.MethodWebAuthn), Label: "mine"}
 	out := r.must(b, auth.StepVerify)(r.Change(ctx, b.v, rename, ""))
 	if out.Method != auth.MethodWebAuthn {
 		t.Fatalf("asks for %q", out.Method)
@@ -252,7 +252,7 @@ func TestVerificationIsNotEstablishedBesideAStaleProof(t *testing.T) { // S42
 	_, b := r.keyPerson("alice", d)
 	d.Verifies = true
 	r.clock.Add(8 * time.Minute) // of the ten that the password counts
-	rename := auth.Change{Op: auth.ChangeRename, Credential: r.cred("alice", auth.MethodWebAuthn), Label: "mine"}
+	rename := auth.Change{Op: auth.ChangeRename, Credential: r.cred(auth.MethodWebAuthn), Label: "mine"}
 	r.must(b, auth.StepDone)(r.Change(ctx, b.v, rename, ""))
 	r.clock.Add(2 * time.Minute)
 	r.must(b, auth.StepVerify)(r.Change(ctx, b.v, rename, ""))
@@ -526,7 +526,7 @@ func TestRemovedKeyIsNobodys(t *testing.T) {
 	ctx := t.Context()
 	d := phone()
 	_, home := r.keyPerson("alice", d)
-	r.must(home, auth.StepDone)(r.Change(ctx, home.v, auth.Change{Op: auth.ChangeRemove, Credential: r.cred("alice", auth.MethodWebAuthn)}, ""))
+	r.must(home, auth.StepDone)(r.Change(ctx, home.v, auth.Change{Op: auth.ChangeRemove, Credential: r.cred(auth.MethodWebAuthn)}, ""))
 	b := r.keyBrowser()
 	if _, err := r.passkey(b, d); !errors.Is(err, auth.ErrUnknownKey) {
 		t.Errorf("a removed key: %v", err)
