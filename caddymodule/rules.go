@@ -138,6 +138,9 @@ func parsePrincipal(name string) (auth.Principal, error) {
 		}
 		return auth.Principal{Group: group}, nil
 	}
+	if name == "*" {
+		return auth.Principal{}, errors.New(`"*" is nobody's name; leave this out, and it is for everybody`)
+	}
 	if strings.ContainsAny(name, "{}") {
 		return auth.Principal{}, fmt.Errorf("%q: placeholders are not replaced here", name)
 	}

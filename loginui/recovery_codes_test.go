@@ -55,7 +55,7 @@ func TestRecoveryCodesSeenAgain(t *testing.T) { // S36, S58
 	if got := page.Header.Get("Cache-Control"); got != "no-store" {
 		t.Errorf("Cache-Control %q", got)
 	}
-	for _, text := range []string{"Save your recovery codes", "not shown again", "saved my codes"} {
+	for _, text := range []string{"Save your recovery codes", "Save them before", "saved my codes"} {
 		if strings.Contains(page.body, text) {
 			t.Errorf("the page says %q of codes that are in use", text)
 		}

@@ -51,7 +51,7 @@ func (r *Realm) settable(c Change, u *User, creds []held) error {
 		if r.codes() == nil {
 			return ErrStep
 		}
-		if !u.HasSecond() {
+		if len(r.order(u, creds)) == 0 { // what is suspended or switched off signs nobody in: nobody lives on codes alone
 			return &Invalid{"", "Recovery codes stand in for a second method. Set one up first."}
 		}
 		return nil
@@ -70,7 +70,13 @@ func (r *Realm) settable(c Change, u *User, creds []held) error {
 // mayTurnOff returns why somebody must keep a second method, or nil: codes by mail have to take its place.
 func (r *Realm) mayTurnOff(u *User, creds []held) error {
 	rest := slices.DeleteFunc(slices.Clone(creds), turnedOff)
-	if names := r.broken(r.now(), u, creds, rest); len(names) > 0 {
+	names := r.broken(r.now(), u, creds, rest)
+	for _, d := range r.duties(r.now(), u, creds) {
+		if d.Overdue(r.now()) { // not met as it is: less will not do
+			names = append(names, d.Name)
+		}
+	}
+	if len(names) > 0 {
 		return &Invalid{"", "Your administrator demands two-factor authentication: " + strings.Join(names, ", ") + "."}
 	}
 	if m := r.mailed(); m == nil || len(fitting(m, r.withAddress(u, rest))) == 0 {

@@ -130,6 +130,11 @@ func TestTurningTwoFactorOff(t *testing.T) {
 	}); !errors.As(err, &refused) || !strings.Contains(refused.Text, "All, Apps") {
 		t.Errorf("against two policies: %v", err)
 	}
+	if err := with(func(c *auth.Config) { // in force, and not met as it is
+		c.Policies = []auth.Policy{{Name: "Keys", Methods: []string{auth.MethodWebAuthn}}}
+	}); !errors.As(err, &refused) || !strings.Contains(refused.Text, "Keys") {
+		t.Errorf("against a policy that is not met: %v", err)
+	}
 	if err := with(func(c *auth.Config) { c.Mail = nil }); !errors.As(err, &refused) {
 		t.Errorf("without mail: %v", err)
 	}
@@ -231,4 +236,19 @@ func TestResetForgetsAnAddressOfTheirOwn(t *testing.T) {
 	if u := r.user("bob"); u.Email != "" {
 		t.Errorf("the address is %q", u.Email)
 	}
+}
+
+// Whoever has a second method that is switched off, and no other, makes no codes to live on.
+func TestNoCodesBesideWhatIsSwitchedOff(t *testing.T) {
+	r := newRig(t)
+	alice, b := r.person("alice"), newBrowser()
+	r.signIn(alice, b)
+	without := r.realm(func(c *auth.Config) {
+		c.Methods = slices.DeleteFunc(slices.Clone(c.Methods), func(m auth.Method) bool { return m.Name() == auth.MethodTOTP })
+	})
+	var refused *auth.Invalid
+	if _, err := without.Change(t.Context(), b.v, auth.Change{Op: auth.ChangeCodes}, ""); !errors.As(err, &refused) {
+		t.Errorf("with an app that is switched off: %v", err)
+	}
+	r.must(b, auth.StepRecovery)(r.Change(t.Context(), b.v, auth.Change{Op: auth.ChangeCodes}, ""))
 }
