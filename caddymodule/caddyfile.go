@@ -9,7 +9,6 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
 func init() {
@@ -190,110 +189,6 @@ func parseSession(d *caddyfile.Dispenser) (*SessionTimes, error) {
 		return nil, d.WrapErr(err)
 	}
 	return t, nil
-}
-
-// parseGate reads the directive of a site:
-//
-//	mfa {
-//		public <path|@matcher>...
-//		allow  <user|group:name>...
-//	}
-//
-// It takes no matcher: outside of it, clients could say who they are in the headers that the app trusts.
-func parseGate(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
-	h.Next()
-	if h.NextArg() {
-		return nil, h.Errf("mfa guards a whole site and takes no matcher; say with `public` inside its block what needs no sign-in")
-	}
-	g := new(Gate)
-	seen := options{}
-	var open publicPaths
-	for h.NextBlock(0) {
-		switch option := h.Val(); option {
-		case "public":
-			rule, err := parsePublic(h, &open)
-			if err != nil {
-				return nil, err
-			}
-			g.Rules = append(g.Rules, rule)
-		case "allow":
-			if err := seen.once(h.Dispenser); err != nil {
-				return nil, err
-			}
-			var err error
-			g.Allow, err = someArgs(h.Dispenser, func(names []string) error {
-				_, err := parsePrincipals(names)
-				return err
-			})
-			if err != nil {
-				return nil, err
-			}
-		default:
-			return nil, h.Errf("there is no option %q here; this version knows public and allow", option)
-		}
-	}
-	return h.NewRoute(nil, g), nil
-}
-
-// parsePublic makes one rule of a line. Its paths share a matcher.
-func parsePublic(h httpcaddyfile.Helper, open *publicPaths) (*Rule, error) {
-	rule := &Rule{Public: true}
-	var paths caddyhttp.MatchPath
-	count := 0
-	for ; h.CountRemainingArgs() > 0; count++ {
-		set, ok, err := h.MatcherToken()
-		if err != nil {
-			return nil, h.WrapErr(err)
-		}
-		token := h.Val()
-		switch {
-		case !ok:
-			return nil, h.Errf("%q is neither a path that begins with / nor a matcher such as @health", token)
-		case open.covers(token):
-			return nil, h.Errf("%q is public already, by an earlier one", token)
-		case matchesAll(set): // nil for *
-			return nil, h.Errf("%s would open the whole site to everybody; leave mfa out of it instead", token)
-		case strings.HasPrefix(token, "/"):
-			paths = append(paths, token)
-		default:
-			rule.MatcherSetsRaw = append(rule.MatcherSetsRaw, set)
-		}
-		open.add(token)
-	}
-	if count == 0 {
-		return nil, h.ArgErr()
-	}
-	if err := noBlock(h.Dispenser); err != nil {
-		return nil, err
-	}
-	if len(paths) > 0 {
-		set := caddy.ModuleMap{"path": h.JSON(paths)}
-		rule.MatcherSetsRaw = append(caddyhttp.RawMatcherSets{set}, rule.MatcherSetsRaw...)
-	}
-	return rule, nil
-}
-
-// publicPaths are the tokens that were public so far.
-type publicPaths []string
-
-func (p *publicPaths) add(token string) { *p = append(*p, token) }
-
-// covers reports whether nothing could reach a rule for token any more. Paths compare as Caddy's matcher does: in any case, and
-// "*" at the end stands for anything.
-func (p *publicPaths) covers(token string) bool {
-	for _, earlier := range *p {
-		prefix, wild := strings.CutSuffix(strings.ToLower(earlier), "*")
-		switch {
-		case earlier == token:
-			return true
-		case strings.HasPrefix(token, "/") && strings.HasPrefix(earlier, "/") && !strings.Contains(prefix, "*"):
-			path := strings.ToLower(token)
-			if path == prefix && !wild || wild && strings.HasPrefix(path, prefix) {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // options refuses repeats.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
 
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
 	"github.com/caddy-mfa/caddy-mfa/loginui"
@@ -30,12 +31,28 @@ type Gate struct {
 	// Who may pass: user names, and groups as `group:name`. Default: everybody who has signed in.
 	Allow []string `json:"allow,omitempty"`
 
+	// Methods of which the session must hold a proof of at least one: `password`, `webauthn`, `totp`, `email` or `recovery`.
+	// Who has signed in without is asked for it. Setting up a method is no proof.
+	Require []string `json:"require,omitempty"`
+
+	// How old that proof may be, or, without methods, the newest proof of all. At least one minute. Default: as old as the session.
+	MaxAge caddy.Duration `json:"max_age,omitempty"`
+
+	// Refuse nothing, and log who would have been asked to sign in or refused. What the gate would let through is told to the app,
+	// everything else goes on as if there were no gate.
+	ReportOnly bool `json:"report_only,omitempty"`
+
 	// What some requests need instead. The first rule that matches counts.
 	Rules []*Rule `json:"rules,omitempty"`
 
-	app  *App
-	site auth.Requirement
-	now  func() time.Time
+	// Where the gate was written, such as `Caddyfile:8`, for logs and `caddy mfa rules check`. A Caddyfile fills it.
+	Source string `json:"source,omitempty"`
+
+	app   *App
+	site  auth.Requirement
+	index *ruleIndex
+	now   func() time.Time
+	log   *zap.Logger
 
 	faults faultLog
 
@@ -57,18 +74,21 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 	g.app = app.(*App)
 	g.now = time.Now
 	g.faults.log = ctx.Logger()
-	g.site = auth.Requirement{Mode: auth.ModeSignedIn}
-	if g.site.Allow, err = parsePrincipals(g.Allow); err != nil {
-		return fmt.Errorf("allow: %w", err)
+	g.log = ctx.Logger()
+	if g.site, err = narrowed(auth.Requirement{Mode: auth.ModeSignedIn}, g.Allow, g.Require, g.MaxAge, g.app); err != nil {
+		return err
 	}
 	for i, rule := range g.Rules {
-		if err := rule.provision(ctx, g.site); err != nil {
-			return fmt.Errorf("rule %d: %w", i+1, err)
-		}
-		if len(rule.matchers) == 0 && i+1 < len(g.Rules) {
-			return fmt.Errorf("rule %d matches every request, so no later one counts", i+1)
+		if by := shadow(g.Rules[:i], rule); by >= 0 {
+			return fmt.Errorf("rule %d never counts: whatever it is for, rule %d matches first", i+1, by+1)
 		}
 	}
+	for i, rule := range g.Rules {
+		if err := rule.provision(ctx, g.app, g.site); err != nil {
+			return fmt.Errorf("rule %d: %w", i+1, err)
+		}
+	}
+	g.index = indexRules(g.Rules)
 	return nil
 }
 
@@ -112,7 +132,10 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 
 	if len(g.Rules) > 0 && (ambiguous(r.URL.Path) || ambiguous(v.sent.Path)) {
 		countAmbiguous.Inc()
-		return v.refuse(errAmbiguous)
+		if !g.ReportOnly {
+			return v.refuse(errAmbiguous)
+		}
+		v.report(g.Source, errAmbiguous.code, nil)
 	}
 	if below(v.sent, g.app.settings.prefix) {
 		return v.portal()
@@ -120,34 +143,65 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	if v.asksForOrigins() {
 		return v.relatedOrigins()
 	}
-	need, err := g.requirement(r)
+	found, err := g.find(r)
 	if err != nil {
 		return err
 	}
-	if need.Mode == auth.ModePublic {
+	if found.need.Mode == auth.ModePublic && found.tried == nil {
 		countPublic.Inc()
 		return v.pass(next, nil, nil, nil)
 	}
-	if why := v.misplaced(); why != nil {
-		return v.refuse(why)
+	return v.decide(next, found)
+}
+
+// decide goes on with a request that needs to know who is there.
+func (v *visit) decide(next caddyhttp.Handler, found finding) error {
+	g := v.gate
+	public := found.need.Mode == auth.ModePublic
+	if why := v.misplaced(); why != nil && !public {
+		if !g.ReportOnly {
+			return v.refuse(why)
+		}
+		v.report(g.Source, why.code, nil)
+		return v.pass(next, nil, nil, nil)
 	}
 	session, user, err := v.session()
-	if err != nil {
-		return v.unavailable(err)
+	if err != nil && !public {
+		if !g.ReportOnly {
+			return v.unavailable(err)
+		}
+		g.faults.report(g.now(), err)
+		return v.pass(next, nil, nil, nil)
 	}
-	switch auth.Decide(g.now(), *need, user, session) {
+	now := g.now()
+	for _, rule := range found.tried {
+		if d := auth.Decide(now, rule.requirement, user, session); d != auth.Allow {
+			v.report(rule.Source, d.String(), user)
+		}
+	}
+	if public {
+		countPublic.Inc()
+		return v.pass(next, nil, nil, nil)
+	}
+	decision := auth.Decide(now, *found.need, user, session)
+	if decision != auth.Allow && g.ReportOnly {
+		countReported.Inc()
+		v.report(found.source, decision.String(), user)
+		return v.pass(next, nil, nil, nil)
+	}
+	switch decision {
 	case auth.Allow:
 		countAllow.Inc()
-		return v.pass(next, need, session, user)
+		return v.pass(next, found.need, session, user)
 	case auth.SignIn:
 		countSignIn.Inc()
-		return v.signIn("sign_in_required")
+		return v.signIn()
 	case auth.StepUp:
 		countStepUp.Inc()
-		return v.signIn("step_up_required")
+		return v.stepUp(found.need)
 	case auth.Enroll:
 		countEnroll.Inc()
-		return v.signIn("step_up_required")
+		return v.stepUp(found.need)
 	default:
 		countDeny.Inc()
 		v.denied = user
@@ -155,18 +209,55 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	}
 }
 
-// requirement is that of the first rule that matches, or else the site's own.
-func (g *Gate) requirement(r *http.Request) (*auth.Requirement, error) {
-	for _, rule := range g.Rules {
-		ok, err := rule.matches(r)
-		if err != nil {
-			return nil, err
+// finding is what a request needs, and by which words of the configuration.
+type finding struct {
+	need   *auth.Requirement
+	source string
+	tried  []*Rule // rules that match and only report
+}
+
+// find returns the requirement of the first rule that matches, or else the site's own.
+func (g *Gate) find(r *http.Request) (finding, error) {
+	f := finding{need: &g.site, source: g.Source}
+	if g.index == nil {
+		for _, rule := range g.Rules {
+			if done, err := f.try(rule, r); done || err != nil {
+				return f, err
+			}
 		}
-		if ok {
-			return &rule.requirement, nil
+		return f, nil
+	}
+	var room [32]int
+	for _, i := range g.index.candidates(room[:0], r) {
+		if done, err := f.try(g.Rules[i], r); done || err != nil {
+			return f, err
 		}
 	}
-	return &g.site, nil
+	return f, nil
+}
+
+// try reports whether the search is over with rule.
+func (f *finding) try(rule *Rule, r *http.Request) (bool, error) {
+	ok, err := rule.matches(r)
+	switch {
+	case err != nil || !ok:
+		return false, err
+	case rule.ReportOnly:
+		f.tried = append(f.tried, rule)
+		return false, nil
+	}
+	f.need, f.source = &rule.requirement, rule.Source
+	return true, nil
+}
+
+// report logs what would have become of a request. user is nil where nobody has signed in.
+func (v *visit) report(source, decision string, user *auth.User) {
+	name := ""
+	if user != nil {
+		name = user.Name
+	}
+	v.gate.log.Info("would not have passed", zap.String("decision", decision), zap.String("rule", source), zap.String("user", name),
+		zap.String("client", clientAddr(v.vars).String()), zap.String("method", v.r.Method), zap.String("host", v.host), zap.String("path", v.sent.Path))
 }
 
 // misplaced returns why nobody can sign in at this address, or nil.

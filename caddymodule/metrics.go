@@ -22,6 +22,7 @@ var (
 	countSignIn    = requests.WithLabelValues("sign_in")
 	countStepUp    = requests.WithLabelValues("step_up")
 	countEnroll    = requests.WithLabelValues("enroll")
+	countReported  = requests.WithLabelValues("reported")
 	countDeny      = requests.WithLabelValues("deny")
 	countPortal    = requests.WithLabelValues("portal")
 	countAmbiguous = requests.WithLabelValues("ambiguous_path")

@@ -5,6 +5,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-mfa/caddy-mfa/internal/auth"
 	"github.com/caddy-mfa/caddy-mfa/loginui"
 )
 
@@ -78,24 +79,45 @@ func (v *visit) unavailable(err error) error {
 }
 
 // signIn sends a person to the portal, and tells a program where it is.
-func (v *visit) signIn(code string) error {
+func (v *visit) signIn() error {
 	l, err := v.gate.app.open(v.r.Context())
 	if err != nil {
 		return v.unavailable(err)
 	}
+	if loginui.Navigation(v.r) {
+		return v.lead(l.portal.LoginURL(v.sent.RequestURI()))
+	}
+	return v.challenge("sign_in_required", l.portal.LoginURL(""))
+}
+
+// stepUp sends somebody who has signed in to prove what is asked for beyond that.
+func (v *visit) stepUp(need *auth.Requirement) error {
+	l, err := v.gate.app.open(v.r.Context())
+	if err != nil {
+		return v.unavailable(err)
+	}
+	if loginui.Navigation(v.r) {
+		return v.lead(l.portal.StepUpURL(*need, v.sent.RequestURI()))
+	}
+	return v.challenge("step_up_required", l.portal.StepUpURL(*need, ""))
+}
+
+func (v *visit) lead(to string) error {
 	h := v.w.Header()
 	h["Cache-Control"] = []string{"no-store"}
-	if loginui.Navigation(v.r) {
-		h["Location"] = []string{l.portal.LoginURL(v.sent.RequestURI())}
-		h["Content-Length"] = []string{"0"}
-		v.w.WriteHeader(http.StatusSeeOther)
-		return nil
-	}
-	login := l.portal.LoginURL("")
+	h["Location"] = []string{to}
+	h["Content-Length"] = []string{"0"}
+	v.w.WriteHeader(http.StatusSeeOther)
+	return nil
+}
+
+// challenge answers a program. Neither code nor login needs escaping.
+func (v *visit) challenge(code, login string) error {
+	h := v.w.Header()
+	h["Cache-Control"] = []string{"no-store"}
 	h["Www-Authenticate"] = []string{`MFA login="` + login + `"`}
 	h["Content-Type"] = []string{"application/json"}
 	v.w.WriteHeader(http.StatusUnauthorized)
-	// The path of the portal needs no escaping.
-	_, err = v.w.Write([]byte(`{"error":"` + code + `","login":"` + login + "\"}\n"))
+	_, err := v.w.Write([]byte(`{"error":"` + code + `","login":"` + login + "\"}\n"))
 	return err
 }

@@ -14,8 +14,8 @@ import (
 func TestRulesThatAreRefused(t *testing.T) {
 	const whole = "would open the whole site to everybody"
 	for _, c := range []struct{ name, rule, want string }{
-		{"nothing said", `{}`, "a rule says public or allow"},
-		{"both", `{"public": true, "allow": ["alice"], "match": [{"path": ["/a"]}]}`, "either public or for some people"},
+		{"nothing said", `{}`, "a rule says public, allow, require or max_age"},
+		{"both", `{"public": true, "allow": ["alice"], "match": [{"path": ["/a"]}]}`, "a rule is either public"},
 		{"no matcher", `{"public": true}`, whole},
 		{"an empty matcher set", `{"public": true, "match": [{"path": ["/a"]}, {}]}`, whole},
 		{"star", `{"public": true, "match": [{"path": ["*"]}]}`, whole},
@@ -38,7 +38,7 @@ func TestRulesThatAreRefused(t *testing.T) {
 			}
 			ctx, cancel := caddy.NewContext(caddy.Context{Context: t.Context()})
 			defer cancel()
-			err := rule.provision(ctx, auth.Requirement{Mode: auth.ModeSignedIn})
+			err := rule.provision(ctx, new(App), auth.Requirement{Mode: auth.ModeSignedIn})
 			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}

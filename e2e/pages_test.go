@@ -36,6 +36,7 @@ var where = map[string]string{
 	"remind":          "/.mfa/remind: Soon you need more",
 	"reset":           "/.mfa/reset: Choose a new password",
 	"security":        "/.mfa/security: Security",
+	"step_up":         "/.mfa/step-up: Confirm that it is you",
 	"stop_reset":      "/.mfa/stop-reset: Stop the reset",
 	"upgrade":         "/.mfa/upgrade: One moment…",
 	"verify_email":    "/.mfa/verify/email: Check your email",

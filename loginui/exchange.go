@@ -58,7 +58,7 @@ func (p *Portal) next(o auth.Outcome) string {
 		if to == "" {
 			to = "/"
 		}
-		if o.Changed != "" { // said there, and only if it was made
+		if o.Changed != "" && o.Changed != auth.ChangeProve { // said there, and only if it was made
 			to = p.prefix + securityPath + "?done=" + url.QueryEscape(string(o.Changed))
 		}
 		to = p.reminded(o, to)

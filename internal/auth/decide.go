@@ -29,6 +29,17 @@ type Requirement struct {
 	MaxAge  time.Duration // of the newest qualifying proof; 0: any age
 }
 
+// satisfied reports whether one of the proofs does for what the requirement asks beyond a session.
+func (req *Requirement) satisfied(now time.Time, proofs []Proof) bool {
+	if len(req.Methods) == 0 && req.MaxAge == 0 {
+		return true
+	}
+	return slices.ContainsFunc(proofs, func(p Proof) bool {
+		return !p.Enrolled && (len(req.Methods) == 0 || slices.Contains(req.Methods, p.Method)) &&
+			(req.MaxAge == 0 || now.Sub(p.At) <= req.MaxAge)
+	})
+}
+
 // Decision is what becomes of a request. The zero value denies.
 type Decision uint8
 
@@ -67,16 +78,8 @@ func Decide(now time.Time, req Requirement, u *User, s *Session) Decision {
 	if len(req.Allow) > 0 && !slices.ContainsFunc(req.Allow, func(p Principal) bool { return p.is(u) }) {
 		return Deny
 	}
-	if len(req.Methods) == 0 && req.MaxAge == 0 {
+	if req.satisfied(now, s.Proofs) {
 		return Allow
-	}
-	for _, p := range s.Proofs {
-		if p.Enrolled || len(req.Methods) > 0 && !slices.Contains(req.Methods, p.Method) {
-			continue
-		}
-		if req.MaxAge == 0 || now.Sub(p.At) <= req.MaxAge {
-			return Allow
-		}
 	}
 	if len(req.Methods) > 0 && !slices.ContainsFunc(req.Methods, func(m string) bool { return slices.Contains(u.Enrolled, m) }) {
 		return Enroll

@@ -35,6 +35,8 @@ func (r *Realm) next(now time.Time, site Site, f *flow, u *User, creds []held) (
 	switch {
 	case f.Change != nil && f.Change.Done:
 		p.Step = StepDone // but for the codes below
+	case f.Change != nil && f.Change.Op == ChangeProve:
+		return r.nextProof(now, site, f, u, creds, p)
 	case len(proofs) == 0 && f.Change == nil && f.Purpose != PurposeSignIn:
 		p.Step = StepPassword
 	case len(proofs) == 0 && f.Change == nil:

@@ -41,6 +41,8 @@ const (
 	ChangeOff        ChangeOp = "off"         // remove every second method, and sign in by codes by mail
 	ChangeEndSession ChangeOp = "end_session" // end the session with the ID Session
 	ChangeEndOthers  ChangeOp = "end_others"  // end every session but this one
+
+	ChangeProve ChangeOp = "prove" // nothing but prove what a rule asks for, of stepup.go
 )
 
 // Change is something about signing in that a person who is signed in changes. It needs two kinds proven within the last ten
@@ -57,6 +59,9 @@ type Change struct {
 	Name        string   `json:"name,omitempty"` // what Credential is called when the change begins, for pages; set by Realm.Change
 	Done        bool     `json:"done,omitempty"` // the credential of ChangeAdd is there
 	Told        bool     `json:"told,omitempty"` // with ChangeViewCodes: the codes are on the page, and their owner was told
+	// With ChangeProve: what a rule asks for beyond a session.
+	Methods []string      `json:"methods,omitempty"`
+	MaxAge  time.Duration `json:"max_age,omitempty"`
 }
 
 // ErrNoCredential means that the person has no such credential that could be changed.
@@ -147,6 +152,9 @@ func (r *Realm) Change(ctx context.Context, v Visit, c Change, to string) (out O
 		f := r.newFlow(v, PurposeChange, to)
 		f.secrets.Hash = hash
 		f.UserID, f.Epoch, f.Session, f.Change, f.Proofs = u.ID, u.Epoch, s.Token, &c, recent(r.now(), s.Proofs)
+		if c.Op == ChangeProve {
+			f.Proofs = slices.Clone(s.Proofs)
+		}
 		// What a removed credential proved counts no more.
 		f.Proofs = slices.DeleteFunc(f.Proofs, func(p Proof) bool {
 			return !slices.ContainsFunc(creds, func(c held) bool { return c.ID == p.Credential && !c.Disabled })
@@ -196,6 +204,8 @@ func (r *Realm) Addable(v Visit) []string { return r.enrollable(v.site()) }
 // possible returns why a change cannot be made, or nil.
 func (r *Realm) possible(v Visit, c Change, u *User, creds []held) error {
 	switch c.Op {
+	case ChangeProve: // nextProof says what can be proven
+		return nil
 	case ChangeAdd:
 		if !slices.Contains(r.enrollable(v.site()), c.Method) {
 			return &Invalid{"method", "This method cannot be set up here."}
@@ -271,7 +281,7 @@ func (r *Realm) finishChange(tx storage.Tx, now time.Time, v Visit, f *flow, u *
 	}
 	switch f.Change.Op {
 	case ChangeAdd, ChangeAddress, ChangeReplace, ChangeCodes: // FinishEnroll or ConfirmRecoveryCodes has stored it
-	case ChangeViewCodes: // nothing is left to do
+	case ChangeViewCodes, ChangeProve: // nothing is left to do
 	case ChangeRename:
 		if err := r.relabel(tx, now, v, f.Change, u); err != nil {
 			return nil, err
