@@ -55,6 +55,9 @@ const (
 	EventPreferred       = "preferred_method_changed"
 	EventOff             = "two_factor_off" // every second method was removed
 	EventSessionEnded    = "session_ended"  // by its owner, from another one
+
+	EventTokenAdded   = "access_token_added"
+	EventTokenRevoked = "access_token_revoked"
 )
 
 // Event is one line of the audit trail. It never holds a secret.
@@ -69,6 +72,7 @@ type Event struct {
 	Method  string    `json:"method,omitempty"`
 	Methods []string  `json:"methods,omitempty"`
 	Count   int       `json:"count,omitempty"`
+	Label   string    `json:"label,omitempty"` // of an access token
 }
 
 // audit writes an event in the transaction of what it tells, so that neither is without the other.

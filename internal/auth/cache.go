@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
@@ -137,6 +138,16 @@ func (c *cache) note(hash string, e *entry, old, next *Session) {
 	if cur, ok := c.sessions.Peek(hash); ok && cur == e {
 		c.seen[hash] = next
 	}
+}
+
+// seenAt is when a session was last seen, as far as that waits to be written; else zero.
+func (c *cache) seenAt(hash string) (at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s := c.seen[hash]; s != nil {
+		at = s.Seen
+	}
+	return at
 }
 
 // putBack remembers again what could not be written, unless something newer came.

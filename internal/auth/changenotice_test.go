@@ -67,6 +67,13 @@ func TestEveryChangeIsTold(t *testing.T) { // S80
 			told: "was replaced", facts: []string{"Authenticator app", "Before      Authenticator app", "Now         new phone"}},
 		{name: "password", do: func(r *rig, b *browser) { r.changes(b, auth.Change{Op: auth.ChangePassword, Password: next}) },
 			told: "Password changed"},
+		{name: "an access token", do: func(r *rig, b *browser) { r.issue(b, newToken("feed reader")) },
+			told: "New access token", facts: []string{"Name        feed reader", "without signing in"}},
+		{name: "an access token less", do: func(r *rig, b *browser) {
+			issued := r.issue(b, newToken("feed reader"))
+			r.told(t, "New access token")
+			r.changes(b, auth.Change{Op: auth.ChangeRevokeToken, TokenID: issued.ID})
+		}, told: "Access token revoked", facts: []string{"Name        feed reader"}},
 		{name: "display name", do: func(r *rig, b *browser) {
 			r.changes(b, auth.Change{Op: auth.ChangeName, Label: "Alice at https://evil.example/"})
 		},

@@ -24,6 +24,7 @@ type Principal struct {
 // Requirement is what a rule asks. Its zero value denies.
 type Requirement struct {
 	Mode    Mode
+	Tokens  TokenRule     // whether access tokens do
 	Allow   []Principal   // any of these; empty: every user
 	Methods []string      // one of these must be among the proofs; empty: any
 	MaxAge  time.Duration // of the newest qualifying proof; 0: any age
@@ -63,7 +64,8 @@ func (d Decision) String() string {
 }
 
 // Decide applies a requirement. It is pure. It refuses any session with fewer than two kinds, that has ended, or whose epoch is
-// not the user's. Enrolling is not a proof. u and s are nil when nobody is signed in.
+// not the user's, and what stands for an access token (see DecideToken). Enrolling is not a proof. u and s are nil when nobody is
+// signed in.
 func Decide(now time.Time, req Requirement, u *User, s *Session) Decision {
 	switch req.Mode {
 	case ModePublic:
@@ -96,7 +98,7 @@ func Holds(now time.Time, req Requirement, u *User, s *Session) bool {
 
 // live reports whether s is a session of u that counts at now.
 func live(now time.Time, u *User, s *Session) bool {
-	return u != nil && s != nil && !u.Disabled &&
+	return u != nil && s != nil && !u.Disabled && s.Access == nil &&
 		s.UserID == u.ID && s.Epoch == u.Epoch &&
 		now.Before(s.End) && now.Before(s.IdleEnd) &&
 		Kinds(s.Proofs).MultiFactor()

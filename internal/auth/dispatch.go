@@ -251,6 +251,7 @@ func (r *Realm) advance(tx storage.Tx, v Visit, f *flow, u *User, creds []held) 
 	if f.Change != nil {
 		out.Changed = f.Change.Op
 		out.Cookies, err = r.finishChange(tx, now, v, f, u, creds)
+		out.Issued = f.issued
 	} else {
 		out.Cookies, err = r.openSession(tx, now, v, f, u)
 	}

@@ -28,6 +28,7 @@ type flow struct {
 	secrets flowSecrets
 	token   string
 	untold  *untold // what it is made from, if it is not stored
+	issued  *IssuedToken
 }
 
 // flowSecrets is the part of a flow that is sealed at rest.

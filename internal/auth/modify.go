@@ -42,6 +42,9 @@ const (
 	ChangeEndSession ChangeOp = "end_session" // end the session with the ID Session
 	ChangeEndOthers  ChangeOp = "end_others"  // end every session but this one
 
+	ChangeAddToken    ChangeOp = "add_token"    // make an access token Label with the limits Access
+	ChangeRevokeToken ChangeOp = "revoke_token" // revoke the access token with the ID TokenID
+
 	ChangeProve ChangeOp = "prove" // nothing but prove what a rule asks for, of stepup.go
 )
 
@@ -62,6 +65,9 @@ type Change struct {
 	// With ChangeProve: what a rule asks for beyond a session.
 	Methods []string      `json:"methods,omitempty"`
 	MaxAge  time.Duration `json:"max_age,omitempty"`
+
+	Access  *NewAccessToken `json:"access,omitempty"`
+	TokenID string          `json:"token_id,omitempty"`
 }
 
 // ErrNoCredential means that the person has no such credential that could be changed.
@@ -121,6 +127,11 @@ func (r *Realm) Change(ctx context.Context, v Visit, c Change, to string) (out O
 		return out, &Invalid{"label", "Type a name."}
 	}
 	c.Done, c.Told, c.Address = false, false, strings.TrimSpace(c.Address)
+	if c.Access != nil {
+		if c.Access, err = c.Access.clean(); err != nil {
+			return out, err
+		}
+	}
 	hash, err := r.newPassword(ctx, v, c)
 	if err != nil {
 		return out, err
@@ -137,6 +148,9 @@ func (r *Realm) Change(ctx context.Context, v Visit, c Change, to string) (out O
 			return err
 		}
 		if err := r.possible(v, c, u, creds); err != nil {
+			return err
+		}
+		if _, err := r.mayChangeToken(tx, &c, u); err != nil {
 			return err
 		}
 		if c.Op == ChangeViewCodes { // of this very set, not of one that is made meanwhile

@@ -66,6 +66,14 @@ type Outcome struct {
 	// Untold, with StepVerify, says that nobody must learn whether the password was right: pages show nothing of the person, and carry
 	// To along, for the flow is stored nowhere.
 	Untold bool
+	// Issued, with StepDone, is the access token that was just made. It is told this once.
+	Issued *IssuedToken
+}
+
+// IssuedToken is an access token with what its owner is to keep of it.
+type IssuedToken struct {
+	Token string
+	AccessToken
 }
 
 func (v Visit) site() Site { return Site{Host: v.Host, Origin: v.Origin} }

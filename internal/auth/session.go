@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/caddy-mfa/caddy-mfa/storage"
@@ -141,6 +142,12 @@ func (s *State) flushSeen(ctx context.Context) error {
 	for batch := range slices.Chunk(slices.Collect(maps.Keys(seen)), 100) {
 		err := s.store.Update(ctx, func(tx storage.Tx) error {
 			for _, hash := range batch {
+				if strings.HasPrefix(hash, keyAccessTokens) {
+					if err := noteUsed(tx, hash, seen[hash].Seen); err != nil {
+						return err
+					}
+					continue
+				}
 				var cur Session
 				err := getJSON(tx, keySession(hash), &cur)
 				if errors.Is(err, storage.ErrNotFound) {
@@ -218,10 +225,11 @@ func deleteSession(tx storage.Tx, hash string) (*Session, error) {
 	return s, tx.Delete(keyUserSessions(s.UserID) + s.ID)
 }
 
-// sweep removes what a bumped epoch has made void: the sessions of a user that are older than epoch, and all records below the
-// further prefixes. It takes batches, because a user may have more of them than one transaction holds.
+// sweep removes what a bumped epoch has made void: the sessions and access tokens of a user that are older than epoch, and all records
+// below the further prefixes. It takes batches, because a user may have more of them than one transaction holds.
 func (s *State) sweep(ctx context.Context, user string, epoch uint64, prefixes ...string) error {
-	for _, prefix := range append(prefixes, keyUserSessions(user)) {
+	lists := map[string]string{keyUserSessions(user): keySession(""), keyUserAccessTokens(user): keyAccessTokens}
+	for _, prefix := range append(prefixes, keyUserSessions(user), keyUserAccessTokens(user)) {
 		for after, more := "", true; more; {
 			err := s.store.Update(ctx, func(tx storage.Tx) error {
 				var batch []storage.Entry
@@ -234,7 +242,7 @@ func (s *State) sweep(ctx context.Context, user string, epoch uint64, prefixes .
 					}
 				}
 				for _, e := range batch {
-					if err := sweepOne(tx, e, prefix == keyUserSessions(user), epoch); err != nil {
+					if err := sweepOne(tx, e, lists[prefix], epoch); err != nil {
 						return err
 					}
 				}
@@ -251,12 +259,15 @@ func (s *State) sweep(ctx context.Context, user string, epoch uint64, prefixes .
 	return nil
 }
 
-func sweepOne(tx storage.Tx, e storage.Entry, session bool, epoch uint64) error {
-	if !session {
+// sweepOne removes an entry. One of a list names a record below records, with which it stays or goes.
+func sweepOne(tx storage.Tx, e storage.Entry, records string, epoch uint64) error {
+	if records == "" {
 		return tx.Delete(e.Key)
 	}
-	var cur Session
-	err := getJSON(tx, keySession(string(e.Value)), &cur)
+	var cur struct {
+		Epoch uint64 `json:"epoch"`
+	}
+	err := getJSON(tx, records+string(e.Value), &cur)
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
 	case err != nil:
@@ -264,7 +275,7 @@ func sweepOne(tx storage.Tx, e storage.Entry, session bool, epoch uint64) error 
 	case cur.Epoch >= epoch:
 		return nil // begun since
 	default:
-		if err := tx.Delete(keySession(string(e.Value))); err != nil {
+		if err := tx.Delete(records + string(e.Value)); err != nil {
 			return err
 		}
 	}

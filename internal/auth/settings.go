@@ -39,6 +39,8 @@ func (r *Realm) settable(c Change, u *User, creds []held) error {
 	switch c.Op {
 	case ChangePassword, ChangeEndSession, ChangeEndOthers: // the first was checked when it was typed
 		return nil
+	case ChangeAddToken, ChangeRevokeToken: // mayChangeToken says more
+		return nil
 	case ChangeName:
 		_, err := cleanDisplayName(c.Label)
 		return err
@@ -101,7 +103,7 @@ func turnedOff(c held) bool { return c.Method != MethodPassword && c.Method != M
 // set makes a change of a setting, and tells of it.
 func (r *Realm) set(tx storage.Tx, now time.Time, v Visit, f *flow, s *Session, u *User, creds []held) error {
 	event := Event{UserID: u.ID, User: u.Name, Session: s.ID, Addr: v.Addr.String()}
-	told := mail.Changed{}
+	told, kind := mail.Changed{}, mailSetting
 	var err error
 	switch c := f.Change; c.Op {
 	case ChangePassword:
@@ -127,13 +129,22 @@ func (r *Realm) set(tx storage.Tx, now time.Time, v Visit, f *flow, s *Session, 
 	case ChangeEndOthers:
 		event.Name = EventSessionEnded
 		event.Count, err = r.endOthers(tx, u, s.Token)
+	case ChangeAddToken:
+		event.Name, event.Label, kind = EventTokenAdded, c.Label, mailNotice
+		told = mail.Changed{What: mail.TokenAdded, Label: c.Label}
+		err = r.addToken(tx, now, f, u)
+	case ChangeRevokeToken:
+		var t AccessToken
+		t, err = revokeToken(tx, u, c.TokenID)
+		event.Name, event.Label = EventTokenRevoked, t.Label
+		told = mail.Changed{What: mail.TokenRevoked, Label: t.Label}
 	default:
 		err = ErrStep
 	}
 	switch {
 	case err != nil:
-	case told.Before != told.Now:
-		err = r.tell(tx, v, u, now, mailSetting, told)
+	case told.Before != told.Now || told.Label != "":
+		err = r.tell(tx, v, u, now, kind, told)
 	case event.Count > 0:
 		err = r.notify(tx, v, u, notice{at: now, kind: mailSetting, write: sessionsEnded(event.Count)})
 	}
@@ -191,7 +202,7 @@ func (r *Realm) endOne(tx storage.Tx, u *User, id string) error {
 	return err
 }
 
-// endOthers ends every session of u but the one with the token keep, and counts them.
+// endOthers ends every session of u but the one with the token keep, and counts them. Access tokens go with them.
 func (r *Realm) endOthers(tx storage.Tx, u *User, keep string) (n int, err error) {
 	sessions, err := r.liveSessions(tx, u)
 	for _, s := range sessions {
@@ -203,7 +214,8 @@ func (r *Realm) endOthers(tx storage.Tx, u *User, keep string) (n int, err error
 		}
 		n++
 	}
-	return n, err
+	_, revoked := r.revokeTokens(tx, u)
+	return n, errors.Join(err, revoked)
 }
 
 // replaced removes what a ChangeReplace is about, now that the new one is there, and tells of both.

@@ -41,7 +41,10 @@ type State struct {
 
 	keyAddresses *addresses // for wrong answers of keys
 	askAddresses *addresses // for those who ask for mails
-	failures     failures
+
+	tokenAddresses *addresses // for access tokens that do not exist: a script that was left behind must lock nobody out of signing in
+
+	failures failures
 
 	setup struct {
 		sync.Mutex
@@ -84,7 +87,7 @@ func Initialized(ctx context.Context, store storage.Store) (ok bool, err error) 
 func NewState(ctx context.Context, o Options) (*State, error) {
 	s := &State{
 		store: o.Store, now: o.Now, log: o.Logger,
-		cache: newCache(), addresses: newAddresses(), keyAddresses: newAddresses(), askAddresses: newAddresses(),
+		cache: newCache(), addresses: newAddresses(), keyAddresses: newAddresses(), askAddresses: newAddresses(), tokenAddresses: newAddresses(),
 		hashing: newSlots(min(runtime.GOMAXPROCS(0), hashRuns), hashQueue), light: newSlots(lightRuns, lightQueue),
 		outbox: newOutbox(), look: make(chan struct{}, 1),
 		done: make(chan struct{}),

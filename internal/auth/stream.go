@@ -29,7 +29,8 @@ type Stream struct {
 	end   func()
 	heard atomic.Bool
 
-	token string // the session's, as it was found last; guarded by streams.mu
+	access bool   // it is an access token's
+	token  string // the session's, as it was found last; guarded by streams.mu
 }
 
 // streams are those that are open.
@@ -42,12 +43,12 @@ type streams struct {
 	open   map[*Stream]struct{}
 }
 
-// Watch has a request ended when it may no longer go on. s and need are what Decide allowed it on; need must not be changed. end is
+// Watch has a request ended when it may no longer go on. s and need are what Decide or DecideToken allowed it on; need must not be changed. end is
 // called once, from anywhere, possibly before Watch returns and shortly after Close; it must not wait for anything.
 //
 // Whatever happened to the session since it was read is found here, so that nothing falls between the decision and the watch.
 func (r *Realm) Watch(ctx context.Context, s *Session, need *Requirement, end func()) *Stream {
-	st := &Stream{realm: r, need: need, user: s.UserID, id: s.ID, token: s.Token, end: end}
+	st := &Stream{realm: r, need: need, user: s.UserID, id: s.ID, token: s.Token, end: end, access: s.Access != nil}
 	if !r.streams.add(st) {
 		end()
 	} else if !r.holds(ctx, r.now(), st) && r.streams.remove(st) {
@@ -169,7 +170,11 @@ func (s *State) holds(ctx context.Context, now time.Time, st *Stream) bool {
 		return false
 	}
 	cur := e.session.Load()
-	if !st.realm.counts(now, e.user, cur) || !Holds(now, *st.need, e.user, cur) {
+	if st.access {
+		if !HoldsToken(now, *st.need, e.user, cur) {
+			return false
+		}
+	} else if !st.realm.counts(now, e.user, cur) || !Holds(now, *st.need, e.user, cur) {
 		return false
 	}
 	if st.heard.Load() && st.heard.Swap(false) {
@@ -189,6 +194,10 @@ func (s *State) sessionOf(ctx context.Context, st *Stream) (token string, e *ent
 	}
 	ctx, cancel := context.WithTimeout(ctx, streamWait)
 	defer cancel()
+	if st.access {
+		e, err = s.loadAccessToken(ctx, gen, token)
+		return token, e, err
+	}
 	if e, err = s.loadSession(ctx, gen, token); !errors.Is(err, ErrNoSession) {
 		return token, e, err
 	}

@@ -111,6 +111,9 @@ type Session struct {
 	Addr    string `json:"addr"`    // client address at sign-in
 	Browser string `json:"browser"` // as parsed from User-Agent at sign-in, for people to recognise
 	OS      string `json:"os"`
+
+	// Access is set in what stands for an access token on its way through the cache: it has no proofs, so it is a session nowhere.
+	Access *AccessToken `json:"-"`
 }
 
 // Kinds combines what the proofs show.

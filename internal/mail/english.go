@@ -34,59 +34,65 @@ var english = map[string]string{
 	"reset.once":    "The link works once.",
 	"reset.warn":    "If it was not you, do nothing: your password stays as it is.",
 
-	"signin.subject":    "New sign-in to %s",
-	"signin.title":      "New sign-in",
-	"signin.lead":       "Somebody signed in to your account at %s, from a browser that was not used there before.", // product
-	"added.subject":     "New way to sign in to %s",
-	"added.title":       "New way to sign in",
-	"added.lead":        "A way to sign in was added to your account at %s.", // product
-	"removed.subject":   "A way to sign in to %s was removed",
-	"removed.title":     "A way to sign in was removed",
-	"removed.lead":      "A way to sign in was removed from your account at %s.", // product
-	"used.subject":      "Recovery code used at %s",
-	"used.title":        "Recovery code used",
-	"used.lead":         "One of your recovery codes was used to sign in to your account at %s. It does not work again.", // product
-	"used.left.none":    "No code is left. Make new ones on the Security page.",
-	"used.left.one":     "One code is left. Make new ones on the Security page.",
-	"used.left.other":   "%d codes are left.",
-	"codes.subject":     "New recovery codes at %s",
-	"codes.title":       "New recovery codes",
-	"viewed.subject":    "Recovery codes shown at %s",
-	"viewed.title":      "Recovery codes shown",
-	"viewed.lead":       "The unused recovery codes of your account at %s were shown on the Security page. They still work.", // product
-	"viewed.not":        "If it was not you, open this link and press the button there, which switches the codes off, too:",
-	"codes.lead":        "New recovery codes were made for your account at %s. Older ones do not work any more.", // product
-	"replaced.subject":  "A way to sign in to %s was replaced",
-	"replaced.title":    "A way to sign in was replaced",
-	"replaced.lead":     "A way to sign in to your account at %s was replaced by another one.", // product
-	"renamed.subject":   "A way to sign in to %s was renamed",
-	"renamed.title":     "A way to sign in was renamed",
-	"renamed.lead":      "A way to sign in to your account at %s has another name now.", // product
-	"display.subject":   "Display name changed at %s",
-	"display.title":     "Display name changed",
-	"display.lead":      "The name that is shown for your account at %s was changed.", // product
-	"prefer.subject":    "Preferred method changed at %s",
-	"prefer.title":      "Preferred method changed",
-	"prefer.lead":       "Signing in to your account at %s asks for another method first.", // product
-	"off.subject":       "Two-factor authentication turned off at %s",
-	"off.title":         "Two-factor authentication turned off",
-	"off.lead":          "Every second method but codes by mail was removed from your account at %s, and the recovery codes.", // product
-	"ended.subject":     "Sessions ended at %s",
-	"ended.title":       "Sessions ended",
-	"ended.lead":        "Somebody who was signed in to your account at %s ended other sessions of it.", // product
-	"ended.count.one":   "One session was ended.",
-	"ended.count.other": "%d sessions were ended.",
-	"password.subject":  "Password changed at %s",
-	"password.title":    "Password changed",
-	"password.lead":     "The password of your account at %s was changed.", // product
-	"address.subject":   "Email address changed at %s",
-	"address.title":     "Email address changed",
-	"address.lead":      "The email address of your account at %s was changed. This is the last mail to the old one, which you read here.", // product
-	"throttled.subject": "Too many wrong attempts at %s",
-	"throttled.title":   "Too many wrong attempts",
-	"throttled.lead":    "Somebody tried to sign in to your account at %s and was wrong too often. Nobody got in this way. Browsers that you did not use before cannot sign in like that, until you have signed in from one that you did.", // product
-	"throttled.yours":   "Nothing was changed, and there is nothing to do. Sign in from a browser that you used before, or in another way.",
-	"throttled.not":     "Only if you believe that somebody is in your account, open this link and press the button there:",
+	"signin.subject":        "New sign-in to %s",
+	"signin.title":          "New sign-in",
+	"signin.lead":           "Somebody signed in to your account at %s, from a browser that was not used there before.", // product
+	"added.subject":         "New way to sign in to %s",
+	"added.title":           "New way to sign in",
+	"added.lead":            "A way to sign in was added to your account at %s.", // product
+	"removed.subject":       "A way to sign in to %s was removed",
+	"removed.title":         "A way to sign in was removed",
+	"removed.lead":          "A way to sign in was removed from your account at %s.", // product
+	"used.subject":          "Recovery code used at %s",
+	"used.title":            "Recovery code used",
+	"used.lead":             "One of your recovery codes was used to sign in to your account at %s. It does not work again.", // product
+	"used.left.none":        "No code is left. Make new ones on the Security page.",
+	"used.left.one":         "One code is left. Make new ones on the Security page.",
+	"used.left.other":       "%d codes are left.",
+	"codes.subject":         "New recovery codes at %s",
+	"codes.title":           "New recovery codes",
+	"viewed.subject":        "Recovery codes shown at %s",
+	"viewed.title":          "Recovery codes shown",
+	"viewed.lead":           "The unused recovery codes of your account at %s were shown on the Security page. They still work.", // product
+	"viewed.not":            "If it was not you, open this link and press the button there, which switches the codes off, too:",
+	"codes.lead":            "New recovery codes were made for your account at %s. Older ones do not work any more.", // product
+	"replaced.subject":      "A way to sign in to %s was replaced",
+	"replaced.title":        "A way to sign in was replaced",
+	"replaced.lead":         "A way to sign in to your account at %s was replaced by another one.", // product
+	"renamed.subject":       "A way to sign in to %s was renamed",
+	"renamed.title":         "A way to sign in was renamed",
+	"renamed.lead":          "A way to sign in to your account at %s has another name now.", // product
+	"display.subject":       "Display name changed at %s",
+	"display.title":         "Display name changed",
+	"display.lead":          "The name that is shown for your account at %s was changed.", // product
+	"prefer.subject":        "Preferred method changed at %s",
+	"prefer.title":          "Preferred method changed",
+	"prefer.lead":           "Signing in to your account at %s asks for another method first.", // product
+	"off.subject":           "Two-factor authentication turned off at %s",
+	"off.title":             "Two-factor authentication turned off",
+	"off.lead":              "Every second method but codes by mail was removed from your account at %s, and the recovery codes.", // product
+	"token.subject":         "New access token at %s",
+	"token.title":           "New access token",
+	"token.lead":            "An access token was made for your account at %s. Whoever has it gets in without signing in, within its limits.", // product
+	"token-revoked.subject": "Access token revoked at %s",
+	"token-revoked.title":   "Access token revoked",
+	"token-revoked.lead":    "An access token of your account at %s was revoked. What used it does not get in any more.", // product
+	"ended.subject":         "Sessions ended at %s",
+	"ended.title":           "Sessions ended",
+	"ended.lead":            "Somebody who was signed in to your account at %s ended other sessions of it.", // product
+	"ended.count.one":       "One session was ended.",
+	"ended.count.other":     "%d sessions were ended.",
+	"password.subject":      "Password changed at %s",
+	"password.title":        "Password changed",
+	"password.lead":         "The password of your account at %s was changed.", // product
+	"address.subject":       "Email address changed at %s",
+	"address.title":         "Email address changed",
+	"address.lead":          "The email address of your account at %s was changed. This is the last mail to the old one, which you read here.", // product
+	"throttled.subject":     "Too many wrong attempts at %s",
+	"throttled.title":       "Too many wrong attempts",
+	"throttled.lead":        "Somebody tried to sign in to your account at %s and was wrong too often. Nobody got in this way. Browsers that you did not use before cannot sign in like that, until you have signed in from one that you did.", // product
+	"throttled.yours":       "Nothing was changed, and there is nothing to do. Sign in from a browser that you used before, or in another way.",
+	"throttled.not":         "Only if you believe that somebody is in your account, open this link and press the button there:",
 
 	"reset-mfa.subject": "An administrator reset how you sign in to %s",
 	"reset-mfa.title":   "How you sign in was reset",

@@ -157,6 +157,9 @@ const (
 	DisplayName = "display"
 	Preferred   = "prefer" // Before and Now are methods
 	TurnedOff   = "off"    // every second method but mail is gone
+
+	TokenAdded   = "token" // an access token Label
+	TokenRevoked = "token-revoked"
 )
 
 // Changed tells of a change that has no message of its own.
@@ -165,6 +168,7 @@ type Changed struct {
 	What        string // one of the above
 	Method      string // as auth names it: "totp"; "" where none is meant
 	Before, Now string // "" for nothing; where both are, there is nothing to say of them
+	Label       string // what it is called, "" where nothing is
 }
 
 // Message renders it.
@@ -176,7 +180,8 @@ func (n Changed) Message() Message {
 	if before+now != "" {
 		before, now = orElse(before, "fact.none"), orElse(now, "fact.none")
 	}
-	return n.notice(n.What, "notice.yours", "", "fact.method", methodName(n.Method), "fact.before", before, "fact.now", now)
+	return n.notice(n.What, "notice.yours", "", "fact.method", methodName(n.Method), "fact.label", value(n.Label),
+		"fact.before", before, "fact.now", now)
 }
 
 // SessionsEnded tells of sessions that were ended from another one.
