@@ -19,12 +19,14 @@ import (
 //		allow   <user|group:name>...
 //		require <method>...
 //		max_age <duration>
+//		tokens  allow|deny
 //		report_only
 //		rule <path|@matcher>... {
 //			public
 //			allow   <user|group:name>...
 //			require <method>...
 //			max_age <duration>
+//			tokens  allow|deny
 //			report_only
 //		}
 //	}
@@ -45,12 +47,12 @@ func parseGate(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 			err = g.addRule(h, parsePublic)
 		case "rule":
 			err = g.addRule(h, parseRule)
-		case "allow", "require", "max_age", "report_only":
+		case "allow", "require", "max_age", "tokens", "report_only":
 			if err = seen.once(h.Dispenser); err == nil {
-				err = parseAsk(h, &g.Allow, &g.Require, &g.MaxAge, &g.ReportOnly)
+				err = parseAsk(h, &g.Allow, &g.Require, &g.MaxAge, &g.Tokens, &g.ReportOnly)
 			}
 		default:
-			err = h.Errf("there is no option %q here; this version knows public, allow, require, max_age, rule and report_only", option)
+			err = h.Errf("there is no option %q here; this version knows public, allow, require, max_age, tokens, rule and report_only", option)
 		}
 		if err != nil {
 			return nil, err
@@ -99,10 +101,10 @@ func parseRule(h httpcaddyfile.Helper, rule *Rule) error {
 		switch option := h.Val(); option {
 		case "public":
 			err = soleOption(h.Dispenser, &rule.Public)
-		case "allow", "require", "max_age", "report_only":
-			err = parseAsk(h, &rule.Allow, &rule.Require, &rule.MaxAge, &rule.ReportOnly)
+		case "allow", "require", "max_age", "tokens", "report_only":
+			err = parseAsk(h, &rule.Allow, &rule.Require, &rule.MaxAge, &rule.Tokens, &rule.ReportOnly)
 		default:
-			err = h.Errf("there is no option %q here; a rule knows public, allow, require, max_age and report_only", option)
+			err = h.Errf("there is no option %q here; a rule knows public, allow, require, max_age, tokens and report_only", option)
 		}
 		if err != nil {
 			return err
@@ -115,7 +117,7 @@ func parseRule(h httpcaddyfile.Helper, rule *Rule) error {
 }
 
 // parseAsk reads the option under h, which both sites and rules know.
-func parseAsk(h httpcaddyfile.Helper, allow, require *[]string, maxAge *caddy.Duration, reportOnly *bool) (err error) {
+func parseAsk(h httpcaddyfile.Helper, allow, require *[]string, maxAge *caddy.Duration, tokens *string, reportOnly *bool) (err error) {
 	switch h.Val() {
 	case "allow":
 		*allow, err = someArgs(h.Dispenser, func(names []string) error {
@@ -126,6 +128,12 @@ func parseAsk(h httpcaddyfile.Helper, allow, require *[]string, maxAge *caddy.Du
 		*require, err = someArgs(h.Dispenser, func(methods []string) error { return checkRequire(methods, namesFor(h)) })
 	case "max_age":
 		*maxAge, err = parseDuration(h.Dispenser, checkMaxAge)
+	case "tokens":
+		if err = oneArg(h.Dispenser, tokens, nil); err == nil {
+			if bad := checkTokens(*tokens); bad != nil {
+				err = h.WrapErr(bad)
+			}
+		}
 	case "report_only":
 		err = soleOption(h.Dispenser, reportOnly)
 	}

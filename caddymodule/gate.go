@@ -38,6 +38,10 @@ type Gate struct {
 	// How old that proof may be, or, without methods, the newest proof of all. At least one minute. Default: as old as the session.
 	MaxAge caddy.Duration `json:"max_age,omitempty"`
 
+	// What becomes of requests with an access token: `allow` takes them also where `require` or `max_age` ask for proofs, which no token
+	// can show; `deny` takes none. Default: they are taken where no proofs are asked for.
+	Tokens string `json:"tokens,omitempty"`
+
 	// Refuse nothing, and log who would have been asked to sign in or refused. What the gate would let through is told to the app,
 	// everything else goes on as if there were no gate.
 	ReportOnly bool `json:"report_only,omitempty"`
@@ -75,7 +79,7 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 	g.now = time.Now
 	g.faults.log = ctx.Logger()
 	g.log = ctx.Logger()
-	if g.site, err = narrowed(auth.Requirement{Mode: auth.ModeSignedIn}, g.Allow, g.Require, g.MaxAge, g.app); err != nil {
+	if g.site, err = narrowed(auth.Requirement{Mode: auth.ModeSignedIn}, g.Allow, g.Require, g.MaxAge, g.Tokens, g.app); err != nil {
 		return err
 	}
 	for i, rule := range g.Rules {
@@ -116,8 +120,10 @@ type visit struct {
 	host    string
 	secure  bool
 	cookies cookies
-	outer   *passage   // of a gate further out, nil if there is none
-	denied  *auth.User // who is signed in and may not pass, else nil
+	access  accessToken
+	wait    time.Duration // until the next access token is looked up; zero: none
+	outer   *passage      // of a gate further out, nil if there is none
+	denied  *auth.User    // who is signed in and may not pass, else nil
 }
 
 // ServeHTTP takes a request through the steps that the package's documentation lists, in that order.
@@ -126,8 +132,12 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	v := visit{gate: g, w: w, r: r, vars: vars, sent: sentURL(r), host: hostOf(r), secure: secure(r, vars)}
 	cleanHeaders(r)
 	v.cookies = takeCookies(r.Header)
+	if v.access = takeAccess(r.Header); v.access != "" && vars != nil {
+		vars[accessVar] = v.access
+	}
 	if v.outer, _ = vars[passageVar].(*passage); v.outer != nil {
 		v.cookies = v.outer.cookies
+		v.access, _ = vars[accessVar].(accessToken)
 	}
 
 	if len(g.Rules) > 0 && (ambiguous(r.URL.Path) || ambiguous(v.sent.Path)) {
@@ -175,7 +185,7 @@ func (v *visit) decide(next caddyhttp.Handler, found finding) error {
 	}
 	now := g.now()
 	for _, rule := range found.tried {
-		if d := auth.Decide(now, rule.requirement, user, session); d != auth.Allow {
+		if d := v.judge(now, rule.requirement, user, session); d != auth.Allow {
 			v.report(rule.Source, d.String(), user)
 		}
 	}
@@ -183,11 +193,14 @@ func (v *visit) decide(next caddyhttp.Handler, found finding) error {
 		countPublic.Inc()
 		return v.pass(next, nil, nil, nil)
 	}
-	decision := auth.Decide(now, *found.need, user, session)
+	decision := v.judge(now, *found.need, user, session)
 	if decision != auth.Allow && g.ReportOnly {
 		countReported.Inc()
 		v.report(found.source, decision.String(), user)
 		return v.pass(next, nil, nil, nil)
+	}
+	if v.access != "" && decision != auth.Allow {
+		return v.refuseToken(decision)
 	}
 	switch decision {
 	case auth.Allow:
@@ -277,8 +290,11 @@ func (v *visit) misplaced() *refusal {
 	return nil
 }
 
-// session returns nil and nil where nobody is signed in. An error is a fault.
+// session returns nil and nil where nobody is signed in, or where an access token counts nowhere. An error is a fault.
 func (v *visit) session() (*auth.Session, *auth.User, error) {
+	if v.access != "" {
+		return v.bearer()
+	}
 	if v.cookies.session == "" {
 		return nil, nil, nil
 	}
@@ -301,6 +317,9 @@ func (v *visit) pass(next caddyhttp.Handler, need *auth.Requirement, session *au
 	if user != nil {
 		p.user = user
 		p.setHeaders(v.r.Header)
+		if session.Access != nil {
+			keepMethod(v.r.Header, &session.Access.TokenLimits)
+		}
 	}
 	if v.outer == nil {
 		v.remember(p)

@@ -23,6 +23,7 @@ var (
 	countStepUp    = requests.WithLabelValues("step_up")
 	countEnroll    = requests.WithLabelValues("enroll")
 	countReported  = requests.WithLabelValues("reported")
+	countToken     = requests.WithLabelValues("token_refused")
 	countDeny      = requests.WithLabelValues("deny")
 	countPortal    = requests.WithLabelValues("portal")
 	countAmbiguous = requests.WithLabelValues("ambiguous_path")

@@ -33,6 +33,10 @@ type Rule struct {
 	// How old that proof may be, or, without methods, the newest proof of all. At least one minute.
 	MaxAge caddy.Duration `json:"max_age,omitempty"`
 
+	// What becomes of requests with an access token: `allow` takes them although this rule or the site asks for proofs, `deny` takes
+	// none. Default: as the site says, and none where this rule asks for proofs.
+	Tokens string `json:"tokens,omitempty"`
+
 	// Refuse nothing, and log who would have been asked to sign in or refused. The request then needs what it would need without
 	// this rule.
 	ReportOnly bool `json:"report_only,omitempty"`
@@ -61,7 +65,7 @@ func (rule *Rule) provision(ctx caddy.Context, app *App, site auth.Requirement) 
 	}
 	rule.requirement = auth.Requirement{Mode: auth.ModePublic}
 	if !rule.Public {
-		if rule.requirement, err = narrowed(site, rule.Allow, rule.Require, rule.MaxAge, app); err != nil {
+		if rule.requirement, err = narrowed(site, rule.Allow, rule.Require, rule.MaxAge, rule.Tokens, app); err != nil {
 			return err
 		}
 	}
@@ -71,7 +75,7 @@ func (rule *Rule) provision(ctx caddy.Context, app *App, site auth.Requirement) 
 
 // check returns what is wrong with a rule as it was written, or nil. Loading the matchers takes what it was written as.
 func (rule *Rule) check() error {
-	asks := len(rule.Allow) > 0 || len(rule.Require) > 0 || rule.MaxAge != 0
+	asks := len(rule.Allow) > 0 || len(rule.Require) > 0 || rule.MaxAge != 0 || rule.Tokens != ""
 	switch {
 	case rule.Public && asks:
 		return errors.New("a rule is either public, or says who may pass and what they must have proven")
@@ -80,13 +84,13 @@ func (rule *Rule) check() error {
 	case rule.Public && len(rule.MatcherSetsRaw) == 0:
 		return errors.New("a public rule without a matcher would open the whole site to everybody")
 	case !rule.Public && !asks:
-		return errors.New("a rule says public, allow, require or max_age")
+		return errors.New("a rule says public, allow, require, max_age or tokens")
 	}
 	return nil
 }
 
 // narrowed is what base asks, with what is set here in its place.
-func narrowed(base auth.Requirement, allow, require []string, maxAge caddy.Duration, app *App) (auth.Requirement, error) {
+func narrowed(base auth.Requirement, allow, require []string, maxAge caddy.Duration, tokens string, app *App) (auth.Requirement, error) {
 	if len(allow) > 0 {
 		principals, err := parsePrincipals(allow)
 		if err != nil {
@@ -106,7 +110,31 @@ func narrowed(base auth.Requirement, allow, require []string, maxAge caddy.Durat
 		}
 		base.MaxAge = time.Duration(maxAge)
 	}
+	if err := checkTokens(tokens); err != nil {
+		return base, fmt.Errorf("tokens: %w", err)
+	}
+	switch {
+	case tokens == tokensAllow:
+		base.Tokens = auth.TokensAllowed
+	case tokens == tokensDeny:
+		base.Tokens = auth.TokensDenied
+	case (len(require) > 0 || maxAge != 0) && base.Tokens == auth.TokensAllowed:
+		base.Tokens = auth.TokensByDefault // allowed with what the site asks, not with this
+	}
 	return base, nil
+}
+
+// What the option tokens may say.
+const (
+	tokensAllow = "allow"
+	tokensDeny  = "deny"
+)
+
+func checkTokens(word string) error {
+	if word != "" && word != tokensAllow && word != tokensDeny {
+		return fmt.Errorf("%q is neither allow nor deny", word)
+	}
+	return nil
 }
 
 // checkRequire returns why methods cannot be required, or nil. on are those that are switched on.
@@ -152,7 +180,7 @@ func weaker(a, b auth.Requirement) bool {
 	if b.Mode != auth.ModeSignedIn || a.Mode == auth.ModePublic {
 		return a.Mode != b.Mode
 	}
-	return !subset(a.Allow, b.Allow) || !subset(a.Methods, b.Methods) || b.MaxAge > 0 && (a.MaxAge == 0 || a.MaxAge > b.MaxAge)
+	return !subset(a.Allow, b.Allow) || a.TakesTokens() && !b.TakesTokens() || !subset(a.Methods, b.Methods) || b.MaxAge > 0 && (a.MaxAge == 0 || a.MaxAge > b.MaxAge)
 }
 
 // subset reports whether everything in a is in b, where an empty list stands for everything.

@@ -14,7 +14,7 @@ import (
 func TestRulesThatAreRefused(t *testing.T) {
 	const whole = "would open the whole site to everybody"
 	for _, c := range []struct{ name, rule, want string }{
-		{"nothing said", `{}`, "a rule says public, allow, require or max_age"},
+		{"nothing said", `{}`, "a rule says public, allow, require, max_age or tokens"},
 		{"both", `{"public": true, "allow": ["alice"], "match": [{"path": ["/a"]}]}`, "a rule is either public"},
 		{"no matcher", `{"public": true}`, whole},
 		{"an empty matcher set", `{"public": true, "match": [{"path": ["/a"]}, {}]}`, whole},
@@ -25,6 +25,8 @@ func TestRulesThatAreRefused(t *testing.T) {
 		{"star slash star", `{"public": true, "match": [{"path": ["*/*"]}]}`, whole},
 		{"beside another path", `{"public": true, "match": [{"path": ["/a", "/*"]}]}`, whole},
 		{"in a later set", `{"public": true, "match": [{"path": ["/a"]}, {"path": ["/*"]}]}`, whole},
+		{"tokens of a public one", `{"public": true, "tokens": "deny", "match": [{"path": ["/a"]}]}`, "a rule is either public"},
+		{"tokens of another word", `{"tokens": "none"}`, "tokens: "},
 		{"a wrong path", `{"public": true, "match": [{"path": "/*"}]}`, "loading matchers"},
 
 		{"a part of the site", `{"public": true, "match": [{"path": ["/a/*", "*.css", "/"]}]}`, ""},

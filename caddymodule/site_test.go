@@ -151,12 +151,19 @@ func signIn(t testing.TB, host, name string, groups ...string) string {
 
 func signInTo(t testing.TB, realm *auth.Realm, host, name string, groups ...string) string {
 	t.Helper()
+	v, _ := signUpTo(t, realm, host, name, groups...)
+	return v.Session
+}
+
+// signUpTo is signInTo for what comes after: it returns the browser and the recovery codes.
+func signUpTo(t testing.TB, realm *auth.Realm, host, name string, groups ...string) (v auth.Visit, codes []string) {
+	t.Helper()
 	ctx := context.Background()
 	const password = "correct horse battery staple 42"
 	if _, _, err := realm.AddUser(ctx, auth.NewUser{Name: name, DisplayName: "The " + name, Email: name + "@example.com", Groups: groups, Password: password}); err != nil {
 		t.Fatal(err)
 	}
-	v := auth.Visit{Host: host}
+	v = auth.Visit{Host: host}
 	step := func(out auth.Outcome, err error) {
 		t.Helper()
 		if err != nil {
@@ -190,11 +197,14 @@ func signInTo(t testing.TB, realm *auth.Realm, host, name string, groups ...stri
 	}
 	step(realm.FinishEnroll(ctx, v, auth.MethodTOTP, "", []byte(code)))
 	step(realm.MakeRecoveryCodes(ctx, v))
+	if p, err = realm.Progress(ctx, v); err != nil {
+		t.Fatal(err)
+	}
 	step(realm.ConfirmRecoveryCodes(ctx, v))
 	if v.Session == "" {
 		t.Fatal("the flow did not end in a session")
 	}
-	return v.Session
+	return v, p.RecoveryList
 }
 
 // get sends a request. Each option is a header, "Name: value"; "Host: h" changes the host.

@@ -1,0 +1,554 @@
+package caddymodule
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/caddy-mfa/caddy-mfa/internal/auth"
+)
+
+// bearer makes a user with an access token for host, and returns both headers: the token's and the session's. change may be nil.
+func bearer(t testing.TB, host, name string, change func(*auth.NewAccessToken), groups ...string) (token *auth.IssuedToken, cookie string) {
+	t.Helper()
+	realm, err := running(t).Realm(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, codes := signUpTo(t, realm, host, name, groups...)
+	asks := auth.NewAccessToken{TokenLimits: auth.TokenLimits{Hosts: []string{host}}, Days: 1}
+	if change != nil {
+		change(&asks)
+	}
+	step := func(out auth.Outcome, err error) auth.Outcome {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range out.Cookies {
+			switch c.Name {
+			case auth.CookieFlow:
+				v.Flow = c.Value
+			case auth.CookieSession:
+				v.Session = c.Value
+			}
+		}
+		return out
+	}
+	step(realm.Change(t.Context(), v, auth.Change{Op: auth.ChangeAddToken, Label: "script", Access: &asks}, ""))
+	out := step(realm.Prove(t.Context(), v, auth.MethodRecovery, []byte(codes[0])))
+	if out.Issued == nil {
+		t.Fatalf("no token: %+v", out)
+	}
+	return out.Issued, sessionCookie(v.Session)
+}
+
+func bearerHeader(token string) string { return "Authorization: Bearer " + token }
+
+func basicHeader(text string) string {
+	return "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(text))
+}
+
+// refusedToken fails the test unless the answer is the one for programs whose token does not do.
+func refusedToken(t testing.TB, res *http.Response, status int, code string) {
+	t.Helper()
+	body, _ := io.ReadAll(res.Body)
+	var said struct{ Error, Message string }
+	err := json.Unmarshal(body, &said)
+	if res.StatusCode != status || err != nil || said.Error != code || said.Message == "" {
+		t.Fatalf("%s, want %d %s\n%s", res.Status, status, code, body)
+	}
+	if h := res.Header; h.Get("Content-Type") != "application/json" || h.Get("Cache-Control") != "no-store" || h.Get("Location") != "" ||
+		(h.Get("Www-Authenticate") != "") != (status != http.StatusTooManyRequests) {
+		t.Errorf("headers %v", h)
+	}
+}
+
+// clean fails the test if the app saw a token.
+func clean(t testing.TB, got seen, token string) {
+	t.Helper()
+	if all := fmt.Sprint(got); strings.Contains(all, token) || strings.Contains(all, token[4:]) || got.Header["Authorization"] != nil {
+		t.Errorf("the app saw the token: %v", got.Header)
+	}
+}
+
+func TestAccessTokenAtTheGate(t *testing.T) {
+	s := newSite(t)
+	s.serve(`{address} {
+	mfa {
+		public /public
+	}
+	reverse_proxy {app}
+}
+`)
+	issued, session := bearer(t, "localhost", "alice", nil, "ops", "dev")
+	token := issued.Token
+	bob := sessionCookie(signIn(t, "localhost", "bob"))
+	unknown := auth.AccessTokenPrefix + strings.Repeat("x", 43)
+
+	for name, header := range map[string]string{
+		"bearer": bearerHeader(token), "in lower case": "Authorization: bearer " + token, "with spaces": "Authorization: BEARER   " + token + " ",
+		"basic": basicHeader("alice:" + token), "basic of anybody": basicHeader("whoever:" + token), "basic of nobody": basicHeader(":" + token),
+		"basic without padding": strings.TrimRight(basicHeader("al:"+token), "="), "basic in capitals": strings.Replace(basicHeader("a:"+token), "Basic", "BASIC", 1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := arrived(t, s.get("/a", header, "Remote-User: mallory", "Remote_groups: admins", asScript))
+			clean(t, got, token)
+			if h := got.Header; h.Get("Remote-User") != "alice" || h.Get("Remote-Groups") != "dev,ops" || h.Get("Remote-Email") != "alice@example.com" {
+				t.Errorf("got %v", h)
+			}
+		})
+	}
+	t.Run("the token counts, and not the cookie beside it", func(t *testing.T) { // CVE-2026-33544
+		got := arrived(t, s.get("/", bearerHeader(token), bob))
+		clean(t, got, token)
+		if got.Header.Get("Remote-User") != "alice" || got.Header.Get("Cookie") != "" {
+			t.Errorf("got %v", got.Header)
+		}
+		refusedToken(t, s.get("/", bearerHeader(unknown), session), http.StatusUnauthorized, "token_refused")
+	})
+	for name, header := range map[string]string{
+		"unknown": bearerHeader(unknown), "too short": bearerHeader(token[:46]), "too long": bearerHeader(token + "x"), "the prefix alone": bearerHeader("mfa_"),
+		"basic unknown": basicHeader("alice:" + unknown), "colons after it": basicHeader("alice:" + token + ":x"), "colons before it": basicHeader("alice:x:" + token),
+		"as the user name": basicHeader(token + ":"), "as all": basicHeader(token), "of another scheme": "Authorization: token " + token,
+		"without a scheme": "Authorization: " + token, "after a tab": "Authorization: Bearer\t" + token, "behind another": "Authorization: Bearer x, Bearer " + token,
+		"a huge one": bearerHeader("mfa_" + strings.Repeat("x", 8000)), "behind a huge name": basicHeader(strings.Repeat("x", 8000) + ":y:" + token),
+		"with a NUL": basicHeader("alice:" + token + "\x00"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			refusedToken(t, s.get("/", header, asPage), http.StatusUnauthorized, "token_refused")
+			clean(t, arrived(t, s.get("/public", header)), token)
+		})
+	}
+	t.Run("two headers", func(t *testing.T) {
+		for _, second := range []string{bearerHeader(token), basicHeader("app:secret")} {
+			refusedToken(t, s.get("/", bearerHeader(token), second), http.StatusUnauthorized, "token_refused")
+			refusedToken(t, s.get("/", second, bearerHeader(token)), http.StatusUnauthorized, "token_refused")
+			clean(t, arrived(t, s.get("/public", second, bearerHeader(token))), token)
+		}
+	})
+	t.Run("public paths are anonymous, and see no token", func(t *testing.T) {
+		got := arrived(t, s.get("/public", bearerHeader(token)))
+		clean(t, got, token)
+		if got.Header.Get("Remote-User") != "" {
+			t.Errorf("got %v", got.Header)
+		}
+	})
+	t.Run("the app's own Authorization passes", func(t *testing.T) {
+		for _, own := range []string{
+			basicHeader("alice:secret"), basicHeader("mfa_admin:secret"), basicHeader("a:b:c"), "Authorization: Basic %%%", "Authorization: Bearer eyJhbGciOi.x.y",
+			"Authorization: Basic", "Authorization: Bearer", "Authorization: Digest username=\"mfa_\"", "Authorization: Negotiate " + strings.Repeat("YII", 3000), "Authorization: ",
+		} {
+			got := arrived(t, s.get("/", own, session))
+			if "Authorization: "+got.Header.Get("Authorization") != own || got.Header.Get("Remote-User") != "alice" {
+				t.Errorf("%.60q became %.60q", own, got.Header["Authorization"])
+			}
+		}
+	})
+	t.Run("a method override changes nothing", func(t *testing.T) { // S75
+		got := arrived(t, s.get("/", bearerHeader(token), "X-Http-Method-Override: DELETE"))
+		if got.Header.Get("X-Http-Method-Override") != "DELETE" {
+			t.Error("a token for all methods loses the app's header")
+		}
+	})
+	t.Run("a token without a user's session does not open the portal", func(t *testing.T) {
+		for _, header := range []string{bearerHeader(token), basicHeader("alice:" + token)} {
+			for _, path := range []string{"/.mfa/security", "/.mfa/security/activity", "/.mfa/recovery-codes", "/.mfa/enroll"} {
+				if res := s.get(path, header, asPage); res.StatusCode != http.StatusSeeOther || !strings.HasPrefix(res.Header.Get("Location"), "/.mfa/login") {
+					t.Errorf("%s: %s to %s", path, res.Status, res.Header.Get("Location"))
+				}
+			}
+			if body, _ := io.ReadAll(s.get("/.mfa/session", header).Body); strings.Contains(string(body), "alice") {
+				t.Errorf("/.mfa/session says %s", body)
+			}
+			for _, path := range []string{"add", "tokens", "tokens/revoke", "password", "codes", "off", "sessions", "email"} {
+				r, _ := http.NewRequest("POST", "http://localhost/.mfa/security/"+path, strings.NewReader("label=x&hosts=localhost&days=1&id="+issued.ID))
+				name, value, _ := strings.Cut(header, ": ")
+				r.Header.Set(name, value)
+				r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+				r.Header.Set("Sec-Fetch-Site", "same-origin")
+				r.Header.Set("Sec-Fetch-Mode", "navigate")
+				r.Header.Set("Sec-Fetch-Dest", "document")
+				if res := s.send(r); res.StatusCode != http.StatusSeeOther || !strings.HasPrefix(res.Header.Get("Location"), "/.mfa/login") {
+					t.Errorf("POST %s: %s to %s", path, res.Status, res.Header.Get("Location"))
+				}
+			}
+		}
+	})
+	t.Run("the portal goes by the cookie beside it", func(t *testing.T) {
+		body, _ := io.ReadAll(s.get("/.mfa/session", bearerHeader(token), bob).Body)
+		if !strings.Contains(string(body), `"bob"`) {
+			t.Errorf("says %s", body)
+		}
+	})
+	t.Run("nothing of it is logged", func(t *testing.T) { // S78
+		if strings.Contains(s.logged(), token[4:]) {
+			t.Error("the token is in the log")
+		}
+	})
+	t.Run("revoked", func(t *testing.T) {
+		arrived(t, s.get("/", bearerHeader(token)))
+		realm := running(t).live.Load().realm
+		if _, err := realm.RevokeAccessTokens(t.Context(), "alice", issued.ID); err != nil {
+			t.Fatal(err)
+		}
+		refusedToken(t, s.get("/", bearerHeader(token)), http.StatusUnauthorized, "token_refused")
+	})
+}
+
+func TestAccessTokenLimitsAtTheGate(t *testing.T) { // S70, S75
+	s := newSite(t)
+	s.serve(`http://:{port} {
+	mfa
+	reverse_proxy {app}
+}
+`)
+	issued, _ := bearer(t, "localhost", "alice", func(n *auth.NewAccessToken) {
+		n.Hosts, n.Paths, n.Methods = []string{"localhost", "b.localhost"}, []string{"/api/*", "/feed"}, []string{"GET", "PUT"}
+	})
+	header := bearerHeader(issued.Token)
+	for _, c := range []struct {
+		method, host, target string
+		ok                   bool
+	}{
+		{"GET", "localhost", "/api/a?b=/../c", true},
+		{"GET", "b.localhost:8080", "/api/", true},
+		{"PUT", "B.localhost", "/feed?x", true},
+		{"GET", "localhost", "/api/caf%C3%A9", true},
+		{"GET", "localhost", "/", false},
+		{"GET", "localhost", "/api", false},
+		{"GET", "localhost", "/apis/a", false},
+		{"GET", "localhost", "/feed/", false},
+		{"GET", "c.localhost", "/api/a", false},
+		{"GET", "a.b.localhost", "/api/a", false},
+		{"GET", "127.0.0.1", "/api/a", false},
+		{"POST", "localhost", "/api/a", false},
+		{"HEAD", "localhost", "/api/a", false},
+		{"OPTIONS", "localhost", "/api/a", false},
+		{"get", "localhost", "/api/a", false},
+		// Other spellings of what is allowed.
+		{"GET", "localhost", "/%61pi/a", false},
+		{"GET", "localhost", "/api%2fa", false},
+		{"GET", "localhost", "//api/a", false},
+		{"GET", "localhost", "/./api/a", false},
+		{"GET", "localhost", "/API/a", false},
+		{"GET", "localhost", "/x/../api/a", false},
+		// Ways out of it.
+		{"GET", "localhost", "/api/../admin", false},
+		{"GET", "localhost", "/api/%2e%2e/admin", false},
+		{"GET", "localhost", "/api/..%2fadmin", false},
+		{"GET", "localhost", "/api/..;/admin", false},
+		{"GET", "localhost", `/api/..%5cadmin`, false},
+		{"GET", "localhost", "/api//evil.example.com", false},
+		{"GET", "localhost", "/api/%252e%252e/admin", false},
+		{"GET", "localhost", "/api/a;b", false},
+		{"GET", "localhost", "/api/%00", false},
+		{"GET", "localhost", "/api/%3f", false},
+	} {
+		r, _ := http.NewRequest(c.method, "http://localhost", nil)
+		r.Host, r.URL.Opaque = c.host, c.target
+		if strings.HasPrefix(c.target, "//") {
+			r.URL.Opaque, r.URL.Path = "", c.target
+		}
+		name, value, _ := strings.Cut(header, ": ")
+		r.Header.Set(name, value)
+		res := s.send(r)
+		if ok := res.StatusCode == http.StatusOK; ok != c.ok {
+			t.Errorf("%s %s%s: %s", c.method, c.host, c.target, res.Status)
+		}
+		if !c.ok && c.method != "HEAD" {
+			refusedToken(t, res, http.StatusForbidden, "token_not_allowed")
+		}
+	}
+	got := arrived(t, s.get("/api/a", header, "X-Http-Method-Override: DELETE", "X_HTTP_Method: DELETE", "X-Method.Override: DELETE", "X-Http-Method-Other: a"))
+	for name := range got.Header {
+		if overrides(name) {
+			t.Errorf("the app may take the method from %s", name)
+		}
+	}
+	if got.Header.Get("X-Http-Method-Other") == "" {
+		t.Error("another header is gone, too")
+	}
+}
+
+func TestAccessTokensAndRules(t *testing.T) {
+	s := newSite(t)
+	gate := `{address} {
+	mfa {
+		%s
+		rule /fresh {
+			max_age 1h
+		}
+		rule /strong {
+			require webauthn totp
+		}
+		rule /scripted/* {
+			require webauthn
+			tokens allow
+		}
+		rule /people/* {
+			tokens deny
+		}
+		rule /ops {
+			allow group:ops
+		}
+		rule /bobs {
+			allow bob
+		}
+	}
+	reverse_proxy {app}
+}
+`
+	s.serve(fmt.Sprintf(gate, ""))
+	issued, _ := bearer(t, "localhost", "alice", nil, "ops")
+	header := bearerHeader(issued.Token)
+	const taken, notTaken, notAllowed = "", "token_not_taken", "token_not_allowed"
+	for _, site := range []struct {
+		says string
+		want map[string]string
+	}{
+		{"", map[string]string{
+			"/": taken, "/fresh": notTaken, "/strong": notTaken, "/scripted/a": taken, "/people/a": notTaken, "/ops": taken, "/bobs": notAllowed,
+		}},
+		{"require webauthn", map[string]string{
+			"/": notTaken, "/fresh": notTaken, "/scripted/a": taken, "/scripted//a": notTaken, "/%73cripted/a": notTaken, "/people/a": notTaken, "/ops": notTaken,
+		}},
+		{"require webauthn\n\t\ttokens allow", map[string]string{
+			"/": taken, "/fresh": notTaken, "/strong": notTaken, "/scripted/a": taken, "/people/a": notTaken, "/ops": taken, "/bobs": notAllowed,
+		}},
+		{"tokens deny", map[string]string{"/": notTaken, "/fresh": notTaken, "/scripted/a": taken, "/ops": notTaken}},
+		{"allow bob\n\t\ttokens allow", map[string]string{"/": notAllowed, "/scripted/a": notAllowed, "/ops": taken}},
+	} {
+		s.serve(fmt.Sprintf(gate, site.says))
+		for path, code := range site.want {
+			t.Run(site.says+" "+path, func(t *testing.T) {
+				res := s.get(path, header, asPage)
+				if code == taken {
+					clean(t, arrived(t, res), issued.Token)
+					return
+				}
+				refusedToken(t, res, http.StatusForbidden, code)
+			})
+		}
+	}
+	t.Run("report only", func(t *testing.T) {
+		s.serve(fmt.Sprintf(gate, "report_only"))
+		for _, h := range []string{header, bearerHeader("mfa_x")} {
+			got := arrived(t, s.get("/people/a", h))
+			clean(t, got, issued.Token)
+			if got.Header.Get("Remote-User") != "" {
+				t.Errorf("got %v", got.Header)
+			}
+		}
+		if got := arrived(t, s.get("/", header)); got.Header.Get("Remote-User") != "alice" {
+			t.Errorf("got %v", got.Header)
+		}
+	})
+}
+
+// A gate further in, and one in the error routes, go by the token that the first removed.
+func TestAccessTokenThroughTwoGates(t *testing.T) {
+	s := newSite(t)
+	s.serve(`{address} {
+	route {
+		mfa
+		handle /deep/* {
+			mfa {
+				allow alice
+			}
+			reverse_proxy {app}
+		}
+		handle /fails {
+			error 418
+		}
+		respond "{http.vars.mfa.access_token}{http.request.header.Authorization}"
+	}
+	handle_errors {
+		mfa
+		reverse_proxy {app}
+	}
+}
+`)
+	issued, _ := bearer(t, "localhost", "alice", nil)
+	bob, bobs := bearer(t, "localhost", "bob", nil)
+	got := arrived(t, s.get("/deep/a", bearerHeader(issued.Token), bobs))
+	clean(t, got, issued.Token)
+	if got.Header.Get("Remote-User") != "alice" {
+		t.Errorf("got %v", got.Header)
+	}
+	refusedToken(t, s.get("/deep/a", bearerHeader(bob.Token)), http.StatusForbidden, "token_not_allowed")
+	res := s.get("/fails", bearerHeader(issued.Token), bobs)
+	var seen seen
+	if err := json.NewDecoder(res.Body).Decode(&seen); err != nil || seen.Header.Get("Remote-User") != "alice" {
+		t.Errorf("in the error routes: %s %v %v", res.Status, seen, err)
+	}
+	clean(t, seen, issued.Token)
+	if body, _ := io.ReadAll(s.get("/x", bearerHeader(issued.Token)).Body); len(body) != 0 {
+		t.Errorf("placeholders say %s", body)
+	}
+}
+
+func TestAccessTokenOverPlainHTTP(t *testing.T) { // S69
+	s := newSite(t)
+	s.serve("http://:{port} {\n\tmfa\n\treverse_proxy {app}\n}\n")
+	issued, _ := bearer(t, "dash.example.com", "alice", nil)
+	res := s.get("/", "Host: dash.example.com", bearerHeader(issued.Token), asScript)
+	if body, _ := io.ReadAll(res.Body); res.StatusCode != http.StatusForbidden || !strings.Contains(string(body), `"https_required"`) {
+		t.Errorf("%s\n%s", res.Status, body)
+	}
+}
+
+func TestWrongAccessTokensAreThrottled(t *testing.T) { // S13
+	s := newSite(t)
+	s.serve(plainGate)
+	issued, session := bearer(t, "localhost", "alice", nil)
+	arrived(t, s.get("/", bearerHeader(issued.Token)))
+	var limited *http.Response
+	for i := 0; limited == nil && i < 70; i++ { // a minute may begin meanwhile
+		res := s.get("/", bearerHeader(fmt.Sprintf("mfa_%043d", i)))
+		if res.StatusCode == http.StatusTooManyRequests {
+			limited = res
+		} else {
+			refusedToken(t, res, http.StatusUnauthorized, "token_refused")
+		}
+	}
+	if limited == nil || limited.Header.Get("Retry-After") == "" {
+		t.Fatalf("never told to wait: %v", limited)
+	}
+	refusedToken(t, limited, http.StatusTooManyRequests, "too_many_requests")
+	arrived(t, s.get("/", bearerHeader(issued.Token)))
+	arrived(t, s.get("/", session))
+}
+
+func TestAccessTokenWithoutStore(t *testing.T) { // S76
+	s := newSite(t)
+	s.serve(plainGate)
+	known, _ := bearer(t, "localhost", "alice", nil)
+	fresh, _ := bearer(t, "localhost", "bob", nil)
+	arrived(t, s.get("/", bearerHeader(known.Token)))
+	if err := running(t).live.Load().realm.State.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, token := range []string{fresh.Token, auth.AccessTokenPrefix + strings.Repeat("x", 43)} {
+		res := s.get("/", bearerHeader(token), asScript)
+		if body, _ := io.ReadAll(res.Body); res.StatusCode != http.StatusServiceUnavailable || res.Header.Get("Retry-After") == "" {
+			t.Errorf("%s\n%s", res.Status, body)
+		}
+	}
+	clean(t, arrived(t, s.get("/", bearerHeader(known.Token))), known.Token)
+}
+
+func TestAccessTokenRevokedWhileUsed(t *testing.T) {
+	s := newSite(t)
+	s.serve(plainGate)
+	issued, _ := bearer(t, "localhost", "alice", nil)
+	realm := running(t).live.Load().realm
+	var wg sync.WaitGroup
+	revoked := make(chan struct{})
+	for i := range 50 {
+		wg.Go(func() {
+			if i == 25 {
+				if _, err := realm.RevokeAccessTokens(t.Context(), "alice", ""); err != nil {
+					t.Error(err)
+				}
+				close(revoked)
+			}
+			for range 5 {
+				over := false
+				select {
+				case <-revoked:
+					over = true
+				default:
+				}
+				if res := s.get("/", bearerHeader(issued.Token)); over && res.StatusCode == http.StatusOK {
+					t.Error("it passes after it was revoked")
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestAccessTokenStreams(t *testing.T) { // S73
+	l := newLiveSite(t)
+	l.serveLive()
+	realm := running(t).live.Load().realm
+	for _, c := range []struct {
+		name string
+		end  func(id string) error
+	}{
+		{"revoked", func(id string) error { _, err := realm.RevokeAccessTokens(t.Context(), "alice", id); return err }},
+		{"disabled", func(string) error { return realm.SetDisabled(t.Context(), "alice", true) }},
+		{"sessions ended", func(string) error { _, err := realm.RevokeSessions(t.Context(), "alice", ""); return err }},
+		{"no longer allowed", func(string) error {
+			_, err := realm.ChangeGroups(t.Context(), "alice", nil, []string{"ops"})
+			return err
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			issued, cookie := bearer(t, liveHost, "alice", nil, "ops")
+			var open []*talk
+			for _, version := range []string{"HTTP/1.1", "HTTP/2.0", "HTTP/3.0"} {
+				open = append(open, l.connect(version, "/events", bearerHeader(issued.Token)), l.connect(version, "/chunked", bearerHeader(issued.Token)))
+			}
+			open = append(open, l.connect("HTTP/1.1", "/ws", bearerHeader(issued.Token)))
+			session := l.connect("HTTP/1.1", "/events", cookie)
+			eventually(t, "all are watched", func() bool { return l.streams() == len(open)+1 })
+			for _, s := range open {
+				s.goesOn(t)
+			}
+			if err := c.end(issued.ID); err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range open {
+				s.ended(t)
+			}
+			if c.name == "revoked" { // the session has nothing to do with it
+				session.goesOn(t)
+			}
+			session.close()
+			eventually(t, "nothing is left", func() bool { return l.streams() == 0 && l.open.Load() == 0 })
+			if err := realm.DeleteUser(t.Context(), "alice"); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+// The header that carries no token costs a session's request nothing.
+func TestAccessTokenAllocations(t *testing.T) {
+	h := http.Header{"Accept": {"*/*"}}
+	if n := testing.AllocsPerRun(100, func() { takeAccess(h) }); n != 0 {
+		t.Errorf("%v allocations without Authorization", n)
+	}
+	h.Set("Authorization", "Bearer eyJhbGciOi.x.y")
+	if n := testing.AllocsPerRun(100, func() { takeAccess(h) }); n != 0 {
+		t.Errorf("%v allocations with an app's own", n)
+	}
+}
+
+func FuzzReadAccess(f *testing.F) {
+	token := auth.AccessTokenPrefix + strings.Repeat("x", 43)
+	for _, seed := range []string{"", "Bearer " + token, strings.TrimPrefix(basicHeader("a:"+token), "Authorization: "), "Basic Og==", "Basic =", token, "Bearer"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		got := readAccess(line)
+		if got != "" && !strings.HasPrefix(string(got), auth.AccessTokenPrefix) {
+			t.Errorf("%q is taken for a token of %q", got, line)
+		}
+		if got == "" && auth.HoldsAccessToken(line) {
+			t.Errorf("the app sees the token in %q", line)
+		}
+		h := http.Header{"Authorization": {line}}
+		if took := takeAccess(h); took != got || (h["Authorization"] == nil) != (got != "") {
+			t.Errorf("%q: took %q, left %q", line, took, h)
+		}
+	})
+}
