@@ -19,6 +19,7 @@ import (
 // where is what the path and the heading of each page of the portal begin with, by the name of its file.
 var where = map[string]string{
 	"activity":        "/.mfa/security/activity: Recent activity",
+	"access_token":    "/.mfa/security/tokens: Your new access token",
 	"account":         "/.mfa/invite: Create ",
 	"confirm_address": "/.mfa/enroll/email: Check your email",
 	"enroll":          "/.mfa/enroll: Set up two-factor authentication",

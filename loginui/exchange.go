@@ -82,6 +82,9 @@ func along(o auth.Outcome) string {
 // them: the next page looks.
 func (x *exchange) advance(o auth.Outcome) error {
 	x.setCookies(o.Cookies)
+	if o.Issued != nil {
+		return x.showToken(o.Issued)
+	}
 	to := x.next(o)
 	switch {
 	case o.Step == auth.StepDone && o.Upgrade && x.form["upgrade"] != "":

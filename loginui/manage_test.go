@@ -73,6 +73,9 @@ func TestManagingRefused(t *testing.T) { // S53, S57, S87
 		"codes":    nil,
 		"off":      {"confirm", "DISABLE"},
 		"sessions": {"others", "1"},
+		"tokens":   {"label", "script", "days", "30", "hosts", host},
+
+		"tokens/revoke": {"id", "x"},
 	}
 	before := r.records()
 	unchanged := func(what string) {

@@ -51,9 +51,13 @@ var routes = map[string]route{
 	"/security/off":        {getRoot, navigated(postSecurityOff)},
 	"/security/sessions":   {getRoot, navigated(postSecuritySessions)},
 	"/security/activity":   {get: getActivity},
-	stepUpPath:             {getStepUp, navigated(postStepUp)},
-	"/logout":              {getLogout, postLogout},
-	"/session":             {get: getSession},
+
+	"/security/tokens":        {getRoot, navigated(postSecurityTokens)},
+	"/security/tokens/revoke": {getRoot, navigated(postSecurityTokensRevoke)},
+
+	stepUpPath: {getStepUp, navigated(postStepUp)},
+	"/logout":  {getLogout, postLogout},
+	"/session": {get: getSession},
 }
 
 func getRoot(x *exchange) error { return x.redirect(x.prefix + "/security") }

@@ -3,6 +3,7 @@ package loginui
 import (
 	"errors"
 	"sort"
+	"strconv"
 	"strings"
 	"time"
 
@@ -26,6 +27,8 @@ type overview struct {
 	Address  address
 	Sessions []sessionRow
 	Others   int // sessions beside this one
+	Tokens   []tokenRow
+	Token    tokenForm // for a new one
 	Activity []eventRow
 	Signals  string // what the browser should know about its passkeys
 	Fresh    bool   // an app was replaced: new recovery codes are offered
@@ -116,6 +119,10 @@ func (x *exchange) securityPage() (*page, *overview, error) {
 		return nil, nil, err
 	}
 	body.Others = len(body.Sessions) - 1
+	if body.Tokens, err = x.tokens(ctx); err != nil {
+		return nil, nil, err
+	}
+	body.Token = tokenForm{Days: strconv.Itoa(auth.DefaultDays), Hosts: x.in.Visit.Host}
 	if body.Activity, err = x.activity(ctx, recentEvents); err != nil {
 		return nil, nil, err
 	}

@@ -60,7 +60,7 @@ func (x *exchange) machine(s *auth.Session) string {
 type eventRow struct {
 	What           string
 	Stamp, Machine string   // when, for people and for <time datetime>
-	About          []string // methods, address, who did it
+	About          []string // name, methods, address, who did it
 	Warn           bool     // worth a second look
 }
 
@@ -93,7 +93,7 @@ func (x *exchange) activity(ctx context.Context, most int) ([]eventRow, error) {
 		if e.Actor != "" {
 			actor = x.t("event.by." + e.Actor)
 		}
-		for _, about := range []string{with, addr, actor} {
+		for _, about := range []string{e.Label, with, addr, actor} {
 			if about != "" {
 				row.About = append(row.About, about)
 			}

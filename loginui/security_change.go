@@ -110,6 +110,9 @@ func (x *exchange) refuseChange(c auth.Change, err error) error {
 		if body.Off.Why != "" { // no word would help, and none is asked for
 			err = &auth.Invalid{Text: body.Off.Why}
 		}
+	case auth.ChangeAddToken:
+		body.Token = tokenForm{x.form["label"], x.form["days"], x.form["hosts"], x.form["paths"], x.form["methods"]}
+		pg.fields = []string{"label", "days", "hosts", "paths", "methods"}
 	case auth.ChangeRename:
 		body.Open += " " + c.Credential
 		for _, e := range body.Ways {

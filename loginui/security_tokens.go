@@ -1,0 +1,85 @@
+package loginui
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/caddy-mfa/caddy-mfa/internal/auth"
+)
+
+// tokenRow is an access token as its owner sees it.
+type tokenRow struct {
+	auth.AccessToken
+	For []string // its limits, in words
+}
+
+// tokenForm is what the form for a new one holds.
+type tokenForm struct {
+	Label, Days, Hosts, Paths, Methods string
+}
+
+// issued is what the page shows of a token that was just made.
+type issued struct {
+	*auth.IssuedToken
+	Rows []row
+	Curl string // how a script sends it
+}
+
+// row is a line of a <dl>.
+type row struct{ What, Is string }
+
+// tokens are those of whoever is signed in.
+func (x *exchange) tokens(ctx context.Context) ([]tokenRow, error) {
+	all, err := x.realm.AccessTokens(ctx, x.in.User.Name)
+	if err != nil {
+		return nil, err
+	}
+	var rows []tokenRow
+	for _, t := range all {
+		limits := []string{strings.Join(t.Hosts, " ")}
+		for _, l := range [][]string{t.Paths, t.Methods} {
+			if len(l) > 0 {
+				limits = append(limits, strings.Join(l, " "))
+			}
+		}
+		rows = append(rows, tokenRow{t, limits})
+	}
+	return rows, nil
+}
+
+// newToken is what the form asks for.
+func (f form) newToken() auth.Change {
+	words := func(field string) []string {
+		return strings.FieldsFunc(f[field], func(r rune) bool { return r == ' ' || r == ',' || r == '\t' || r == '\n' || r == '\r' })
+	}
+	days, _ := strconv.Atoi(f.trimmed("days")) // 0 is refused
+	return auth.Change{Op: auth.ChangeAddToken, Label: f.trimmed("label"), Access: &auth.NewAccessToken{
+		Days: days, TokenLimits: auth.TokenLimits{Hosts: words("hosts"), Paths: words("paths"), Methods: words("methods")},
+	}}
+}
+
+func postSecurityTokens(x *exchange) error { return x.change(x.form.newToken()) }
+
+func postSecurityTokensRevoke(x *exchange) error {
+	return x.change(auth.Change{Op: auth.ChangeRevokeToken, TokenID: x.form["id"]})
+}
+
+// showToken is the only page that a token is ever on. It answers the form itself: a page with an address of its own would have to keep
+// the token somewhere until it is asked for. Sent again, the form asks for a second token of the same name, which is refused.
+func (x *exchange) showToken(t *auth.IssuedToken) error {
+	any := x.t("token.any")
+	list := func(words []string) string {
+		if len(words) == 0 {
+			return any
+		}
+		return strings.Join(words, " ")
+	}
+	pg := x.newPage("access_token", "token")
+	pg.status = http.StatusOK
+	pg.Body = issued{t, []row{
+		{x.t("security.name"), t.Label}, {x.t("token.hosts"), list(t.Hosts)}, {x.t("token.paths"), list(t.Paths)}, {x.t("token.methods"), list(t.Methods)},
+	}, x.t("token.curl", t.Hosts[0])}
+	return x.render(pg)
+}
