@@ -59,6 +59,9 @@ func TestAdminAPI(t *testing.T) { // S66
 		{"announced and taken back", "POST", "/mfa/user/reset-mfa", "", `{"name": "alice", "delay": "2d", "cancel": true}`, 400, "either"},
 		{"nothing to take back", "POST", "/mfa/user/reset-mfa", "", `{"name": "alice", "cancel": true}`, 422, "pending"},
 		{"unknown way to reset", "POST", "/mfa/user/reset-mfa", "", `{"name": "alice", "at": "2d"}`, 400, `\"at\"`},
+		{"empty id of a token", "POST", "/mfa/token/revoke", "", `{"name": "alice", "id": ""}`, 400, "id"},
+		{"unknown id of a token", "POST", "/mfa/token/revoke", "", `{"name": "alice", "id": "0123"}`, 422, "access token"},
+		{"revoked by a GET", "GET", "/mfa/token/revoke?name=alice", "", "", 405, "POST"},
 		{"unknown id", "POST", "/mfa/session/revoke", "", `{"name": "alice", "id": "0123"}`, 422, "session"},
 	} {
 		t.Run(row.name, func(t *testing.T) {

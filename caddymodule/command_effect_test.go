@@ -2,7 +2,10 @@ package caddymodule
 
 import (
 	"fmt"
+	"io"
 	"net/http"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/caddy-mfa/caddy-mfa/e2e/rig"
@@ -118,4 +121,50 @@ func (m *machine) sees(v *rig.Visitor, status int) {
 	if page.Status != status {
 		m.t.Errorf("the site answers %d, want %d: %s", page.Status, status, page.Body)
 	}
+}
+
+// Access tokens are made on the page, listed without themselves, and gone at the very next request after they were revoked.
+func TestCommandsRevokeAccessTokens(t *testing.T) {
+	m := newMachine(t)
+	m.serve()
+	person, visitor := m.signUp("alice")
+	page, err := visitor.Get(t.Context(), "/.mfa/security")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if page, err = rig.Fill(t.Context(), page, "Make an access token", map[string]string{"Name": "feed reader", "Paths": "/ /feed/*"}); err == nil {
+		page, err = person.Finish(t.Context(), page)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := regexp.MustCompile(`mfa_[A-Za-z0-9_-]{43}`).FindString(page.Text())
+	sees := func(path string, status int) {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, m.base()+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.SetBasicAuth("anybody", token)
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		if body, _ := io.ReadAll(res.Body); res.StatusCode != status || status == http.StatusOK && string(body) != "hello alice" {
+			t.Errorf("%s: %s, want %d\n%s", path, res.Status, status, body)
+		}
+	}
+	sees("/", http.StatusOK)
+	sees("/other", http.StatusForbidden)
+	check(t, commandRow{out: `(?s)^ID +NAME +HOSTS +PATHS +METHODS +MADE +LAST USED +EXPIRES *\n[0-9a-f]{32}  feed reader  localhost  /,/feed/\*  any +20\S+ \S+ UTC +20\S+ \S+ UTC +20\S+ \S+ UTC *\n$`},
+		m.run("", "mfa", "token", "list", "alice"))
+	var tokens []tokenView
+	if r := m.run("", "mfa", "token", "list", "alice", "--json"); strings.Contains(r.stdout, token[4:]) {
+		t.Error("the token is listed")
+	}
+	m.must(&tokens, "mfa", "token", "list", "alice", "--json")
+	check(t, commandRow{out: `^1 access token of alice was revoked\.\n$`}, m.run("", "mfa", "token", "revoke", "alice", "--id", tokens[0].ID))
+	sees("/", http.StatusUnauthorized)
+	m.sees(visitor, http.StatusOK)
 }

@@ -52,20 +52,14 @@ func nonEmpty(words ...string) []string {
 
 func sessionRevokeCommand() *cobra.Command {
 	cmd := long(&cobra.Command{Use: "revoke NAME", Short: "Ends sessions of a user"}, `
-Ends all sessions of a user, or the one with the given id, from the very next
-request on. The user can sign in again; "caddy mfa user disable" prevents that.`, `session revoke alice
+Ends all sessions of a user and revokes all access tokens, or ends the session
+with the given id, from the very next request on. The user can sign in again;
+"caddy mfa user disable" prevents that.`, `session revoke alice
   $ caddy mfa session revoke alice --id 3f1c0a5b7d9e2468ace013579bdf2468`)
 	id := cmd.Flags().String("id", "", "`ID` of the only session to end, from \"session list\"")
 	return asLeaf(cmd, []string{"NAME"}, func(c *client, args []string) error {
-		in := revokeInput{Name: args[0]}
-		if cmd.Flags().Changed("id") {
-			if *id == "" { // an empty variable of a script must not end all sessions
-				return &usageError{"--id is empty"}
-			}
-			in.ID = id
-		}
-		var out revokedView
-		if err := c.call("session/revoke", in, &out); err != nil {
+		out, err := c.revoke(cmd, "session/revoke", args[0], id)
+		if err != nil {
 			return err
 		}
 		return c.show(out, func(w io.Writer) {

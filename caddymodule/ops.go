@@ -40,6 +40,8 @@ var operations = []operation{
 	define("user/group", false, changeGroups),
 	define("session/list", true, listSessions),
 	define("session/revoke", false, revokeSessions),
+	define("token/list", true, listTokens),
+	define("token/revoke", false, revokeTokens),
 	withoutRealm(define("mail/test", false, testMail)),
 }
 
@@ -243,18 +245,7 @@ func listSessions(ctx context.Context, c call, in nameInput) ([]sessionView, err
 }
 
 func revokeSessions(ctx context.Context, c call, in revokeInput) (revokedView, error) {
-	id := ""
-	if in.ID != nil {
-		if id = *in.ID; id == "" { // somebody's empty variable must not end all sessions
-			return revokedView{}, &inputError{"The id is empty. Leave it out to end all sessions."}
-		}
-	}
-	n, err := c.realm.RevokeSessions(ctx, in.Name, id)
-	if err != nil {
-		return revokedView{}, err
-	}
-	a, err := c.realm.User(ctx, in.Name)
-	return revokedView{a.User.Name, n}, err
+	return c.revoke(ctx, in, "end all sessions", c.realm.RevokeSessions)
 }
 
 // wholeSeconds is how times are shown: RFC 3339 in UTC, without a fraction.

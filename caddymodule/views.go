@@ -83,7 +83,7 @@ type (
 	}
 	revokedView struct {
 		Name    string `json:"name"`
-		Revoked int    `json:"revoked"` // how many sessions were ended
+		Revoked int    `json:"revoked"` // how many sessions were ended, or access tokens revoked
 	}
 )
 
