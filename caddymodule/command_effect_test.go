@@ -132,7 +132,7 @@ func TestCommandsRevokeAccessTokens(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if page, err = rig.Fill(t.Context(), page, "Make an access token", map[string]string{"Name": "feed reader", "Paths": "/ /feed/*"}); err == nil {
+	if page, err = rig.Fill(t.Context(), page, "Make an access token", map[string]string{"Name of the token": "feed reader", "Paths": "/ /feed/*"}); err == nil {
 		page, err = person.Finish(t.Context(), page)
 	}
 	if err != nil {

@@ -517,6 +517,7 @@ var english = map[string]string{ //nolint:gosec // words for people
 	"security.tokens.revoke.text":  "What uses it does not get in any more, from now on.",
 	"security.tokens.others":       "Your access tokens are revoked with them.",
 	"security.tokens.new":          "New access token",
+	"security.tokens.name":         "Name of the token",
 	"security.tokens.name.hint":    "What it is for, such as the name of the app.",
 	"security.tokens.days":         "Days",
 	"security.tokens.days.hint":    "It works for so long, at most 365 days.",

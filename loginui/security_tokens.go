@@ -79,7 +79,7 @@ func (x *exchange) showToken(t *auth.IssuedToken) error {
 	pg := x.newPage("access_token", "token")
 	pg.status = http.StatusOK
 	pg.Body = issued{t, []row{
-		{x.t("security.name"), t.Label}, {x.t("token.hosts"), list(t.Hosts)}, {x.t("token.paths"), list(t.Paths)}, {x.t("token.methods"), list(t.Methods)},
+		{x.t("security.tokens.name"), t.Label}, {x.t("token.hosts"), list(t.Hosts)}, {x.t("token.paths"), list(t.Paths)}, {x.t("token.methods"), list(t.Methods)},
 	}, x.t("token.curl", t.Hosts[0])}
 	return x.render(pg)
 }
