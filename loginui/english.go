@@ -536,7 +536,7 @@ var english = map[string]string{ //nolint:gosec // words for people
 	"token.expires":    "Expires",
 	"token.how":        "How to use it",
 	"token.how.script": "A script sends it in a header:",
-	"token.curl":       "curl -H \"Authorization: Bearer $TOKEN\" https://%s/",
+	"token.curl":       "curl -H \"Authorization: Bearer $TOKEN\" %s",
 	"token.how.app":    "In an app that knows nothing but a username and a password, it is the password. The username may be anything.",
 	"token.done":       "I've copied it",
 

@@ -66,6 +66,18 @@ func postSecurityTokensRevoke(x *exchange) error {
 	return x.change(auth.Change{Op: auth.ChangeRevokeToken, TokenID: x.form["id"]})
 }
 
+// example is an address that a token is good for.
+func (x *exchange) example(l *auth.TokenLimits) string {
+	at, path := "https://"+l.Hosts[0], "/"
+	if l.Hosts[0] == x.in.Visit.Host {
+		at = x.in.Visit.Origin // with its port
+	}
+	if len(l.Paths) > 0 {
+		path = strings.TrimSuffix(l.Paths[0], "*")
+	}
+	return at + path
+}
+
 // showToken is the only page that a token is ever on. It answers the form itself: a page with an address of its own would have to keep
 // the token somewhere until it is asked for. Sent again, the form asks for a second token of the same name, which is refused.
 func (x *exchange) showToken(t *auth.IssuedToken) error {
@@ -80,6 +92,6 @@ func (x *exchange) showToken(t *auth.IssuedToken) error {
 	pg.status = http.StatusOK
 	pg.Body = issued{t, []row{
 		{x.t("security.tokens.name"), t.Label}, {x.t("token.hosts"), list(t.Hosts)}, {x.t("token.paths"), list(t.Paths)}, {x.t("token.methods"), list(t.Methods)},
-	}, x.t("token.curl", t.Hosts[0])}
+	}, x.t("token.curl", x.example(&t.TokenLimits))}
 	return x.render(pg)
 }

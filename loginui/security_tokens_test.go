@@ -29,7 +29,7 @@ func TestAccessTokenPage(t *testing.T) { // S58, S64
 	b.want(page, 200, "Confirm that it is you, to make an access token.")
 	b.want(b.post("/.mfa/verify/totp", "code", b.code(secret)), 303, "/.mfa/verify/password")
 	page = b.want(b.post("/.mfa/verify/password", "password", password), 200, "<h1>Your new access token</h1>", "&lt;b&gt;feed&lt;/b&gt;",
-		"dash.example.com other.example.com", "/feed.xml /api/*", "GET", "shown only this once", `curl -H &#34;Authorization: Bearer $TOKEN&#34; https://dash.example.com/`)
+		"dash.example.com other.example.com", "/feed.xml /api/*", "GET", "shown only this once", `curl -H &#34;Authorization: Bearer $TOKEN&#34; https://dash.example.com/feed.xml`)
 	token := tokenForms.FindString(page.body)
 	if token == "" || page.Header.Get("Cache-Control") != "no-store" {
 		t.Fatalf("token %q, %v", token, page.Header)
