@@ -187,6 +187,16 @@ func TestAccessTokenAtTheGate(t *testing.T) {
 			t.Errorf("says %s", body)
 		}
 	})
+	t.Run("the app sees none in trailers", func(t *testing.T) { // S68
+		r, _ := http.NewRequest("POST", "http://localhost/", io.NopCloser(strings.NewReader("x")))
+		r.Header.Set("Authorization", "Bearer "+token)
+		r.Trailer = http.Header{"Authorization": {"Bearer " + token}, "X-Checksum": {"1"}}
+		got := arrived(t, s.send(r))
+		clean(t, got, token)
+		if got.Trailer["Authorization"] != nil || got.Trailer.Get("X-Checksum") != "1" {
+			t.Errorf("trailers %v", got.Trailer)
+		}
+	})
 	t.Run("nothing of it is logged", func(t *testing.T) { // S78
 		if strings.Contains(s.logged(), token[4:]) {
 			t.Error("the token is in the log")

@@ -72,9 +72,10 @@ func cleanHeaders(r *http.Request) {
 	}
 }
 
+// deleteReserved is for trailers, which hold no Authorization either (RFC 9110, section 6.5.1): it could be an access token.
 func deleteReserved(h http.Header) {
 	for name := range h {
-		if reserved(name) {
+		if reserved(name) || name == "Authorization" {
 			delete(h, name)
 		}
 	}
