@@ -81,10 +81,9 @@ func (x *exchange) example(l *auth.TokenLimits) string {
 // showToken is the only page that a token is ever on. It answers the form itself: a page with an address of its own would have to keep
 // the token somewhere until it is asked for. Sent again, the form asks for a second token of the same name, which is refused.
 func (x *exchange) showToken(t *auth.IssuedToken) error {
-	any := x.t("token.any")
 	list := func(words []string) string {
 		if len(words) == 0 {
-			return any
+			return x.t("token.any")
 		}
 		return strings.Join(words, " ")
 	}

@@ -60,7 +60,7 @@ func TestAccessTokenPage(t *testing.T) { // S58, S64
 	}
 	b.want(b.post("/.mfa/security/tokens", fields...), 422, "You have an access token of this name.", `value="phone"`, `value="/feed.xml /api/*"`, `value="30"`)
 	r.again(secret)
-	page = b.want(b.get("/.mfa/security"), 200, "&lt;b&gt;feed&lt;/b&gt;</p>", "phone</p>", "last used", "never used", "/feed.xml /api/* · GET · Made", "Your access tokens are revoked with them.")
+	b.want(b.get("/.mfa/security"), 200, "&lt;b&gt;feed&lt;/b&gt;</p>", "phone</p>", "last used", "never used", "/feed.xml /api/* · GET · Made", "Your access tokens are revoked with them.")
 	b.want(b.get("/.mfa/security/activity"), 200, "Access token made", "phone")
 
 	all, err := r.realm.AccessTokens(t.Context(), "alice")

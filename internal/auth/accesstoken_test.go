@@ -30,10 +30,10 @@ func (r *rig) issue(b *browser, c auth.Change) *auth.IssuedToken {
 	return out.Issued
 }
 
-// bearer is a person with a token, and the browser that made it.
-func (r *rig) bearer(name string, groups ...string) (*person, *browser, *auth.IssuedToken) {
+// bearer is alice with a token, and the browser that made it.
+func (r *rig) bearer(groups ...string) (*person, *browser, *auth.IssuedToken) {
 	r.t.Helper()
-	p, b := r.person(name, groups...), newBrowser()
+	p, b := r.person("alice", groups...), newBrowser()
 	r.signIn(p, b)
 	return p, b, r.issue(b, newToken("script"))
 }
@@ -89,7 +89,7 @@ func TestAccessTokenIsMadeByTwoFreshProofs(t *testing.T) { // S58
 func TestAccessTokenIsNoSession(t *testing.T) { // S53, S58
 	r := newRig(t)
 	ctx := t.Context()
-	_, b, issued := r.bearer("alice")
+	_, b, issued := r.bearer()
 	s, u, err := r.AccessToken(ctx, issued.Token, netip.Addr{})
 	if err != nil {
 		t.Fatal(err)
@@ -169,7 +169,7 @@ func TestAccessTokenEnds(t *testing.T) { // S54, S56
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t)
-			p, b, issued := r.bearer("alice")
+			p, b, issued := r.bearer()
 			if !r.passes(issued.Token, everybody) {
 				t.Fatal("it does not pass")
 			}
@@ -205,7 +205,7 @@ func one(n int) error {
 func TestAccessTokenStreamGoesOn(t *testing.T) { // S73
 	r := newRig(t)
 	ops := &auth.Requirement{Mode: auth.ModeSignedIn, Allow: []auth.Principal{{Group: "ops"}}}
-	alice, b, issued := r.bearer("alice", "ops")
+	alice, b, issued := r.bearer("ops")
 	s, _, err := r.AccessToken(t.Context(), issued.Token, netip.Addr{})
 	if err != nil {
 		t.Fatal(err)
@@ -229,7 +229,7 @@ func TestAccessTokenStreamGoesOn(t *testing.T) { // S73
 
 func TestAccessTokensOfOthers(t *testing.T) { // S57, S87
 	r := newRig(t)
-	_, _, issued := r.bearer("alice")
+	_, _, issued := r.bearer()
 	bob, b := r.person("bob"), newBrowser()
 	r.signIn(bob, b)
 	for _, id := range []string{issued.ID, "", "x", "../" + issued.UserID + "/" + issued.ID, issued.UserID + "/" + issued.ID} {
@@ -411,7 +411,7 @@ func TestAccessTokensAreFew(t *testing.T) {
 
 func TestAccessTokenUsedAndRevokedAtOnce(t *testing.T) { // S91
 	r := newRig(t)
-	_, b, issued := r.bearer("alice")
+	_, b, issued := r.bearer()
 	var wg sync.WaitGroup
 	var revoked atomic.Int32
 	for range 50 {
@@ -436,7 +436,7 @@ func TestAccessTokenUsedAndRevokedAtOnce(t *testing.T) { // S91
 
 func TestAccessTokenLastUse(t *testing.T) {
 	r := newRig(t)
-	_, _, issued := r.bearer("alice")
+	_, _, issued := r.bearer()
 	used := func() time.Time {
 		t.Helper()
 		all, err := r.AccessTokens(t.Context(), "alice")
@@ -480,7 +480,7 @@ func TestAccessTokenLastUse(t *testing.T) {
 
 func TestWrongAccessTokens(t *testing.T) { // S13
 	r := newRig(t)
-	_, _, issued := r.bearer("alice")
+	_, _, issued := r.bearer()
 	here, there := netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("192.0.2.9")
 	wrong := func(i int) string { return auth.AccessTokenPrefix + fmt.Sprintf("%043d", i) }
 	for i := range 30 {
