@@ -149,7 +149,7 @@ func TestFailedReloadLeavesTheOldConfigRunning(t *testing.T) {
 			sub.t = t
 			if c.name == "a gate that is wrong" { // wrong only when provisioned
 				cfg := []byte(`{"admin":{"disabled":true},"apps":{"http":{"servers":{"a":{"listen":["127.0.0.1:` + s.port + `"],"routes":[{"handle":[{"handler":"mfa","rules":[{}]}]}]}}},"mfa":{"storage":{"dir":"` + s.dir + `"}}}}`)
-				if err := caddy.Load(cfg, true); err == nil || !strings.Contains(err.Error(), "a rule says public, allow, require or max_age") {
+				if err := caddy.Load(cfg, true); err == nil || !strings.Contains(err.Error(), "a rule says public, allow, require, max_age or tokens") {
 					t.Fatalf("got %v", err)
 				}
 			} else if err := sub.load(c.sites, c.options...); err == nil {
