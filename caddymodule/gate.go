@@ -198,56 +198,15 @@ func (v *visit) decide(next caddyhttp.Handler, found finding) error {
 		return v.signIn()
 	case auth.StepUp:
 		countStepUp.Inc()
-		return v.stepUp(found.need)
+		return v.stepUp(found.need.Missing(now, session))
 	case auth.Enroll:
 		countEnroll.Inc()
-		return v.stepUp(found.need)
+		return v.stepUp(found.need.Missing(now, session))
 	default:
 		countDeny.Inc()
 		v.denied = user
 		return v.refuse(errNotAllowed)
 	}
-}
-
-// finding is what a request needs, and by which words of the configuration.
-type finding struct {
-	need   *auth.Requirement
-	source string
-	tried  []*Rule // rules that match and only report
-}
-
-// find returns the requirement of the first rule that matches, or else the site's own.
-func (g *Gate) find(r *http.Request) (finding, error) {
-	f := finding{need: &g.site, source: g.Source}
-	if g.index == nil {
-		for _, rule := range g.Rules {
-			if done, err := f.try(rule, r); done || err != nil {
-				return f, err
-			}
-		}
-		return f, nil
-	}
-	var room [32]int
-	for _, i := range g.index.candidates(room[:0], r) {
-		if done, err := f.try(g.Rules[i], r); done || err != nil {
-			return f, err
-		}
-	}
-	return f, nil
-}
-
-// try reports whether the search is over with rule.
-func (f *finding) try(rule *Rule, r *http.Request) (bool, error) {
-	ok, err := rule.matches(r)
-	switch {
-	case err != nil || !ok:
-		return false, err
-	case rule.ReportOnly:
-		f.tried = append(f.tried, rule)
-		return false, nil
-	}
-	f.need, f.source = &rule.requirement, rule.Source
-	return true, nil
 }
 
 // report logs what would have become of a request. user is nil where nobody has signed in.
