@@ -118,6 +118,7 @@ type visit struct {
 	cookies cookies
 	outer   *passage   // of a gate further out, nil if there is none
 	denied  *auth.User // who is signed in and may not pass, else nil
+	resend  bool       // it is the button that sends a kept form
 }
 
 // ServeHTTP takes a request through the steps that the package's documentation lists, in that order.
@@ -191,6 +192,11 @@ func (v *visit) decide(next caddyhttp.Handler, found finding) error {
 	}
 	switch decision {
 	case auth.Allow:
+		if v.again() {
+			if err := v.restore(session); err != nil {
+				return v.notRestored(err)
+			}
+		}
 		countAllow.Inc()
 		return v.pass(next, found.need, session, user)
 	case auth.SignIn:
@@ -198,10 +204,10 @@ func (v *visit) decide(next caddyhttp.Handler, found finding) error {
 		return v.signIn()
 	case auth.StepUp:
 		countStepUp.Inc()
-		return v.stepUp(found.need.Missing(now, session))
+		return v.stepUp(found.need.Missing(now, session), session)
 	case auth.Enroll:
 		countEnroll.Inc()
-		return v.stepUp(found.need.Missing(now, session))
+		return v.stepUp(found.need.Missing(now, session), session)
 	default:
 		countDeny.Inc()
 		v.denied = user
@@ -301,7 +307,7 @@ func (v *visit) portal() error {
 	}
 	in := loginui.Request{Secure: v.secure, Visit: auth.Visit{
 		Host: v.host, Origin: v.origin(), Addr: clientAddr(v.vars), UserAgent: v.r.UserAgent(),
-		Session: v.cookies.session, Flow: v.cookies.flow, Browser: v.cookies.browser,
+		Session: v.cookies.session, Flow: v.cookies.flow, Browser: v.cookies.browser, Held: v.cookies.held,
 	}}
 	if !in.Visit.Addr.IsValid() {
 		v.gate.app.noAddress(v.gate.now())

@@ -34,6 +34,7 @@ var where = map[string]string{
 	"recovery_codes":  "/.mfa/recovery-codes: Save your recovery codes",
 	"recovery_used":   "/.mfa/recovery-used: Recovery code used",
 	"remind":          "/.mfa/remind: Soon you need more",
+	"resend":          "/.mfa/resend: Send your form now",
 	"reset":           "/.mfa/reset: Choose a new password",
 	"security":        "/.mfa/security: Security",
 	"step_up":         "/.mfa/step-up: Confirm that it is you",

@@ -51,6 +51,7 @@ var routes = map[string]route{
 	"/security/off":        {getRoot, navigated(postSecurityOff)},
 	"/security/sessions":   {getRoot, navigated(postSecuritySessions)},
 	"/security/activity":   {get: getActivity},
+	resendPath:             {get: getResend},
 	stepUpPath:             {getStepUp, navigated(postStepUp)},
 	"/logout":              {getLogout, postLogout},
 	"/session":             {get: getSession},
