@@ -38,10 +38,10 @@ func strongRig(t *testing.T, onePage bool) (*rig, *person, hashing) {
 	return r, p, h
 }
 
-// record is what is stored of somebody's method.
-func (r *rig) record(name, method string) (value string) {
+// hash is what is stored of the password of alice.
+func (r *rig) hash() (value string) {
 	r.t.Helper()
-	key := r.credential(name, method)
+	key := r.credential("alice", auth.MethodPassword)
 	if err := r.store.View(r.t.Context(), func(tx storage.Tx) error {
 		e, err := tx.Get(key)
 		value = string(e.Value)
@@ -73,13 +73,13 @@ func TestOutdatedHashIsRenewed(t *testing.T) { // S7
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, p, h := strongRig(t, way.onePage)
-			before := r.record("alice", auth.MethodPassword)
+			before := r.hash()
 			wrong := map[string]string{"not the password": p.now()}
 			if way.onePage {
 				wrong[password] = "000000"
 			}
 			for password, code := range wrong {
-				if err := way.signIn(r, p, password, code); !errors.Is(err, auth.ErrRejected) || r.record("alice", auth.MethodPassword) != before {
+				if err := way.signIn(r, p, password, code); !errors.Is(err, auth.ErrRejected) || r.hash() != before {
 					t.Errorf("%q with %s: %v, or the hash was made anew", password, code, err)
 				}
 				r.clock.Add(time.Minute)
@@ -87,7 +87,7 @@ func TestOutdatedHashIsRenewed(t *testing.T) { // S7
 			if err := way.signIn(r, p, password, p.now()); err != nil {
 				t.Fatal(err)
 			}
-			after := r.record("alice", auth.MethodPassword)
+			after := r.hash()
 			if after == before {
 				t.Error("the hash stays as it was")
 			}
@@ -96,7 +96,7 @@ func TestOutdatedHashIsRenewed(t *testing.T) { // S7
 			if err := way.signIn(r, p, password, p.now()); err != nil {
 				t.Errorf("with the new hash: %v", err)
 			}
-			if r.record("alice", auth.MethodPassword) != after || h.made.Load() != made {
+			if r.hash() != after || h.made.Load() != made {
 				t.Error("it is made anew each time")
 			}
 		})
@@ -109,7 +109,9 @@ func TestOutdatedHashTellsNothing(t *testing.T) { // S88
 	r, _, h := strongRig(t, true)
 	ctx := t.Context()
 	for at, try := range map[string]func(password string) (auth.Outcome, error){
-		"no code": func(password string) (auth.Outcome, error) { return r.SignIn(ctx, stranger(1).v, "alice", password, "") },
+		"no code": func(password string) (auth.Outcome, error) {
+			return r.SignIn(ctx, stranger(1).v, "alice", password, "")
+		},
 		"a wrong code": func(password string) (auth.Outcome, error) {
 			return r.SignInAtOnce(ctx, stranger(1).v, "alice", password, auth.MethodTOTP, "000000", "")
 		},
