@@ -3,7 +3,6 @@ package auth
 import (
 	"bytes"
 	"errors"
-	"slices"
 
 	"github.com/caddy-mfa/caddy-mfa/storage"
 )
@@ -15,8 +14,8 @@ import (
 // was proven.
 type Renewing interface {
 	Method
-	// Outdated reports whether a credential would be made otherwise today; not for a record that cannot be read.
-	Outdated(c Credential) bool
+	// Outdated reports whether a Credential.Secret would be made otherwise today; not for one that cannot be read.
+	Outdated(secret []byte) bool
 	// Renewed is Credential.Secret as it is made of an answer today. It does not ask whether the answer is right; one that is too long
 	// to be is ErrRejected.
 	Renewed(answer []byte) ([]byte, error)
@@ -25,35 +24,28 @@ type Renewing interface {
 // freshSize is the room for a record in an untold sign-in, in bytes. Cookies have the same length with one and without.
 const freshSize = 112
 
-// renew makes the records of right answers anew, where it is time to.
-func (r *Realm) renew(got []Verified, answers []answer) error {
-	for i, given := range answers {
-		m, ok := given.m.(Renewing)
-		if !ok || !m.Outdated(got[i].Credential) {
-			continue
-		}
-		secret, err := m.Renewed(given.text)
-		if err != nil {
-			return err
-		}
-		got[i].Credential.Secret = secret
+// renew makes the record of a right answer anew, if it is outdated.
+func renew(given answer, secret *[]byte) (err error) {
+	if m, ok := given.m.(Renewing); ok && m.Outdated(*secret) {
+		*secret, err = m.Renewed(given.text)
 	}
-	return nil
+	return err
 }
 
-// fresh makes a record of an answer of which nobody must learn whether it was right, if one of creds is outdated.
-func (r *Realm) fresh(creds []held, given answer) ([]byte, error) {
+// fresh makes a record of a password of which nobody must learn whether it was right, if the account has an outdated one.
+func fresh(creds []held, given answer) ([]byte, error) {
 	room := make([]byte, freshSize)
 	m, ok := given.m.(Renewing)
-	if !ok || !slices.ContainsFunc(usable(creds, m.Name()), m.Outdated) {
-		return room, nil
-	}
-	secret, err := m.Renewed(given.text)
-	if err != nil && !errors.Is(err, ErrRejected) {
-		return nil, err
-	}
-	if len(secret) <= freshSize {
-		copy(room, secret)
+	for i := range creds {
+		if c := &creds[i]; ok && c.Method == MethodPassword && !c.Disabled && m.Outdated(c.Secret) {
+			secret, err := m.Renewed(given.text)
+			if err != nil && !errors.Is(err, ErrRejected) {
+				return nil, err
+			}
+			if len(secret) <= freshSize {
+				copy(room, secret)
+			}
+		}
 	}
 	return room, nil
 }
@@ -62,13 +54,14 @@ func (r *Realm) fresh(creds []held, given answer) ([]byte, error) {
 func (r *Realm) renewUntold(tx storage.Tx, f *flow, u *User, creds []held) error {
 	m, ok := r.method(MethodPassword).(Renewing)
 	secret := bytes.TrimRight(f.untold.Fresh, "\x00")
-	i := slices.IndexFunc(creds, func(c held) bool { return c.ID == f.Proofs[0].Credential })
-	if !ok || i < 0 || len(secret) == 0 || !m.Outdated(creds[i].Credential) {
-		return nil
+	for i := range creds {
+		if c := &creds[i]; ok && c.ID == f.Proofs[0].Credential && m.Outdated(c.Secret) && len(secret) > 0 {
+			if there, err := exists(tx, keyCred(u.ID, c.ID)); err != nil || !there { // a Scan promises no conflict
+				return errors.Join(err, errStale)
+			}
+			c.Secret = secret
+			return r.putCred(tx, u.ID, c.Credential)
+		}
 	}
-	if there, err := exists(tx, keyCred(u.ID, creds[i].ID)); err != nil || !there { // a Scan promises no conflict
-		return errors.Join(err, errStale)
-	}
-	creds[i].Secret = secret
-	return r.putCred(tx, u.ID, creds[i].Credential)
+	return nil
 }

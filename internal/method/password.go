@@ -71,9 +71,9 @@ func (p *Password) Verify(_ time.Time, _ auth.User, creds []auth.Credential, _ a
 	return auth.Verified{Kinds: auth.Knowledge, Credential: right.cred}, nil
 }
 
-// Outdated reports whether the record of c was made with other parameters than today's.
-func (p *Password) Outdated(c auth.Credential) bool {
-	r, err := parseRecord(c.Secret)
+// Outdated reports whether a record was made with other parameters than today's.
+func (p *Password) Outdated(secret []byte) bool {
+	r, err := parseRecord(secret)
 	return err == nil && p.argon.outdated(r)
 }
 
