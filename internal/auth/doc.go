@@ -16,6 +16,7 @@
 //	portal.go     what the pages get: Visit in, Outcome and Progress out
 //	prove.go      the commit rule, through which every answer goes; commit.go its last part
 //	onepage.go    name, password and code on one page, of which nobody learns what was wrong
+//	renew.go      a password whose hash is made otherwise today
 //	dispatch.go   what a flow asks next, and how it becomes a session
 //	flow.go       the record of a flow, and its cookie
 //	enroll.go     setting up a method; recovery.go: the codes for when it is lost
