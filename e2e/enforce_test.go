@@ -62,7 +62,7 @@ func TestReminder(t *testing.T) {
 	b.password(alice, "/reports?q=1#top")
 	b.fill("Code", code(t, alice.Phone))
 	b.press("Verify")
-	b.sees("Soon you need more")
+	b.sees("One more way to sign in is needed soon")
 	b.reads("Keys for ops")
 	b.shoot("remind")
 	b.follow("Later")
@@ -79,7 +79,7 @@ func TestReminder(t *testing.T) {
 	b.password(alice, "/")
 	b.fill("Code", code(t, alice.Phone))
 	b.press("Verify")
-	b.sees("Soon you need more")
+	b.sees("One more way to sign in is needed soon")
 	b.press("Add a security key or passkey")
 	k.touch(true)
 	b.press("Register")
@@ -134,7 +134,7 @@ func TestEnforced(t *testing.T) {
 	if status := b.load(chromedp.Click(row("Work key")+button("Remove"), chromedp.NodeVisible)); status != http.StatusUnprocessableEntity {
 		t.Errorf("removing the key that a policy wants gives %d, want 422", status)
 	}
-	b.told("Your administrator demands it: Keys for ops.")
+	b.told("Your administrator requires it: Keys for ops.")
 	b.visit("/.mfa/security")
 	b.do(chromedp.WaitVisible(row("Work key")))
 

@@ -9,6 +9,13 @@ import (
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
 )
 
+// enrollment is what the page of the methods that may be set up shows.
+type enrollment struct {
+	Choices []string
+	Duties  []duty // policies that must be met now
+	More    bool   // something is set up already, and is not enough
+}
+
 // enrollPage offers the methods that may be set up now.
 func (x *exchange) enrollPage() (*page, []string, error) {
 	now, err := x.realm.Progress(x.r.Context(), x.in.Visit)
@@ -22,13 +29,31 @@ func (x *exchange) enrollPage() (*page, []string, error) {
 	if pg.Mail = now.Mail; now.Mail != nil && !pg.Change { // an address that the person was given does, too
 		pg.Others = []string{auth.MethodEmail}
 	}
-	if len(now.Policies) > 0 {
-		pg.Notice = x.t("enroll.required", strings.Join(now.Policies, ", "))
-	}
 	choices := withPage("enroll_", slices.Clone(now.Enrollable)...)
 	sortMethods(choices)
-	pg.Body = choices
+	duties, err := x.demanded(now, choices)
+	if err != nil {
+		return nil, nil, err
+	}
+	pg.Body = enrollment{choices, duties, len(duties) > 0 && now.User.HasSecond()}
 	return pg, choices, nil
+}
+
+// demanded describes the policies that a flow says must be met.
+func (x *exchange) demanded(now auth.Progress, addable []string) (duties []duty, err error) {
+	if len(now.Policies) == 0 {
+		return nil, nil
+	}
+	account, err := x.realm.Account(x.r.Context(), x.in.Visit, now.User.ID)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range account.Duties {
+		if slices.Contains(now.Policies, d.Name) {
+			duties = append(duties, x.duty(d, addable))
+		}
+	}
+	return duties, nil
 }
 
 // sortMethods puts first what is easiest for people, and safest.

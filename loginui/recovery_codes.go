@@ -24,7 +24,7 @@ func (x *exchange) codesPage() (*page, auth.Progress, error) {
 	if now.Step != auth.StepRecovery {
 		return nil, now, auth.ErrStep
 	}
-	id, again := "codes", views(now)
+	id, again := "codes", now.Change.Views()
 	if again {
 		id = "codes.again"
 	}
@@ -32,9 +32,6 @@ func (x *exchange) codesPage() (*page, auth.Progress, error) {
 	pg.Body = codeList{now.RecoveryList, again}
 	return pg, now, nil
 }
-
-// views reports whether a flow is for somebody who wants to see their codes again.
-func views(now auth.Progress) bool { return now.Change != nil && now.Change.Op == auth.ChangeViewCodes }
 
 func getRecoveryCodes(x *exchange) error {
 	pg, _, err := x.codesPage()
@@ -49,7 +46,7 @@ func postRecoveryCodes(x *exchange) error {
 	pg, now, err := x.codesPage()
 	_, download := x.form["download"]
 	_, confirm := x.form["confirm"]
-	if old := confirm && views(now) && errors.Is(err, auth.ErrStep); err != nil && !old { // who has seen them may go, however late
+	if old := confirm && now.Change.Views() && errors.Is(err, auth.ErrStep); err != nil && !old { // who has seen them may go, however late
 		return err
 	}
 	var out auth.Outcome
@@ -80,7 +77,7 @@ func (x *exchange) download(now auth.Progress) {
 	line(x.t("codes.file.site", x.in.Visit.Host))
 	line(x.t("codes.file.user", now.User.Name))
 	date := "codes.file.made"
-	if views(now) {
+	if now.Change.Views() {
 		date = "codes.file.seen"
 	}
 	line(x.t(date, x.now().UTC().Format("2006-01-02")))

@@ -10,7 +10,8 @@ type enrolled struct {
 	auth.Credential
 	Title string   // what the person calls it, or else the method
 	About []string // what else there is to say
-	Last  bool     // there is no other one
+	Dead  string   // why it signs nobody in, for a tag; "" if it does
+	Kept  string   // why it cannot be removed; "" if it can
 }
 
 // enrolled describes a credential on the site with the given RP ID.

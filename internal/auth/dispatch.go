@@ -33,12 +33,13 @@ func (r *Realm) next(now time.Time, site Site, f *flow, u *User, creds []held) (
 		proofs = recent(now, proofs)
 	}
 	switch {
-	case f.Change != nil && f.Change.Done:
-		p.Step = StepDone // but for the codes below
+	case f.Change != nil && f.Change.Done: // but for the codes below
 	case len(proofs) == 0 && f.Change == nil && f.Purpose != PurposeSignIn:
 		p.Step = StepPassword
+		return p
 	case len(proofs) == 0 && f.Change == nil:
 		p.Step = StepStart
+		return p
 	case !Kinds(proofs).MultiFactor():
 		ways := r.ways(now, site, u, proofs, creds)
 		if slices.Contains(ways, MethodEmail) {
@@ -76,18 +77,14 @@ func (r *Realm) next(now time.Time, site Site, f *flow, u *User, creds []held) (
 	case f.Change != nil && f.Change.Op == ChangeCodes:
 		p.Step, p.RecoveryList = StepRecovery, f.secrets.Codes
 		return p
-	case f.views():
+	case f.Change.Views():
 		p.Step, p.RecoveryList = StepRecovery, r.viewable(f.Change.Credential, creds)
 		return p
 	case f.Change != nil && (f.Change.Op == ChangeAdd || f.Change.Op == ChangeReplace):
 		enroll([]string{f.Change.Method})
 		return p
-	default:
-		p.Step = StepDone
 	}
-	if p.Step != StepDone {
-		return p
-	}
+	p.Step = StepDone
 	if f.Change == nil {
 		need, policies := r.demanded(now, site, u, creds)
 		switch p.Policies = policies; {
@@ -230,7 +227,7 @@ func (r *Realm) advance(tx storage.Tx, v Visit, f *flow, u *User, creds []held) 
 				return Outcome{}, err
 			}
 		}
-		if f.views() && out.Step == StepRecovery && !f.Change.Told {
+		if f.Change.Views() && out.Step == StepRecovery && !f.Change.Told {
 			if err := r.tellViewed(tx, now, v, f, u); err != nil {
 				return Outcome{}, err
 			}
