@@ -31,29 +31,12 @@ func (x *exchange) enrollPage() (*page, []string, error) {
 	}
 	choices := withPage("enroll_", slices.Clone(now.Enrollable)...)
 	sortMethods(choices)
-	duties, err := x.demanded(now, choices)
-	if err != nil {
-		return nil, nil, err
+	body := &enrollment{Choices: choices, More: len(now.Duties) > 0 && now.User.HasSecond()}
+	for _, d := range now.Duties {
+		body.Duties = append(body.Duties, x.duty(d, choices))
 	}
-	pg.Body = enrollment{choices, duties, len(duties) > 0 && now.User.HasSecond()}
+	pg.Body = body
 	return pg, choices, nil
-}
-
-// demanded describes the policies that a flow says must be met.
-func (x *exchange) demanded(now auth.Progress, addable []string) (duties []duty, err error) {
-	if len(now.Policies) == 0 {
-		return nil, nil
-	}
-	account, err := x.realm.Account(x.r.Context(), x.in.Visit, now.User.ID)
-	if err != nil {
-		return nil, err
-	}
-	for _, d := range account.Duties {
-		if slices.Contains(now.Policies, d.Name) {
-			duties = append(duties, x.duty(d, addable))
-		}
-	}
-	return duties, nil
 }
 
 // sortMethods puts first what is easiest for people, and safest.

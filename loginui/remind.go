@@ -1,6 +1,7 @@
 package loginui
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -34,7 +35,6 @@ func getRemind(x *exchange) error {
 	}
 	body := &reminder{To: to, Here: x.reminder(to)}
 	addable := withPage("enroll_", x.realm.Addable(x.in.Visit)...)
-	sortMethods(addable)
 	for _, d := range account.Duties {
 		if d := x.duty(d, addable); d.Later {
 			body.Duties = append(body.Duties, d)
@@ -48,30 +48,16 @@ func getRemind(x *exchange) error {
 		if !d.Due.Equal(body.Due) {
 			body.Due = time.Time{}
 		}
-	}
-	for _, m := range addable {
-		if meets(body.Duties, m) {
-			body.Add = append(body.Add, m)
+		for _, m := range d.Add {
+			if !slices.Contains(body.Add, m) {
+				body.Add = append(body.Add, m)
+			}
 		}
 	}
+	sortMethods(body.Add)
 	pg := x.newPage("remind", "remind")
 	pg.Body = body
 	return x.render(pg)
-}
-
-// meets reports whether a method would meet one of the policies.
-func meets(duties []duty, method string) bool {
-	for _, d := range duties {
-		if d.Counts(method) {
-			return true
-		}
-	}
-	return false
-}
-
-// reminder is the address of the reminder that leads on to a path.
-func (p *Portal) reminder(to string) string {
-	return string(appendQuery([]byte(p.prefix+remindPath+"?to="), to))
 }
 
 // reminderOf is a return target if it is the reminder, "" for every other.
@@ -80,6 +66,11 @@ func (p *Portal) reminderOf(to string) string {
 		return ""
 	}
 	return to
+}
+
+// reminder is the address of the reminder that leads on to a path.
+func (p *Portal) reminder(to string) string {
+	return string(appendQuery([]byte(p.prefix+remindPath+"?to="), to))
 }
 
 // reminded leads past the reminder, where there is one for this sign-in.

@@ -45,8 +45,8 @@ type duty struct {
 	auth.Duty
 	Asks    string // in words
 	Overdue bool
-	Later   bool // there is time until Due
-	Able    bool // something that counts can be set up here
+	Later   bool     // there is time until Due
+	Add     []string // methods that count and can be set up here
 }
 
 // choice is a method that may be asked first.
@@ -60,6 +60,7 @@ type codesLine struct {
 	State string // how many are left, or why none works; "" where none were made
 	Warn  bool   // few are left, or none
 	Works bool   // one of them would sign somebody in
+	Dead  bool   // none would, used or not
 	Made  time.Time
 	New   refusal
 	View  bool // they can be seen again
@@ -140,15 +141,15 @@ func (x *exchange) ways(body *overview, account *auth.Account, site string) {
 		case auth.MethodRecovery:
 			left := account.RecoveryLeft
 			body.Codes.State, body.Codes.Made = x.t("security.left", left, method.RecoveryCodes), c.Created
-			if why := x.dead(account, c); why != "" {
-				left, body.Codes.State = 0, why
+			if why := x.dead(account, &c); why != "" {
+				left, body.Codes.State, body.Codes.Dead = 0, why, true
 			}
 			body.Codes.Works, body.Codes.Warn = left > 0, left <= fewCodes
 		case auth.MethodEmail: // it is changed with the address
 			body.Address.Codes, body.Address.Used = slices.Contains(account.First, c.Method), c.Used
 		default:
 			e := x.enrolled(c, site)
-			e.Dead, e.Kept = x.dead(account, c), account.Kept[c.ID]
+			e.Dead, e.Kept = x.dead(account, &c), account.Kept[c.ID]
 			body.Ways = append(body.Ways, e)
 		}
 	}
@@ -163,7 +164,7 @@ func (x *exchange) ways(body *overview, account *auth.Account, site string) {
 }
 
 // dead is why a credential signs nobody in, in words for a tag; "" if it does.
-func (x *exchange) dead(account *auth.Account, c auth.Credential) string {
+func (x *exchange) dead(account *auth.Account, c *auth.Credential) string {
 	switch {
 	case c.Disabled:
 		return x.t("security.suspended")
@@ -180,9 +181,13 @@ func (x *exchange) duty(d auth.Duty, addable []string) duty {
 	if len(d.Methods) > 0 {
 		asks = x.either(d.Methods)
 	}
-	return duty{
-		Duty: d, Asks: asks, Overdue: d.Overdue(now), Later: !d.Met && now.Before(d.Due), Able: slices.ContainsFunc(addable, d.Counts),
+	var add []string
+	for _, m := range addable {
+		if d.Counts(m) {
+			add = append(add, m)
+		}
 	}
+	return duty{Duty: d, Asks: asks, Overdue: d.Overdue(now), Later: !d.Met && now.Before(d.Due), Add: add}
 }
 
 // either names methods of which one is enough.

@@ -43,7 +43,7 @@ func (x *exchange) enrolled(c auth.Credential, site string) enrolled {
 	if about := x.t(kind); about != e.Title {
 		e.About = append(e.About, about)
 	}
-	if key.RPID != site {
+	if site != "" && key.RPID != site {
 		e.About = append(e.About, x.t("security.elsewhere", key.RPID))
 	}
 	return e

@@ -135,7 +135,7 @@ func (r *Realm) User(ctx context.Context, name string) (a Account, err error) {
 		if err != nil {
 			return err
 		}
-		a, _, err = r.account(tx, u)
+		a, err = r.account(tx, u, nil)
 		return err
 	})
 	return a, err
@@ -151,19 +151,16 @@ func (r *Realm) Account(ctx context.Context, v Visit, userID string) (a Account,
 		if u == nil {
 			return ErrUnknownUser
 		}
-		var creds []held
-		if a, creds, err = r.account(tx, u); err == nil {
-			a.Kept = r.kept(v, u, creds)
-		}
+		a, err = r.account(tx, u, &v)
 		return err
 	})
 	return a, err
 }
 
-func (r *Realm) account(tx storage.Tx, u *User) (Account, []held, error) {
+func (r *Realm) account(tx storage.Tx, u *User, v *Visit) (Account, error) {
 	creds, err := r.getCreds(tx, u.ID)
 	if err != nil {
-		return Account{}, nil, err
+		return Account{}, err
 	}
 	a := Account{User: *u, Duties: r.duties(r.now(), u, creds), TwoFactor: r.strong(creds), First: r.order(u, creds), May: map[ChangeOp]error{}}
 	for _, op := range []ChangeOp{ChangeOff, ChangeCodes, ChangeViewCodes} {
@@ -181,18 +178,21 @@ func (r *Realm) account(tx storage.Tx, u *User) (Account, []held, error) {
 	}
 	sessions, err := r.liveSessions(tx, u)
 	if err != nil {
-		return Account{}, nil, err
+		return Account{}, err
 	}
 	a.Sessions = len(sessions)
 	p, err := getPending(tx, u.ID)
 	if err != nil {
-		return Account{}, nil, err
+		return Account{}, err
 	}
 	if p != nil {
 		a.ResetAt, a.ResetTold = p.Due, p.Told
 	}
+	if v != nil {
+		a.Kept = r.kept(*v, u, creds)
+	}
 	a.Shut, err = shut(tx, u.ID)
-	return a, creds, err
+	return a, err
 }
 
 // byName returns ErrUnknownUser where findUser returns nil.

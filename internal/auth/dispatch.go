@@ -46,18 +46,20 @@ func (r *Realm) next(now time.Time, site Site, f *flow, u *User, creds []held) (
 			p.Mail = r.codeMail(now, f, creds)
 		}
 		p.Elsewhere = r.elsewhere(site, creds)
-		var free, policies []string // what may be set up instead, and who wants it
+		var free []string // what may be set up instead
+		var asked []Duty // who wants it
 		if f.Change == nil && r.mayEnroll(now, site, u) {
-			if free, policies = r.demanded(now, site, u, creds); len(free) == 0 {
+			if free, asked = r.demanded(now, site, u, creds); len(free) == 0 {
 				free = r.enrollable(site)
 			}
 		}
 		begun := f.secrets.Challenge != nil && slices.Contains(free, f.secrets.Challenge.Method)
 		switch {
 		case len(ways) > 0 && !begun:
-			p.Step, p.Method, p.Others, p.Enrollable, p.Policies = StepVerify, ways[0], ways[1:], free, policies
+			p.Step, p.Method, p.Others, p.Enrollable = StepVerify, ways[0], ways[1:], free
+			p.Duties, p.Policies = asked, namesOf(asked)
 		case len(free) > 0:
-			p.Policies = policies
+			p.Duties, p.Policies = asked, namesOf(asked)
 			enroll(free)
 		default:
 			p.Step = StepAskAdmin
@@ -86,12 +88,13 @@ func (r *Realm) next(now time.Time, site Site, f *flow, u *User, creds []held) (
 	}
 	p.Step = StepDone
 	if f.Change == nil {
-		need, policies := r.demanded(now, site, u, creds)
-		switch p.Policies = policies; {
+		need, asked := r.demanded(now, site, u, creds)
+		p.Duties, p.Policies = asked, namesOf(asked)
+		switch {
 		case len(need) > 0:
 			enroll(need)
 			return p
-		case len(policies) > 0:
+		case len(asked) > 0:
 			p.Step = StepAskAdmin
 			return p
 		}

@@ -267,10 +267,10 @@ func (r *Realm) possible(v Visit, c Change, u *User, creds []held) error {
 // kept are the sentences of Account.Kept.
 func (r *Realm) kept(v Visit, u *User, creds []held) map[string]string {
 	why := map[string]string{}
-	for _, c := range creds {
-		invalid := (*Invalid)(nil)
-		if errors.As(r.possible(v, Change{Op: ChangeRemove, Credential: c.ID}, u, creds), &invalid) {
-			why[c.ID] = invalid.Text
+	for i := range creds {
+		id, invalid := creds[i].ID, (*Invalid)(nil)
+		if errors.As(r.possible(v, Change{Op: ChangeRemove, Credential: id}, u, creds), &invalid) {
+			why[id] = invalid.Text
 		}
 	}
 	return why
