@@ -74,6 +74,8 @@ func TestSwitchedOffMethod(t *testing.T) {
 	b.want(b.post("/.mfa/security/remove", "id", r.credentials("alice")["Authenticator app"].ID), 303, "/.mfa/security?done=remove")
 	b.lacks(b.get("/.mfa/security"), "Switched off")
 
+	b.want(b.get("/.mfa/security"), 200, "a second method, or a passkey")
+
 	r.leaveOut(auth.MethodRecovery)
 	page = b.want(b.get("/.mfa/security"), 200, ">Switched off by your administrator</span>")
 	b.lacks(page, "of 10 left", "Make ten new codes")
@@ -200,6 +202,7 @@ func TestReminderOfSeveral(t *testing.T) {
 func TestOverdueOnSecurityPage(t *testing.T) {
 	r := newRig(t)
 	b, _ := r.appOf()
+	b.lacks(b.want(b.get("/.mfa/security"), 200, "Signing in takes your password and a second method."), "or a passkey")
 	r.reconfigure(func(c *auth.Config) {
 		c.Policies = []auth.Policy{{Name: "Keys", Methods: []string{auth.MethodWebAuthn}}}
 	})

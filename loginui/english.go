@@ -278,7 +278,8 @@ var english = map[string]string{ //nolint:gosec // words for people
 
 	"security.title":            "Security",
 	"security.on":               "Two-factor authentication is on",
-	"security.on.text":          "Signing in takes your password and a second method, or a passkey that checks who holds it.",
+	"security.on.text":          "Signing in takes your password and a second method.",
+	"security.on.text.key":      "Signing in takes your password and a second method, or a passkey that checks who holds it.",
 	"security.off":              "Two-factor authentication is off",
 	"security.off.text":         "Signing in takes your password and a code by mail. Set up a passkey, a security key or an authenticator app, and your mailbox alone is of no use to anybody.",
 	"security.none.text":        "No second method that works is set up.",

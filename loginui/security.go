@@ -18,6 +18,7 @@ type overview struct {
 	Duties   []duty
 	ResetAt  time.Time // when a reset that was announced is due; zero for none
 	First    string    // what is asked first at sign-in, in words
+	Keys     bool      // one of the keys may be asked for
 	Firsts   []choice  // what may be; with one alone there is nothing to choose
 	Ways     []enrolled
 	Add      []string // methods that can be set up
@@ -155,6 +156,7 @@ func (x *exchange) ways(body *overview, account *auth.Account, site string) {
 	}
 	for i, m := range account.First {
 		body.Firsts = append(body.Firsts, choice{m, x.t("method." + m), m == account.User.Preferred})
+		body.Keys = body.Keys || m == auth.MethodWebAuthn
 		if i == 0 {
 			body.First = x.t("method." + m)
 		}
