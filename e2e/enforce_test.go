@@ -179,7 +179,7 @@ func TestViewableCodes(t *testing.T) { // S36
 	if !slices.Equal(shown, alice.Recovery[1:]) {
 		t.Errorf("the page shows %q, want %q", shown, alice.Recovery[1:])
 	}
-	if saved := anyRecoveryCode.FindAllString(b.download("Download"), -1); !slices.Equal(saved, shown) {
+	if saved := anyRecoveryCode.FindAllString(b.download(), -1); !slices.Equal(saved, shown) {
 		t.Errorf("the file holds %q", saved)
 	}
 	b.press("Done")

@@ -162,7 +162,7 @@ func TestReminderLeadsOn(t *testing.T) {
 	// Proofs that are too old are asked for on the way. Whoever leaves it comes back here, and whoever loses it hears of that.
 	r.pass(11 * time.Minute)
 	b.want(b.post("/.mfa/security/add", "method", "webauthn", "to", here), 303, "/.mfa/verify/password")
-	page = b.want(b.get("/.mfa/verify/password"), 200, `name="to" value="`+here+`"`, `<a href="`+here+`">Cancel</a>`)
+	b.want(b.get("/.mfa/verify/password"), 200, `name="to" value="`+here+`"`, `<a href="`+here+`">Cancel</a>`)
 	b.want(b.post("/.mfa/verify/password", "password", password, "to", here), 303, "/.mfa/verify/totp")
 	b.want(b.post("/.mfa/verify/totp", "code", b.code(secret), "to", here), 303, "/.mfa/enroll/webauthn")
 	b.register(device(), "Blue key", here)

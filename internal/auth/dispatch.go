@@ -47,7 +47,7 @@ func (r *Realm) next(now time.Time, site Site, f *flow, u *User, creds []held) (
 		}
 		p.Elsewhere = r.elsewhere(site, creds)
 		var free []string // what may be set up instead
-		var asked []Duty // who wants it
+		var asked []Duty  // who wants it
 		if f.Change == nil && r.mayEnroll(now, site, u) {
 			if free, asked = r.demanded(now, site, u, creds); len(free) == 0 {
 				free = r.enrollable(site)
