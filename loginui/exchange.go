@@ -58,7 +58,7 @@ func (p *Portal) next(o auth.Outcome) string {
 		if to == "" {
 			to = "/"
 		}
-		if o.Changed != "" { // said there, and only if it was made
+		if o.Changed != "" && p.reminderOf(to) == "" { // said there, and only if it was made
 			to = p.prefix + securityPath + "?done=" + url.QueryEscape(string(o.Changed))
 		}
 		to = p.reminded(o, to)
@@ -175,10 +175,10 @@ func (x *exchange) settle(err error) error {
 }
 
 // again is where somebody goes whose flow is over: to the sign-in page, keeping the target that the form carried. What is left to be
-// over in a session is a change, whose forms lead back to the Security page; other forms are of a sign-in that was sent twice.
+// over in a session is a change, whose forms lead back to the Security page or the reminder; other forms are of a sign-in that was sent twice.
 func (x *exchange) again() string {
 	security := x.prefix + securityPath
-	if x.in.Session != nil && (x.r.Method != http.MethodPost || x.form["to"] == security) {
+	if to := x.form["to"]; x.in.Session != nil && (x.r.Method != http.MethodPost || to == security || x.reminderOf(to) != "") {
 		return security + "?lost=1"
 	}
 	to := x.prefix + "/login?again=1"
