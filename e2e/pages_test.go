@@ -33,7 +33,7 @@ var where = map[string]string{
 	"not_me":          "/.mfa/not-me: This wasn't me",
 	"recovery_codes":  "/.mfa/recovery-codes: Save your recovery codes",
 	"recovery_used":   "/.mfa/recovery-used: Recovery code used",
-	"remind":          "/.mfa/remind: Soon you need more",
+	"remind":          "/.mfa/remind: One more way to sign in is needed soon",
 	"resend":          "/.mfa/resend: Send your form now",
 	"reset":           "/.mfa/reset: Choose a new password",
 	"security":        "/.mfa/security: Security",

@@ -55,11 +55,11 @@ func (p *Portal) next(o auth.Outcome) string {
 		return p.prefix + "/ask-admin"
 	case auth.StepDone:
 		to := p.returnTarget(o.To)
-		if to == "" {
-			to = "/"
-		}
-		if o.Changed != "" && o.Changed != auth.ChangeProve { // said there, and only if it was made
+		switch {
+		case o.Changed != "" && o.Changed != auth.ChangeProve && (to == "" || to == p.prefix+securityPath): // said there, and only if it was made
 			to = p.prefix + securityPath + "?done=" + url.QueryEscape(string(o.Changed))
+		case to == "":
+			to = "/"
 		}
 		to = p.reminded(o, to)
 		if o.RecoveryLeft >= 0 {
@@ -175,10 +175,10 @@ func (x *exchange) settle(err error) error {
 }
 
 // again is where somebody goes whose flow is over: to the sign-in page, keeping the target that the form carried. What is left to be
-// over in a session is a change, whose forms lead back to the Security page; other forms are of a sign-in that was sent twice.
+// over in a session is a change, whose forms lead back to the Security page or the reminder; other forms are of a sign-in that was sent twice.
 func (x *exchange) again() string {
 	security := x.prefix + securityPath
-	if x.in.Session != nil && (x.r.Method != http.MethodPost || x.form["to"] == security) {
+	if to := x.form["to"]; x.in.Session != nil && (x.r.Method != http.MethodPost || to == security || x.reminderOf(to) != "") {
 		return security + "?lost=1"
 	}
 	to := x.prefix + "/login?again=1"

@@ -185,7 +185,7 @@ func TestChangesRefused(t *testing.T) {
 			t.Fatalf("%s: something was stored", name)
 		}
 	}
-	for _, path := range []string{"/enroll", "/enroll/totp", "/enroll/webauthn", "/enroll/email", "/enroll/email/send", "/reset", "/not-me", "/security/email", "/upgrade"} {
+	for _, path := range []string{"/recovery-codes", "/enroll", "/enroll/totp", "/enroll/webauthn", "/enroll/email", "/enroll/email/send", "/reset", "/not-me", "/security/email", "/upgrade"} {
 		script.want(script.post("/.mfa"+path), 403)
 	}
 }

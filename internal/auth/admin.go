@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -33,9 +34,12 @@ type Account struct {
 	Duties       []Duty       // the policies that apply, in the order of the configuration
 	TwoFactor    bool         // a second method other than mail is set up and works
 	First        []string     // the second methods that are set up and work, in the order in which a sign-in asks for them
+	SwitchedOff  []string     // methods of the Credentials that this configuration leaves out
 	// May says of the changes that depend on what is set up (ChangeOff, ChangeCodes, ChangeViewCodes) what speaks against them: nil for nothing,
 	// an *Invalid, or ErrStep where this configuration has no such thing.
-	May       map[ChangeOp]error
+	May map[ChangeOp]error
+	// Kept says of credentials that their owner cannot remove at the visitor's site why, by their ID: a sentence. Of Realm.Account alone.
+	Kept      map[string]string
 	ResetAt   time.Time // when the reset that was announced is due; zero for none
 	ResetTold bool      // a mail server took the announcement
 }
@@ -131,14 +135,14 @@ func (r *Realm) User(ctx context.Context, name string) (a Account, err error) {
 		if err != nil {
 			return err
 		}
-		a, err = r.account(tx, u)
+		a, err = r.account(tx, u, nil)
 		return err
 	})
 	return a, err
 }
 
-// Account returns what there is about the user with the given id.
-func (r *Realm) Account(ctx context.Context, userID string) (a Account, err error) {
+// Account returns what there is about the user with the given id, for the visitor who is that user.
+func (r *Realm) Account(ctx context.Context, v Visit, userID string) (a Account, err error) {
 	err = r.store.View(ctx, func(tx storage.Tx) error {
 		u, err := getUser(tx, userID)
 		if err != nil {
@@ -147,13 +151,13 @@ func (r *Realm) Account(ctx context.Context, userID string) (a Account, err erro
 		if u == nil {
 			return ErrUnknownUser
 		}
-		a, err = r.account(tx, u)
+		a, err = r.account(tx, u, &v)
 		return err
 	})
 	return a, err
 }
 
-func (r *Realm) account(tx storage.Tx, u *User) (Account, error) {
+func (r *Realm) account(tx storage.Tx, u *User, v *Visit) (Account, error) {
 	creds, err := r.getCreds(tx, u.ID)
 	if err != nil {
 		return Account{}, err
@@ -165,6 +169,9 @@ func (r *Realm) account(tx storage.Tx, u *User) (Account, error) {
 	for _, c := range creds {
 		if set := r.codes(); set != nil && c.Method == MethodRecovery {
 			a.RecoveryLeft += set.Left(c.Credential)
+		}
+		if r.method(c.Method) == nil && !slices.Contains(a.SwitchedOff, c.Method) {
+			a.SwitchedOff = append(a.SwitchedOff, c.Method)
 		}
 		c.Secret = nil
 		a.Credentials = append(a.Credentials, c.Credential)
@@ -180,6 +187,9 @@ func (r *Realm) account(tx storage.Tx, u *User) (Account, error) {
 	}
 	if p != nil {
 		a.ResetAt, a.ResetTold = p.Due, p.Told
+	}
+	if v != nil {
+		a.Kept = r.kept(*v, u, creds)
 	}
 	a.Shut, err = shut(tx, u.ID)
 	return a, err

@@ -79,7 +79,7 @@ func (r *Realm) getFlow(tx storage.Tx, v Visit) (*flow, *User, []held, error) {
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	if f.views() && len(r.viewable(f.Change.Credential, creds)) == 0 {
+	if f.Change.Views() && len(r.viewable(f.Change.Credential, creds)) == 0 {
 		return nil, nil, nil, ErrNoFlow // what it is to show is gone
 	}
 	// A credential that is gone or disabled proves nothing any more.

@@ -254,17 +254,36 @@ func (r *Realm) possible(v Visit, c Change, u *User, creds []held) error {
 	// for another site is none.
 	rest := slices.DeleteFunc(slices.Clone(creds), func(h held) bool { return h.ID == c.Credential })
 	if names := r.broken(r.now(), u, creds, rest); len(names) > 0 {
-		return &Invalid{"", "Your administrator demands it: " + strings.Join(names, ", ") + ". Set up another one first."}
+		return &Invalid{"", "Your administrator requires it: " + strings.Join(names, ", ") + ". Set up another one first."}
 	}
 	for _, m := range r.methods {
 		if m := r.at(v.site(), m.Name()); m != nil && second(m.Name()) && len(fitting(m, rest)) > 0 {
-			if r.strong(creds) && !r.strong(rest) { // mail is left: more goes by that than one method
-				return &Invalid{"", "Without this one two-factor authentication would be off. Turn it off instead, or set up another one first."}
+			switch {
+			case !r.strong(creds) || r.strong(rest):
+				return nil
+			case r.mayTurnOff(u, creds) != nil:
+				return &Invalid{"", "Without this one two-factor authentication would be off. Set up another one first."}
 			}
-			return nil
+			// Mail is left: more goes by that than one method.
+			return &Invalid{"", "Without this one two-factor authentication would be off. Turn it off instead, or set up another one first."}
 		}
 	}
+	if creds[i].Disabled || r.at(v.site(), creds[i].Method) == nil {
+		return &Invalid{"", "Beside it you have no second method that works here. Set up another one first."}
+	}
 	return &Invalid{"", "This is your only second method that works here. Set up another one first."}
+}
+
+// kept are the sentences of Account.Kept.
+func (r *Realm) kept(v Visit, u *User, creds []held) map[string]string {
+	why := map[string]string{}
+	for i := range creds {
+		id, invalid := creds[i].ID, (*Invalid)(nil)
+		if errors.As(r.possible(v, Change{Op: ChangeRemove, Credential: id}, u, creds), &invalid) {
+			why[id] = invalid.Text
+		}
+	}
+	return why
 }
 
 // second reports whether a method is one that people set up beside the password. Recovery codes are for when it is lost.

@@ -52,8 +52,8 @@ func methodRemoved(c Credential) func(mail.Event) mail.Message {
 	}
 }
 
-// notify tells the user, at the address that was confirmed, in the transaction of what it tells. A zero Visit is an admin's command. One that finds no room in the queue
-// is left out: what it tells of has happened all the same. Wake the mail after the commit.
+// notify tells the user, at the address that was confirmed, in the transaction of what it tells. A zero Visit is an admin's command.
+// A notice that finds no room in the queue is left out: what it tells of has happened all the same. Wake the mail after the commit.
 func (r *Realm) notify(tx storage.Tx, v Visit, u *User, n notice) error {
 	if r.mail == nil || !u.EmailConfirmed {
 		return nil
@@ -101,10 +101,10 @@ func (u *User) undone(at time.Time) bool {
 }
 
 // NotMe is for somebody who got a notice of what they did not do. It ends every session, flow, invitation and reset, also one that was
-// announced, forgets the
-// known browsers, suspends what was set up since, gives the account back the address that the notice went to, and lets nobody sign
-// in until the password was reset through that mailbox and a method proven that is older, or until an admin helps. What an intruder
-// was told meanwhile undoes nothing of this: links about events of that time are void. ErrToken: used, void or expired.
+// announced, forgets the known browsers, suspends what was set up since, gives the account back the address that the notice went to,
+// and lets nobody sign in until the password was reset through that mailbox and a method proven that is older, or until an admin
+// helps. What an intruder was told meanwhile undoes nothing of this: links about events of that time are void. ErrToken: used, void
+// or expired.
 func (r *Realm) NotMe(ctx context.Context, v Visit, token string) error {
 	if len(token) != len(newTravelToken()) {
 		return ErrToken

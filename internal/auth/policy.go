@@ -87,6 +87,14 @@ func (r *Realm) duties(now time.Time, u *User, creds []held) []Duty {
 	return out
 }
 
+// namesOf are the names of policies.
+func namesOf(duties []Duty) (names []string) {
+	for _, d := range duties {
+		names = append(names, d.Name)
+	}
+	return names
+}
+
 // inForce names the policies that are met, and now want to see it.
 func inForce(now time.Time, duties []Duty) (names []string) {
 	for _, d := range duties {
@@ -124,14 +132,14 @@ func wanted(now time.Time, duties []Duty, ways []string) []string {
 
 // demanded are the methods that a person must set up before a sign-in ends, and the policies that say so: methods that all of these
 // count, or else, where it takes more than one, those of the first. With policies and no method nothing that would do can be set up here.
-func (r *Realm) demanded(now time.Time, site Site, u *User, creds []held) (methods, policies []string) {
+func (r *Realm) demanded(now time.Time, site Site, u *User, creds []held) (methods []string, policies []Duty) {
 	can := r.enrollable(site)
 	all := can
 	for _, d := range r.duties(now, u, creds) {
 		if !d.Overdue(now) {
 			continue
 		}
-		policies = append(policies, d.Name)
+		policies = append(policies, d)
 		not := func(m string) bool { return !d.Counts(m) }
 		if all = slices.DeleteFunc(slices.Clone(all), not); len(methods) == 0 {
 			methods = slices.DeleteFunc(slices.Clone(can), not)

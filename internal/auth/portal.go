@@ -80,6 +80,7 @@ type Progress struct {
 	User         User       // zero before a name is proven or given; for an invitation its fixed name
 	Others       []string   // further methods that would do in place of Method, in order of preference
 	Enrollable   []string   // methods that may be set up now
+	Duties       []Duty     // the Policies that Enrollable is for
 	Challenge    *Challenge // with StepEnroll and Method: Public only
 	RecoveryList []string   // with StepRecovery: the pending codes, none while none were made; with ChangeViewCodes the unused ones
 	Mail         *CodeMail  // where a code by mail would do: what is asked, one of the Others, or for the address to be confirmed
