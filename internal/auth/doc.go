@@ -29,7 +29,8 @@
 //	stream.go     what goes on for longer than a request usually does, and ends with its session
 //	decide.go     what a rule makes of a session; pure. policy.go: what is demanded of people before they get one
 //	throttle.go   wrong answers by account, address.go by client address, slots.go work at once
-//	admin.go      what the commands do; change.go what several of them share
+//	sessions.go   what a person's sessions are, how they end, and how many there may be
+//	admin.go      what the commands do; account.go what they and the Security page see; change.go what several of them share
 //	state.go      what outlives a reload; keys.go signing keys; records.go the keys of the store
 //	seal.go       encryption at rest; reseal.go a change of the secret
 //	audit.go      what is kept of what happened

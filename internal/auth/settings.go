@@ -2,7 +2,6 @@ package auth
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -176,34 +175,6 @@ func (r *Realm) turnOff(tx storage.Tx, now time.Time, v Visit, u *User, creds []
 	}
 	u.Preferred = ""
 	return putUser(tx, u)
-}
-
-// endOne ends a session of u. An unknown one, or somebody else's, is ErrNoCredential.
-func (r *Realm) endOne(tx storage.Tx, u *User, id string) error {
-	e, err := tx.Get(keyUserSessions(u.ID) + id)
-	if errors.Is(err, storage.ErrNotFound) || id == "" || strings.Contains(id, "/") {
-		return ErrNoCredential
-	}
-	if err != nil {
-		return err
-	}
-	_, err = deleteSession(tx, string(e.Value))
-	return err
-}
-
-// endOthers ends every session of u but the one with the token keep, and counts them.
-func (r *Realm) endOthers(tx storage.Tx, u *User, keep string) (n int, err error) {
-	sessions, err := r.liveSessions(tx, u)
-	for _, s := range sessions {
-		if s.Token == keep {
-			continue
-		}
-		if _, err := deleteSession(tx, s.Token); err != nil {
-			return n, err
-		}
-		n++
-	}
-	return n, err
 }
 
 // replaced removes what a ChangeReplace is about, now that the new one is there, and tells of both.
