@@ -35,7 +35,8 @@ type flowSecrets struct {
 	Challenge *Challenge `json:"challenge,omitempty"`
 	MailedTo  string     `json:"mailed_to,omitempty"` // where the code of Challenge went
 	Codes     []string   `json:"codes,omitempty"`     // recovery codes that were shown and not yet confirmed
-	Hash      []byte     `json:"hash,omitempty"`      // hash of the one that a change is about
+	Password  string     `json:"password,omitempty"`  // the new one that a change is about, until everything is proven
+	Hash      []byte     `json:"hash,omitempty"`      // and then its hash
 }
 
 // newFlow begins a flow with a token of its own.
@@ -117,7 +118,7 @@ func (r *Realm) readFlow(tx storage.Tx, token string) (*flow, error) {
 func (r *Realm) putFlow(tx storage.Tx, f *flow) error {
 	key := keyFlow(f.token)
 	f.Sealed = nil
-	if f.secrets.Challenge != nil || f.secrets.Codes != nil || f.secrets.Hash != nil {
+	if f.secrets.Challenge != nil || f.secrets.Codes != nil || f.secrets.Password != "" || f.secrets.Hash != nil {
 		b, err := json.Marshal(f.secrets)
 		if err != nil {
 			return fmt.Errorf("encoding record %q: %w", key, err)

@@ -116,10 +116,6 @@ func (r *Realm) Change(ctx context.Context, v Visit, c Change, to string) (out O
 		return out, &Invalid{"label", "Type a name."}
 	}
 	c.Done, c.Told, c.Address = false, false, strings.TrimSpace(c.Address)
-	hash, err := r.newPassword(ctx, v, c)
-	if err != nil {
-		return out, err
-	}
 	var user string
 	err = r.store.Update(ctx, func(tx storage.Tx) error {
 		s, u, err := r.liveSession(tx, v)
@@ -131,7 +127,7 @@ func (r *Realm) Change(ctx context.Context, v Visit, c Change, to string) (out O
 		if err != nil {
 			return err
 		}
-		if err := r.possible(v, c, u, creds); err != nil {
+		if err := r.beginnable(tx, v, c, s, u, creds); err != nil {
 			return err
 		}
 		if c.Op == ChangeViewCodes { // of this very set, not of one that is made meanwhile
@@ -145,7 +141,7 @@ func (r *Realm) Change(ctx context.Context, v Visit, c Change, to string) (out O
 			return err
 		}
 		f := r.newFlow(v, PurposeChange, to)
-		f.secrets.Hash = hash
+		f.secrets.Password = c.Password
 		f.UserID, f.Epoch, f.Session, f.Change, f.Proofs = u.ID, u.Epoch, s.Token, &c, recent(r.now(), s.Proofs)
 		// What a removed credential proved counts no more.
 		f.Proofs = slices.DeleteFunc(f.Proofs, func(p Proof) bool {
@@ -163,9 +159,34 @@ func (r *Realm) Change(ctx context.Context, v Visit, c Change, to string) (out O
 	return r.resume(ctx, v, out)
 }
 
-// resume prepares the set-up or the recovery codes that a change is about, once everything that it needs is proven.
+// beginnable returns why a change cannot be begun, or nil, and counts it then.
+func (r *Realm) beginnable(tx storage.Tx, v Visit, c Change, s *Session, u *User, creds []held) error {
+	if err := r.possible(v, c, u, creds); err != nil {
+		return err
+	}
+	switch c.Op {
+	case ChangePassword:
+		if err := r.checkPassword(c.Password, u); err != nil {
+			return err
+		}
+	case ChangeEndSession:
+		if c.Session == s.ID { // which would be given a new token in the end
+			return &Invalid{"", "This is the session that you are in. Sign out to end it."}
+		}
+	default: // possible has said all
+	}
+	if _, err := changes(tx, r.now(), keyChangesMade(u)); err != nil {
+		return err
+	}
+	return countChange(tx, r.now(), keyChangesBegun(u, s))
+}
+
+// resume does what has to be done outside a transaction once everything that a change needs is proven: it prepares the set-up or the
+// recovery codes, hashes the new password and makes that change, or removes the sessions that a change has ended.
 func (r *Realm) resume(ctx context.Context, v Visit, out Outcome) (Outcome, error) {
-	if out.Step != StepRecovery && (out.Step != StepEnroll || out.Method != "") {
+	r.sweepVoid(ctx, out)
+	password := out.Step == StepVerify && out.Method == MethodPassword
+	if !password && out.Step != StepRecovery && (out.Step != StepEnroll || out.Method != "") {
 		return out, nil
 	}
 	i := slices.IndexFunc(out.Cookies, func(c Cookie) bool { return c.Name == CookieFlow })
@@ -173,6 +194,9 @@ func (r *Realm) resume(ctx context.Context, v Visit, out Outcome) (Outcome, erro
 		return out, nil
 	}
 	v.Flow = out.Cookies[i].Value
+	if password {
+		return r.makePassword(ctx, v, out)
+	}
 	p, err := r.Progress(ctx, v)
 	if err != nil || p.Change == nil {
 		return out, err
@@ -200,10 +224,10 @@ func (r *Realm) possible(v Visit, c Change, u *User, creds []held) error {
 		if !slices.Contains(r.enrollable(v.site()), c.Method) {
 			return &Invalid{"method", "This method cannot be set up here."}
 		}
-		if len(creds) >= maxCredentials && !c.Done {
-			return &Invalid{"", fmt.Sprintf("You have %d ways to sign in. Remove one first.", len(creds))}
+		if c.Done {
+			return nil
 		}
-		return nil
+		return room(creds)
 	case ChangeAddress:
 		if r.mail == nil {
 			return ErrStep
@@ -257,6 +281,14 @@ func (r *Realm) possible(v Visit, c Change, u *User, creds []held) error {
 	return &Invalid{"", "This is your only second method that works here. Set up another one first."}
 }
 
+// room returns why there is none for a further credential, or nil.
+func room(creds []held) error {
+	if len(creds) < maxCredentials {
+		return nil
+	}
+	return &Invalid{"", fmt.Sprintf("You have %d ways to sign in. Remove one first.", len(creds))}
+}
+
 // second reports whether a method is one that people set up beside the password. Recovery codes are for when it is lost.
 func second(method string) bool { return method != MethodPassword && method != MethodRecovery }
 
@@ -269,6 +301,10 @@ func (r *Realm) finishChange(tx storage.Tx, now time.Time, v Visit, f *flow, u *
 	if err := r.possible(v, *f.Change, u, creds); err != nil {
 		return nil, err
 	}
+	if err := countChange(tx, now, keyChangesMade(u)); err != nil {
+		return nil, err
+	}
+	again := slices.ContainsFunc(recent(now, f.Proofs), func(p Proof) bool { return !slices.Contains(s.Proofs, p) })
 	switch f.Change.Op {
 	case ChangeAdd, ChangeAddress, ChangeReplace, ChangeCodes: // FinishEnroll or ConfirmRecoveryCodes has stored it
 	case ChangeViewCodes: // nothing is left to do
@@ -289,7 +325,7 @@ func (r *Realm) finishChange(tx storage.Tx, now time.Time, v Visit, f *flow, u *
 			return nil, err
 		}
 		if f.Change.EndSessions {
-			if err := r.endUsing(tx, u, f.Change.Credential, s.Token); err != nil {
+			if err := r.endUsing(tx, s, u, f.Change.Credential); err != nil {
 				return nil, err
 			}
 		}
@@ -305,11 +341,12 @@ func (r *Realm) finishChange(tx storage.Tx, now time.Time, v Visit, f *flow, u *
 		}
 	}
 	proofs := recent(now, f.Proofs)
-	if f.Change.Op != ChangePassword && !slices.ContainsFunc(proofs, func(p Proof) bool { return !slices.Contains(s.Proofs, p) }) {
+	if again {
+		if err := r.audit(tx, Event{Name: EventStepUp, UserID: u.ID, User: u.Name, Session: s.ID, Addr: v.Addr.String(), Methods: methodsOf(proofs)}); err != nil {
+			return nil, err
+		}
+	} else if s.Epoch == f.Epoch {
 		return nil, nil
-	}
-	if err := r.audit(tx, Event{Name: EventStepUp, UserID: u.ID, User: u.Name, Session: s.ID, Addr: v.Addr.String(), Methods: methodsOf(proofs)}); err != nil {
-		return nil, err
 	}
 	return r.rotateSession(tx, s, proofs)
 }

@@ -10,6 +10,13 @@ import (
 	"github.com/caddy-mfa/caddy-mfa/storage"
 )
 
+const (
+	// maxSessions bounds the live sessions of one person. One more ends the one that was not seen for the longest.
+	maxSessions = 200
+	// sweepBatch is how many records are removed in one transaction.
+	sweepBatch = 100
+)
+
 // Sessions returns a user's live sessions, the newest first.
 func (r *Realm) Sessions(ctx context.Context, name string) (out []Session, err error) {
 	err = r.store.View(ctx, func(tx storage.Tx) error {
@@ -24,7 +31,13 @@ func (r *Realm) Sessions(ctx context.Context, name string) (out []Session, err e
 	return out, err
 }
 
-func (r *Realm) liveSessions(tx storage.Tx, u *User) (out []Session, err error) {
+func (r *Realm) liveSessions(tx storage.Tx, u *User) ([]Session, error) {
+	all, err := r.storedSessions(tx, u)
+	return slices.DeleteFunc(all, func(s Session) bool { return !live(r.now(), u, &s) }), err
+}
+
+// storedSessions are a user's sessions, also those that have ended and lie there until their time is over.
+func (r *Realm) storedSessions(tx storage.Tx, u *User) (out []Session, err error) {
 	for e, err := range tx.Scan(keyUserSessions(u.ID), "") {
 		if err != nil {
 			return nil, err
@@ -40,9 +53,7 @@ func (r *Realm) liveSessions(tx storage.Tx, u *User) (out []Session, err error) 
 		if cached := r.cache.get(s.Token); cached != nil {
 			s = *cached.session.Load() // seen later than was noted
 		}
-		if live(r.now(), u, &s) {
-			out = append(out, s)
-		}
+		out = append(out, s)
 	}
 	return out, nil
 }
@@ -99,36 +110,93 @@ func (r *Realm) endOne(tx storage.Tx, u *User, id string) error {
 	return err
 }
 
-// endOthers ends every session of u but the one with the token keep, and counts them.
-func (r *Realm) endOthers(tx storage.Tx, u *User, keep string) (n int, err error) {
+// endOthers ends every session of u but s, and counts them. So many may be more than one transaction can delete: a bumped epoch makes
+// them void, and with them what else RevokeSessions ends. The caller gives s a new token, and sweeps after the commit.
+func (r *Realm) endOthers(tx storage.Tx, s *Session, u *User) (n int, err error) {
 	sessions, err := r.liveSessions(tx, u)
-	for _, s := range sessions {
-		if s.Token == keep {
-			continue
-		}
-		if _, err := deleteSession(tx, s.Token); err != nil {
-			return n, err
-		}
-		n++
+	if err != nil {
+		return 0, err
 	}
-	return n, err
+	for _, other := range sessions {
+		if other.ID != s.ID {
+			n++
+		}
+	}
+	if err := r.endAll(tx, u); err != nil {
+		return 0, err
+	}
+	s.Epoch = u.Epoch
+	return n, putUser(tx, u)
 }
 
-// endUsing ends the sessions that a credential helped to open, but keep.
-func (r *Realm) endUsing(tx storage.Tx, u *User, credential, keep string) error {
+// endUsing ends the sessions that a credential helped to open, but s. Of more than there should be, every other session ends.
+func (r *Realm) endUsing(tx storage.Tx, s *Session, u *User, credential string) error {
 	sessions, err := r.liveSessions(tx, u)
 	if err != nil {
 		return err
 	}
-	for _, s := range sessions {
-		if s.Token == keep || !slices.ContainsFunc(s.Proofs, func(p Proof) bool { return p.Credential == credential }) {
-			continue
-		}
-		if _, err := deleteSession(tx, s.Token); err != nil {
+	sessions = slices.DeleteFunc(sessions, func(other Session) bool {
+		return other.ID == s.ID || !slices.ContainsFunc(other.Proofs, func(p Proof) bool { return p.Credential == credential })
+	})
+	if len(sessions) > 2*maxSessions {
+		_, err := r.endOthers(tx, s, u)
+		return err
+	}
+	for _, other := range sessions {
+		if _, err := deleteSession(tx, other.Token); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// makeRoom removes what has ended of u's sessions, and then what has not been seen for the longest, where another one, which is about to
+// begin, would be one too many. No conflict is promised for what a Scan did not find: of several sign-ins at once each may leave one
+// more, until the next. It removes a bounded number, for it is part of a sign-in.
+func (r *Realm) makeRoom(tx storage.Tx, v Visit, u *User) error {
+	n := 0
+	for _, err := range tx.Scan(keyUserSessions(u.ID), "") {
+		if err != nil {
+			return err
+		}
+		n++
+	}
+	if n < maxSessions {
+		return nil
+	}
+	sessions, err := r.storedSessions(tx, u)
+	if err != nil {
+		return err
+	}
+	counts := func(s *Session) bool { return r.counts(r.now(), u, s) }
+	sort.Slice(sessions, func(i, j int) bool {
+		a, b := &sessions[i], &sessions[j]
+		if was, is := counts(a), counts(b); was != is {
+			return is
+		}
+		return a.Seen.Before(b.Seen)
+	})
+	for _, s := range sessions[:min(max(0, len(sessions)-maxSessions+1), sweepBatch)] {
+		if _, err := deleteSession(tx, s.Token); err != nil {
+			return err
+		}
+		if !counts(&s) {
+			continue
+		}
+		if err := r.auditReplaced(tx, v, u, &s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// auditReplaced notes that a session, which need not be u's, ended because u signed in.
+func (r *Realm) auditReplaced(tx storage.Tx, v Visit, u *User, s *Session) error {
+	e := Event{Name: EventReplaced, UserID: s.UserID, Session: s.ID, Addr: v.Addr.String()}
+	if s.UserID == u.ID {
+		e.User = u.Name
+	}
+	return r.audit(tx, e)
 }
 
 // rotateSession gives a session further proofs and a new token; the old token dies. Its end stays where it was.
@@ -179,7 +247,7 @@ func (s *State) sweep(ctx context.Context, user string, epoch uint64, prefixes .
 					if err != nil {
 						return err
 					}
-					if batch = append(batch, e); len(batch) == 100 {
+					if batch = append(batch, e); len(batch) == sweepBatch {
 						break
 					}
 				}
@@ -188,7 +256,7 @@ func (s *State) sweep(ctx context.Context, user string, epoch uint64, prefixes .
 						return err
 					}
 				}
-				if more = len(batch) == 100; more {
+				if more = len(batch) == sweepBatch; more {
 					after = batch[len(batch)-1].Key
 				}
 				return nil
@@ -219,4 +287,20 @@ func sweepOne(tx storage.Tx, e storage.Entry, session bool, epoch uint64) error 
 		}
 	}
 	return tx.Delete(e.Key)
+}
+
+// void is what a bumped epoch has made so: sessions and the like of a user that are older.
+type void struct {
+	user  string
+	epoch uint64
+}
+
+// sweepVoid removes the sessions that a change has made void. They have ended: it is no fault if they lie there until their time is over.
+func (r *Realm) sweepVoid(ctx context.Context, out Outcome) {
+	if out.void == nil {
+		return
+	}
+	if err := r.sweep(context.WithoutCancel(ctx), out.void.user, out.void.epoch); err != nil {
+		r.log.Warn("removing ended sessions failed", "error", err)
+	}
 }

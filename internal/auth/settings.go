@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -10,22 +11,58 @@ import (
 	"github.com/caddy-mfa/caddy-mfa/storage"
 )
 
-// newPassword returns the hash of the password that a change is about, nil if it is about another thing. It comes before anything is
-// asked, so that a password that cannot be is refused where it was typed.
-func (r *Realm) newPassword(ctx context.Context, v Visit, c Change) ([]byte, error) {
-	if c.Op != ChangePassword {
-		return nil, nil
+// checkPassword returns why a password cannot be u's, or nil. It costs no argon2id, so what cannot be is refused where it was typed.
+func (r *Realm) checkPassword(password string, u *User) error {
+	return r.passwords().Check(password, r.name, u.Name, u.DisplayName, u.Email)
+}
+
+// awaitsHash reports whether nothing but the hash of the new password is left. Until then the password waits in the flow, sealed: a run
+// of argon2id is for whoever has proven two kinds.
+func (f *flow) awaitsHash(now time.Time) bool {
+	if f.Change == nil || f.Change.Op != ChangePassword || f.secrets.Password == "" {
+		return false
 	}
+	proofs := recent(now, f.Proofs)
+	return Kinds(proofs).MultiFactor() && proved(proofs, MethodPassword)
+}
+
+// makePassword hashes the new password and makes the change, where all else is proven; else it returns out. So it does where no slot
+// is free: the flow then asks for the present password once more, and goes on.
+func (r *Realm) makePassword(ctx context.Context, v Visit, out Outcome) (Outcome, error) {
+	var f *flow
 	var u *User
 	err := r.store.View(ctx, func(tx storage.Tx) (err error) {
-		_, u, err = r.liveSession(tx, v)
+		f, u, _, err = r.getFlow(tx, v)
+		return err
+	})
+	if err != nil || !f.awaitsHash(r.now()) {
+		return out, err
+	}
+	cred, err := r.hashPassword(ctx, f.secrets.Password, r.name, u.Name, u.DisplayName, u.Email)
+	if errors.Is(err, ErrBusy) {
+		return out, nil
+	}
+	if err != nil {
+		return out, err
+	}
+	var made Outcome
+	err = r.store.Update(ctx, func(tx storage.Tx) error {
+		f, u, creds, err := r.getFlow(tx, v)
+		if err != nil {
+			return err
+		}
+		f.secrets.Password, f.secrets.Hash = "", cred.Secret
+		made, err = r.advance(tx, v, f, u, creds)
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return out, err
 	}
-	cred, err := r.hashPassword(ctx, c.Password, r.name, u.Name, u.DisplayName, u.Email)
-	return cred.Secret, err
+	r.cache.invalidateUser(u.ID)
+	r.ended(v, made)
+	r.wakeMail()
+	r.sweepVoid(ctx, made)
+	return made, nil
 }
 
 // proved reports whether one of the proofs is by a method.
@@ -125,7 +162,7 @@ func (r *Realm) set(tx storage.Tx, now time.Time, v Visit, f *flow, s *Session, 
 		err = r.endOne(tx, u, c.Session)
 	case ChangeEndOthers:
 		event.Name = EventSessionEnded
-		event.Count, err = r.endOthers(tx, u, s.Token)
+		event.Count, err = r.endOthers(tx, s, u)
 	default:
 		err = ErrStep
 	}

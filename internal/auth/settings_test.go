@@ -177,6 +177,14 @@ func TestOwnSessionsEnd(t *testing.T) { // S57
 			t.Errorf("%q: %v", foreign, err)
 		}
 	}
+	for _, stale := range []time.Duration{0, 15 * time.Minute} { // a step-up would give it a new token
+		r.clock.Add(stale)
+		refused := (*auth.Invalid)(nil)
+		if _, err := r.Change(ctx, here.v, auth.Change{Op: auth.ChangeEndSession, Session: id(here)}, ""); !errors.As(err, &refused) || !r.signedIn(here) {
+			t.Errorf("the session at work: %v", err)
+		}
+	}
+	r.signIn(alice, here)
 	r.changes(here, auth.Change{Op: auth.ChangeEndSession, Session: id(there)})
 	if r.signedIn(there) || !r.signedIn(here) || !r.signedIn(bob.home) {
 		t.Error("not exactly the one that was meant")
