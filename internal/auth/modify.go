@@ -309,10 +309,13 @@ func (r *Realm) finishChange(tx storage.Tx, now time.Time, v Visit, f *flow, u *
 	case ChangeAdd, ChangeAddress, ChangeReplace, ChangeCodes: // FinishEnroll or ConfirmRecoveryCodes has stored it
 	case ChangeViewCodes: // nothing is left to do
 	case ChangeRename:
-		if err := r.relabel(tx, now, v, f.Change, u); err != nil {
+		told, err := r.relabel(tx, now, v, f.Change, u)
+		if err != nil {
 			return nil, err
 		}
-		if err := r.audit(tx, Event{Name: EventRenamed, UserID: u.ID, User: u.Name, Session: s.ID, Addr: v.Addr.String()}); err != nil {
+		if err := r.audit(tx, Event{
+			Name: EventRenamed, UserID: u.ID, User: u.Name, Method: told.Method, Label: told.Now, Before: told.Before, Session: s.ID, Addr: v.Addr.String(),
+		}); err != nil {
 			return nil, err
 		}
 	case ChangeRemove:
@@ -332,7 +335,7 @@ func (r *Realm) finishChange(tx storage.Tx, now time.Time, v Visit, f *flow, u *
 		if err := r.notify(tx, v, u, notice{at: now, kind: mailNotice, write: methodRemoved(gone)}); err != nil {
 			return nil, err
 		}
-		if err := r.audit(tx, Event{Name: EventRemoved, UserID: u.ID, User: u.Name, Method: gone.Method, Session: s.ID, Addr: v.Addr.String()}); err != nil {
+		if err := r.audit(tx, Event{Name: EventRemoved, UserID: u.ID, User: u.Name, Method: gone.Method, Label: gone.Label, Session: s.ID, Addr: v.Addr.String()}); err != nil {
 			return nil, err
 		}
 	default:
@@ -362,15 +365,15 @@ func amend(tx storage.Tx, u *User, id string, fn func(*Credential)) error {
 	return putJSON(tx, keyCred(u.ID, id), rec, time.Time{})
 }
 
-// relabel changes nothing but the name, and tells of it, unless it is the same.
-func (r *Realm) relabel(tx storage.Tx, now time.Time, v Visit, c *Change, u *User) error {
+// relabel changes nothing but the name, and tells of it, unless it is the same. It returns what it tells.
+func (r *Realm) relabel(tx storage.Tx, now time.Time, v Visit, c *Change, u *User) (mail.Changed, error) {
 	told := mail.Changed{What: mail.Renamed, Now: c.Label}
 	err := amend(tx, u, c.Credential, func(cred *Credential) {
 		told.Method, told.Before = cred.Method, cred.Label
 		cred.Label = c.Label
 	})
 	if err != nil || told.Before == told.Now {
-		return err
+		return told, err
 	}
-	return r.tell(tx, v, u, now, mailSetting, told)
+	return told, r.tell(tx, v, u, now, mailSetting, told)
 }

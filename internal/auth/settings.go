@@ -118,6 +118,9 @@ func (r *Realm) mayTurnOff(u *User, creds []held) error {
 	if m := r.mailed(); m == nil || len(fitting(m, r.withAddress(u, rest))) == 0 {
 		return &Invalid{"", "Without a second method nobody can sign in to your account, and codes cannot be mailed to you."}
 	}
+	if r.mailBarred(u) {
+		return &Invalid{"", "Your password was set by mail, so codes by mail cannot be your second method yet. Change your password first."}
+	}
 	if len(rest) == len(creds) {
 		return &Invalid{"", "Two-factor authentication is off already."}
 	}
@@ -233,7 +236,7 @@ func (r *Realm) replaced(tx storage.Tx, v Visit, f *flow, u *User, creds []held,
 	if err := r.tell(tx, v, u, by.Created, mailNotice, told); err != nil {
 		return nil, err
 	}
-	if err := r.audit(tx, Event{Name: EventRemoved, UserID: u.ID, User: u.Name, Method: gone.Method, Addr: v.Addr.String()}); err != nil {
+	if err := r.audit(tx, Event{Name: EventRemoved, UserID: u.ID, User: u.Name, Method: gone.Method, Label: gone.Label, Addr: v.Addr.String()}); err != nil {
 		return nil, err
 	}
 	return creds, putUser(tx, u)

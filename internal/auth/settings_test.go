@@ -158,6 +158,24 @@ func TestTurningTwoFactorOff(t *testing.T) {
 	}
 }
 
+// TestTurningOffWhereMailIsBarred: codes by mail would have to take the place of what is removed, and nobody could sign in.
+func TestTurningOffWhereMailIsBarred(t *testing.T) { // S85
+	r := newMailRig(t)
+	alice, b := r.member("alice"), newBrowser()
+	r.signIn(alice, b)
+	r.mark("alice")
+	var refused *auth.Invalid
+	if _, err := r.Change(t.Context(), b.v, auth.Change{Op: auth.ChangeOff}, ""); !errors.As(err, &refused) || !strings.Contains(refused.Text, "set by mail") {
+		t.Errorf("%v", err)
+	}
+	if a, err := r.User(t.Context(), "alice"); err != nil || !errors.As(a.May[auth.ChangeOff], &refused) {
+		t.Errorf("the page offers it: %v, %v", a.May, err)
+	}
+	r.changes(b, auth.Change{Op: auth.ChangePassword, Password: newPassword}) // as the refusal says
+	r.changes(b, auth.Change{Op: auth.ChangeOff})
+	r.must(newBrowser(), auth.StepVerify)(r.SignIn(t.Context(), newBrowser().v, "alice", newPassword, ""))
+}
+
 func TestOwnSessionsEnd(t *testing.T) { // S57
 	r := newRig(t)
 	ctx := t.Context()
