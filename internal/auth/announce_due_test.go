@@ -2,8 +2,8 @@ package auth_test
 
 import (
 	"context"
-	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -99,24 +99,22 @@ func cmpPost(p auth.Post, otherwise *inbox) auth.Post {
 	return p
 }
 
-// TestAnnouncedResetAfterARestart: what came due while nothing ran is done at the next start, and by a State that serves somebody
-// alone: a command that opens the store for something else resets nobody.
+// TestAnnouncedResetAfterARestart: what came due while nothing ran is done at the next start, if that is soon, and by a State that serves
+// somebody alone: a command that opens the store for something else resets nobody.
 func TestAnnouncedResetAfterARestart(t *testing.T) {
 	r := newMailRig(t)
 	r.member("alice")
-	token := r.announce(24 * time.Hour)
+	r.announce(24 * time.Hour)
+	due := r.pending()
 	r.reopen(secret)
 	if r.pending().IsZero() {
 		t.Fatal("forgotten")
 	}
-	r.clock.Add(48 * time.Hour)
+	r.clock.Add(due.Add(time.Hour - 1).Sub(r.clock.Now()))
 	r.reopen(secret)
 	r.state.DoDueResets(t.Context())
 	if r.count(auth.EventReset) != 0 {
 		t.Fatal("done by nobody")
-	}
-	if err := r.StopReset(t.Context(), newBrowser().v, token); !errors.Is(err, auth.ErrToken) {
-		t.Errorf("the link after it came due: %v", err)
 	}
 	r.DoDue() // looks by itself
 	says(t, r.letter(aliceMail, "An administrator reset"), "alice")
@@ -127,6 +125,53 @@ func TestAnnouncedResetAfterARestart(t *testing.T) {
 	r.look()
 	if r.count(auth.EventReset) != 1 {
 		t.Errorf("events %q", r.events())
+	}
+}
+
+// TestAnnouncedResetTooLate: after an hour nobody could have stopped it, or the store is a copy of one in which its owner has. Nothing
+// is reset, and the owner and the admin hear of it.
+func TestAnnouncedResetTooLate(t *testing.T) { // S86, S93
+	r := newMailRig(t)
+	ctx := t.Context()
+	alice := r.member("alice")
+	r.announce(24 * time.Hour)
+	r.clock.Add(r.pending().Add(time.Hour).Sub(r.clock.Now()))
+	r.reopen(secret)
+	r.clear()
+	r.look()
+	m := r.letter(aliceMail, "was called off")
+	if !strings.Contains(m.Text, "There is nothing to do.") || strings.Contains(m.Text, "administrator") {
+		t.Error(m.Text)
+	}
+	if !r.pending().IsZero() || len(r.apps("alice")) != 1 {
+		t.Errorf("pending %v, apps %q", r.pending(), r.apps("alice"))
+	}
+	events, err := r.Activity(ctx, alice.user(r))
+	if err != nil || events[0].Name != auth.EventResetStopped || events[0].Actor != "late" {
+		t.Errorf("event %+v, %v", events[0], err)
+	}
+	r.untouched(t, "too late")
+	r.noMail("a second time")
+	r.announce(time.Hour) // anew
+	r.clock.Add(time.Hour)
+	r.look()
+	if r.count(auth.EventReset) != 1 {
+		t.Errorf("events %q", r.events())
+	}
+}
+
+// TestStopLinkWorksUntilTheReset is done, which may be a while after it was due.
+func TestStopLinkWorksUntilTheReset(t *testing.T) { // S86
+	for _, late := range []time.Duration{0, time.Minute, time.Hour - 1} {
+		r := newMailRig(t)
+		r.member("alice")
+		token := r.announce(24 * time.Hour)
+		r.clock.Add(r.pending().Add(late).Sub(r.clock.Now()))
+		if err := r.StopReset(t.Context(), newBrowser().v, token); err != nil {
+			t.Errorf("%v after it was due: %v", late, err)
+		}
+		r.look()
+		r.untouched(t, "stopped")
 	}
 }
 

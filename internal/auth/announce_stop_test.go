@@ -80,7 +80,7 @@ func TestStopLinkEnds(t *testing.T) {
 				r.t.Fatal(err)
 			}
 		}, 1},
-		{"due", func(r *rig) { r.clock.Add(24 * time.Hour) }, 1},
+		{"due", func(r *rig) { r.clock.Add(24 * time.Hour); r.look() }, 1},
 		{"disabled", func(r *rig) {
 			for _, disabled := range []bool{true, false} {
 				if err := r.SetDisabled(r.t.Context(), "alice", disabled); err != nil {

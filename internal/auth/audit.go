@@ -47,7 +47,7 @@ const (
 	EventPasswordReset    = "password_reset" // by mail
 	EventNotMe            = "not_me"         // somebody used the link of a notice
 	EventResetAnnounced   = "reset_announced"
-	EventResetStopped     = "reset_stopped" // by the link in its announcement, "This wasn't me" or an admin, or it could not be announced
+	EventResetStopped     = "reset_stopped" // by the link in its announcement, "This wasn't me" or an admin, or it could not be announced or done in time
 
 	EventPasswordChanged = "password_changed"
 	EventNameChanged     = "display_name_changed"
@@ -62,7 +62,7 @@ type Event struct {
 	Time    time.Time `json:"time"`
 	UserID  string    `json:"user,omitempty"`
 	User    string    `json:"name,omitempty"`  // as it was then; the account may be gone
-	Actor   string    `json:"actor,omitempty"` // "command" for what an admin did, "mail" for a reset that could not be announced; else the person
+	Actor   string    `json:"actor,omitempty"` // "command" for what an admin did, "mail" for a reset that could not be announced, "late" for one that nothing did in time; else the person
 	Session string    `json:"session,omitempty"`
 	Addr    string    `json:"addr,omitempty"`
 	Method  string    `json:"method,omitempty"`

@@ -26,6 +26,7 @@ func codesViewed(e mail.Event) mail.Message     { return mail.CodesViewed{Event:
 func passwordChanged(e mail.Event) mail.Message { return mail.PasswordChanged{Event: e}.Message() }
 func methodsReset(e mail.Event) mail.Message    { return mail.MethodsReset{Event: e}.Message() }
 func resetStopped(e mail.Event) mail.Message    { return mail.ResetStopped{Event: e}.Message() }
+func resetTooLate(e mail.Event) mail.Message    { return mail.ResetTooLate{Event: e}.Message() }
 func addressChanged(e mail.Event) mail.Message  { return mail.AddressChanged{Event: e}.Message() }
 
 func sessionsEnded(n int) func(mail.Event) mail.Message {
