@@ -130,7 +130,7 @@ func TestAnnouncedResetAfterARestart(t *testing.T) {
 
 // TestAnnouncedResetTooLate: after an hour nobody could have stopped it, or the store is a copy of one in which its owner has. Nothing
 // is reset, and the owner and the admin hear of it.
-func TestAnnouncedResetTooLate(t *testing.T) { // S86, S93
+func TestAnnouncedResetTooLate(t *testing.T) { // S86
 	r := newMailRig(t)
 	ctx := t.Context()
 	alice := r.member("alice")

@@ -21,6 +21,7 @@
 //	enroll.go     setting up a method; recovery.go: the codes for when it is lost
 //	ask.go        a challenge that travels in the page; passkey.go: signing in with one, without a name
 //	modify.go     what people who are signed in change, and the proofs that it takes; upgrade.go: a passkey for the next time
+//	settings.go   passwords, names and what else is changed so; changecap.go how much of it
 //	invite.go     accepting a ticket (ticket.go): an invitation, the first set-up; reset.go: a forgotten password
 //	mail.go       codes and links by mail, email.go the addresses that they confirm; mailcap.go how many are sent
 //	notice.go     what people are told by mail, and how they undo it
