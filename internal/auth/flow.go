@@ -119,7 +119,7 @@ func (r *Realm) putFlow(tx storage.Tx, f *flow) error {
 	key := keyFlow(f.token)
 	f.Sealed = nil
 	if f.secrets.Challenge != nil || f.secrets.Codes != nil || f.secrets.Password != "" || f.secrets.Hash != nil {
-		b, err := json.Marshal(f.secrets)
+		b, err := json.Marshal(f.secrets) //nolint:gosec // it is sealed at once
 		if err != nil {
 			return fmt.Errorf("encoding record %q: %w", key, err)
 		}
