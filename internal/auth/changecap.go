@@ -18,26 +18,20 @@ const (
 func keyChangesBegun(u *User, s *Session) string { return keyThrottle(u.ID) + "change/" + s.ID }
 func keyChangesMade(u *User) string              { return keyThrottle(u.ID) + "change/all" }
 
-// changes reads what was counted under key. *Throttled if that is all that may be.
-func changes(tx storage.Tx, now time.Time, key string) (c counter, err error) {
+// countChange counts n changes under key, in the transaction that begins or makes them, or returns *Throttled. With 0 it only looks.
+func countChange(tx storage.Tx, now time.Time, key string, n int) error {
+	var c counter
 	if err := getJSON(tx, key, &c); err != nil && !errors.Is(err, storage.ErrNotFound) {
-		return c, err
+		return err
 	}
 	if !now.Before(c.Until) {
 		c = counter{Until: now.Add(changeWindow)}
 	}
 	if c.Count >= changeLimit {
-		return c, &Throttled{RetryAfter: c.Until.Sub(now), Changes: true}
+		return &Throttled{RetryAfter: c.Until.Sub(now), Changes: true}
 	}
-	return c, nil
-}
-
-// countChange counts a change under key, in the transaction that begins or makes it, or returns *Throttled.
-func countChange(tx storage.Tx, now time.Time, key string) error {
-	c, err := changes(tx, now, key)
-	if err != nil {
-		return err
+	if c.Count += n; n == 0 {
+		return nil
 	}
-	c.Count++
 	return putJSON(tx, key, c, c.Until)
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/caddy-mfa/caddy-mfa/storage"
@@ -85,7 +84,7 @@ func (r *Realm) getFlow(tx storage.Tx, v Visit) (*flow, *User, []held, error) {
 	}
 	// A credential that is gone or disabled proves nothing any more.
 	for _, p := range f.Proofs {
-		if !slices.ContainsFunc(creds, func(c held) bool { return c.ID == p.Credential && !c.Disabled }) {
+		if i := credIndex(creds, p.Credential); i < 0 || creds[i].Disabled {
 			return nil, nil, nil, ErrNoFlow
 		}
 	}

@@ -134,7 +134,7 @@ func (r *Realm) Change(ctx context.Context, v Visit, c Change, to string) (out O
 			c.Credential = usable(creds, MethodRecovery)[0].ID
 		}
 		c.Name = ""
-		if i := slices.IndexFunc(creds, func(h held) bool { return h.ID == c.Credential }); i >= 0 {
+		if i := credIndex(creds, c.Credential); i >= 0 {
 			c.Name = creds[i].Label
 		}
 		if err := r.endFlow(tx, v); err != nil { // of this browser: it was left
@@ -145,7 +145,8 @@ func (r *Realm) Change(ctx context.Context, v Visit, c Change, to string) (out O
 		f.UserID, f.Epoch, f.Session, f.Change, f.Proofs = u.ID, u.Epoch, s.Token, &c, recent(r.now(), s.Proofs)
 		// What a removed credential proved counts no more.
 		f.Proofs = slices.DeleteFunc(f.Proofs, func(p Proof) bool {
-			return !slices.ContainsFunc(creds, func(c held) bool { return c.ID == p.Credential && !c.Disabled })
+			i := credIndex(creds, p.Credential)
+			return i < 0 || creds[i].Disabled
 		})
 		out, err = r.advance(tx, v, f, u, creds)
 		return err
@@ -175,10 +176,10 @@ func (r *Realm) beginnable(tx storage.Tx, v Visit, c Change, s *Session, u *User
 		}
 	default: // possible has said all
 	}
-	if _, err := changes(tx, r.now(), keyChangesMade(u)); err != nil {
+	if err := countChange(tx, r.now(), keyChangesMade(u), 0); err != nil {
 		return err
 	}
-	return countChange(tx, r.now(), keyChangesBegun(u, s))
+	return countChange(tx, r.now(), keyChangesBegun(u, s), 1)
 }
 
 // resume does what has to be done outside a transaction once everything that a change needs is proven: it prepares the set-up or the
@@ -249,7 +250,7 @@ func (r *Realm) possible(v Visit, c Change, u *User, creds []held) error {
 	default:
 		return r.settable(c, u, creds)
 	}
-	i := slices.IndexFunc(creds, func(h held) bool { return h.ID == c.Credential })
+	i := credIndex(creds, c.Credential)
 	if i < 0 || !second(creds[i].Method) || creds[i].Method == MethodEmail { // an address is changed instead
 		return ErrNoCredential
 	}
@@ -301,7 +302,7 @@ func (r *Realm) finishChange(tx storage.Tx, now time.Time, v Visit, f *flow, u *
 	if err := r.possible(v, *f.Change, u, creds); err != nil {
 		return nil, err
 	}
-	if err := countChange(tx, now, keyChangesMade(u)); err != nil {
+	if err := countChange(tx, now, keyChangesMade(u), 1); err != nil {
 		return nil, err
 	}
 	again := slices.ContainsFunc(recent(now, f.Proofs), func(p Proof) bool { return !slices.Contains(s.Proofs, p) })
@@ -319,7 +320,7 @@ func (r *Realm) finishChange(tx storage.Tx, now time.Time, v Visit, f *flow, u *
 			return nil, err
 		}
 	case ChangeRemove:
-		i := slices.IndexFunc(creds, func(h held) bool { return h.ID == f.Change.Credential })
+		i := credIndex(creds, f.Change.Credential)
 		gone := creds[i].Credential
 		if _, err := r.removeCreds(tx, u, creds, func(h held) bool { return h.ID == f.Change.Credential }); err != nil {
 			return nil, err

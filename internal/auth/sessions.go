@@ -33,7 +33,13 @@ func (r *Realm) Sessions(ctx context.Context, name string) (out []Session, err e
 
 func (r *Realm) liveSessions(tx storage.Tx, u *User) ([]Session, error) {
 	all, err := r.storedSessions(tx, u)
-	return slices.DeleteFunc(all, func(s Session) bool { return !live(r.now(), u, &s) }), err
+	out := all[:0]
+	for i := range all {
+		if live(r.now(), u, &all[i]) {
+			out = append(out, all[i])
+		}
+	}
+	return out, err
 }
 
 // storedSessions are a user's sessions, also those that have ended and lie there until their time is over.
@@ -135,15 +141,21 @@ func (r *Realm) endUsing(tx storage.Tx, s *Session, u *User, credential string) 
 	if err != nil {
 		return err
 	}
-	sessions = slices.DeleteFunc(sessions, func(other Session) bool {
-		return other.ID == s.ID || !slices.ContainsFunc(other.Proofs, func(p Proof) bool { return p.Credential == credential })
-	})
-	if len(sessions) > 2*maxSessions {
+	var tokens []string
+	for i := range sessions {
+		for _, p := range sessions[i].Proofs {
+			if p.Credential == credential && sessions[i].ID != s.ID {
+				tokens = append(tokens, sessions[i].Token)
+				break
+			}
+		}
+	}
+	if len(tokens) > 2*maxSessions {
 		_, err := r.endOthers(tx, s, u)
 		return err
 	}
-	for _, other := range sessions {
-		if _, err := deleteSession(tx, other.Token); err != nil {
+	for _, token := range tokens {
+		if _, err := deleteSession(tx, token); err != nil {
 			return err
 		}
 	}

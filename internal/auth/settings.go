@@ -79,7 +79,7 @@ func (r *Realm) settable(c Change, u *User, creds []held) error {
 		_, err := cleanDisplayName(c.Label)
 		return err
 	case ChangePrefer:
-		if c.Method == "" || second(c.Method) && slices.ContainsFunc(creds, func(h held) bool { return h.Method == c.Method && !h.Disabled }) {
+		if c.Method == "" || second(c.Method) && len(usable(creds, c.Method)) > 0 {
 			return nil
 		}
 		return &Invalid{"method", "You have not set this up."}
@@ -222,7 +222,7 @@ func (r *Realm) replaced(tx storage.Tx, v Visit, f *flow, u *User, creds []held,
 	if f.Change.Op != ChangeReplace {
 		return creds, nil
 	}
-	i := slices.IndexFunc(creds, func(c held) bool { return c.ID == f.Change.Credential })
+	i := credIndex(creds, f.Change.Credential)
 	if i < 0 {
 		return nil, ErrNoCredential
 	}
