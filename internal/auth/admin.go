@@ -30,36 +30,19 @@ type Invited struct {
 // AddUser makes a user, who may set up a second method during the next 72 hours. Without a password it invites the person. An
 // *Invalid says what was wrong; nothing was changed then.
 func (r *Realm) AddUser(ctx context.Context, n NewUser) (u User, in Invited, err error) {
-	fail := func(err error) (User, Invited, error) { return User{}, Invited{}, err }
-	name, err := FoldName(n.Name)
+	asked, err := n.user()
 	if err != nil {
-		return fail(err)
-	}
-	display, err := cleanDisplayName(n.DisplayName)
-	if err != nil {
-		return fail(err)
-	}
-	groups, err := mergeGroups(nil, n.Groups, nil)
-	if err != nil {
-		return fail(err)
-	}
-	if n.Email != "" {
-		if _, err := FoldEmail(n.Email); err != nil {
-			return fail(err)
-		}
-		if mail.CheckAddress(strings.TrimSpace(n.Email)) != nil {
-			return fail(&Invalid{"email", "No mail can be sent to this address."})
-		}
+		return u, in, err
 	}
 	var cred Credential
 	if n.Password != "" {
-		if cred, err = r.hashPassword(ctx, n.Password, r.name, name, display, n.Email); err != nil {
-			return fail(err)
+		if cred, err = r.hashPassword(ctx, n.Password, r.name, asked.Name, asked.DisplayName, asked.Email); err != nil {
+			return u, in, err
 		}
 	}
 	handle := newHandle()
 	err = r.store.Update(ctx, func(tx storage.Tx) error {
-		u = User{Name: name, DisplayName: display, Email: strings.TrimSpace(n.Email), Groups: groups}
+		u = *asked
 		if err := r.createUser(tx, &u, handle); err != nil {
 			return err
 		}
@@ -76,11 +59,35 @@ func (r *Realm) AddUser(ctx context.Context, n NewUser) (u User, in Invited, err
 		return r.audit(tx, Event{Name: EventUserAdded, UserID: u.ID, User: u.Name, Actor: "command"})
 	})
 	if err != nil {
-		return fail(err)
+		return User{}, Invited{}, err
 	}
 	r.wakeMail()
 	r.log.Info("user added", "user", u.Name)
 	return u, in, nil
+}
+
+// user is the user that n asks for. The error is an *Invalid.
+func (n *NewUser) user() (*User, error) {
+	u, err := &User{Email: strings.TrimSpace(n.Email)}, error(nil)
+	if u.Name, err = FoldName(n.Name); err != nil {
+		return nil, err
+	}
+	if u.DisplayName, err = cleanDisplayName(n.DisplayName); err != nil {
+		return nil, err
+	}
+	if u.Groups, err = mergeGroups(nil, n.Groups, nil); err != nil {
+		return nil, err
+	}
+	if n.Email == "" {
+		return u, nil
+	}
+	if _, err := FoldEmail(n.Email); err != nil {
+		return nil, err
+	}
+	if mail.CheckAddress(u.Email) != nil {
+		return nil, &Invalid{"email", "No mail can be sent to this address."}
+	}
+	return u, nil
 }
 
 // byName returns ErrUnknownUser where findUser returns nil.

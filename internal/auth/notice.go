@@ -211,7 +211,7 @@ func (r *Realm) suspend(tx storage.Tx, u *User, creds []held, at time.Time) erro
 }
 
 // restoreAddress makes the address that the notice went to the user's again. If it is somebody else's by now the user has none.
-func (r *Realm) restoreAddress(tx storage.Tx, u *User, creds []held, t ticket) ([]held, error) {
+func (r *Realm) restoreAddress(tx storage.Tx, u *User, creds []held, t *ticket) ([]held, error) {
 	if u.EmailConfirmed && u.Email == t.Address && u.EmailSince.Before(t.At) {
 		return creds, nil
 	}
