@@ -82,6 +82,9 @@ func (x *exchange) activity(ctx context.Context, most int) ([]eventRow, error) {
 		if e.Method != "" {
 			with = x.t("method." + e.Method)
 		}
+		if with == e.Label { // it says so already
+			with = ""
+		}
 		addr := e.Addr
 		if addr == "invalid IP" { // there was none, as on a Unix socket
 			addr = ""

@@ -68,7 +68,8 @@ func (r *Realm) AddUser(ctx context.Context, n NewUser) (u User, in Invited, err
 
 // user is the user that n asks for. The error is an *Invalid.
 func (n *NewUser) user() (*User, error) {
-	u, err := &User{Email: strings.TrimSpace(n.Email)}, error(nil)
+	u := &User{Email: strings.TrimSpace(n.Email)}
+	var err error
 	if u.Name, err = FoldName(n.Name); err != nil {
 		return nil, err
 	}
