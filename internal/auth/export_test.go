@@ -46,3 +46,16 @@ func (s *State) AwaitResets() {
 func (s *State) LookAtStreams() {
 	s.endStreams(context.Background(), s.streams.all(nil))
 }
+
+// FillHashing takes all slots of argon2id, also those of whoever waits for one.
+func (s *State) FillHashing() (release func()) {
+	n := 0
+	for ; len(s.hashing.waiting) < cap(s.hashing.waiting); n++ {
+		s.hashing.waiting <- struct{}{}
+	}
+	return func() {
+		for range n {
+			<-s.hashing.waiting
+		}
+	}
+}
