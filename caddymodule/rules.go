@@ -144,11 +144,8 @@ func parsePrincipal(name string) (auth.Principal, error) {
 	if strings.ContainsAny(name, "{}") {
 		return auth.Principal{}, fmt.Errorf("%q: placeholders are not replaced here", name)
 	}
-	if before, after, ok := strings.Cut(name, ":"); ok {
-		if after == strings.TrimSuffix(groupPrefix, ":") {
-			return auth.Principal{}, fmt.Errorf("%q: did you mean %s%s?", name, groupPrefix, before)
-		}
-		return auth.Principal{}, fmt.Errorf("%q is neither a user name nor a group, which is written as %sops", name, groupPrefix)
+	if strings.Contains(name, ":") {
+		return auth.Principal{}, fmt.Errorf("%q is neither a user name nor a group, which is written as group:ops", name)
 	}
 	folded, err := auth.FoldName(name)
 	if err != nil {

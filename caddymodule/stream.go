@@ -31,7 +31,6 @@ type tether struct {
 	realm    *auth.Realm // nil: a public request, which no session ends
 	session  *auth.Session
 	need     *auth.Requirement
-	ctx      context.Context // the request's
 	cancel   context.CancelCauseFunc
 	beat     uint64
 	body     int64 // bytes
@@ -43,13 +42,13 @@ type tether struct {
 
 // bind readies a request that passes, and returns it as the app gets it.
 func (w *response) bind(realm *auth.Realm, need *auth.Requirement, session *auth.Session, r *http.Request) *http.Request {
-	w.realm, w.need, w.session, w.ctx, w.beat = realm, need, session, r.Context(), realm.Beat()
+	w.realm, w.need, w.session, w.beat = realm, need, session, realm.Beat()
 	upgrade := len(r.Header["Upgrade"]) > 0 || r.Method == http.MethodConnect
 	early := upgrade || uploads(r) || acceptsEvents(r.Header)
 	// Over HTTP/1.1 and HTTP/2 a deadline that passes cancels the request's context. Over HTTP/3 it does not, nor where there is a body.
 	if early || r.ProtoMajor >= 3 {
-		w.ctx, w.cancel = context.WithCancelCause(w.ctx)
-		r = r.WithContext(w.ctx)
+		ctx, cancel := context.WithCancelCause(r.Context())
+		w.cancel, r = cancel, r.WithContext(ctx)
 	}
 	if early || !realm.Begin(&w.underway, w) {
 		_ = w.hold() // if the session has ended, the context says so
@@ -93,7 +92,7 @@ func (w *response) hold() error {
 		if s = w.stream.Load(); s == nil { // and stays so: nobody else makes one now
 			s = &stream{w: w.ResponseWriter, cancel: w.cancel}
 			w.stream.Store(s)
-			s.watch = w.realm.Watch(w.ctx, w.session, w.need, s.end)
+			s.watch = w.realm.Watch(w.session, w.need, s.end)
 		}
 	}
 	if s.ended.Load() {

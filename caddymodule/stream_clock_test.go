@@ -291,5 +291,5 @@ func (s *timedSite) watch() *auth.Stream {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return s.realm.Watch(s.t.Context(), session, &auth.Requirement{Mode: auth.ModeSignedIn}, func() {})
+	return s.realm.Watch(session, &auth.Requirement{Mode: auth.ModeSignedIn}, func() {})
 }

@@ -41,17 +41,13 @@ type streams struct {
 // called once, from anywhere, possibly before Watch returns and shortly after Close; it must not wait for anything.
 //
 // Whatever happened to the session since it was read is found here, so that nothing falls between the decision and the watch.
-func (r *Realm) Watch(ctx context.Context, s *Session, need *Requirement, end func()) *Stream {
-	st := &Stream{realm: r, need: need, user: s.UserID, id: s.ID, token: s.Token, end: end}
-	if !r.streams.add(st) {
-		end()
-	} else if !r.watchHolds(ctx, st) && r.streams.remove(st) {
-		end()
-	}
+func (r *Realm) Watch(s *Session, need *Requirement, end func()) *Stream {
+	st := r.Enlist(s, need, end)
+	r.endStreams(r.life, []*Stream{st})
 	return st
 }
 
-// Enlist is Watch for what lasts (Lasting): it leaves the first look to those that follow.
+// Enlist is Watch for what lasts (Lasting): it leaves the first look to those at all streams.
 func (r *Realm) Enlist(s *Session, need *Requirement, end func()) *Stream {
 	st := &Stream{realm: r, need: need, user: s.UserID, id: s.ID, token: s.Token, end: end}
 	if !r.streams.add(st) {

@@ -35,17 +35,18 @@ func (s *State) endStreams(ctx context.Context, all []*Stream) []*Stream {
 			}
 		}
 	}
-	l.log()
+	for w, n := range l.ended { // one line for 10000 streams
+		s.log.Info("ended the streams of a session", "user", w.user, "session", w.session, "streams", n)
+	}
 	return all
 }
 
-// look is one look at all streams.
+// look is one look at streams.
 type look struct {
 	s     *State
 	now   time.Time
 	ended map[who]int // streams
-	lost  int         // those of which the session could not be read
-	err   error       // why the first could not
+	lost  bool        // a session could not be read
 }
 
 type who struct{ user, session string }
@@ -60,39 +61,10 @@ func (l *look) end(st *Stream, err error) {
 		l.ended = map[who]int{}
 	}
 	l.ended[who{st.user, st.id}]++
-	if err == nil || errors.Is(err, ErrNoSession) || l.s.life.Err() != nil {
-		return
+	if err != nil && !errors.Is(err, ErrNoSession) && l.s.life.Err() == nil && !l.lost {
+		l.lost = true // of many, one says enough
+		l.s.log.Warn("streams are ended because their sessions cannot be read", "session", st.id, "error", err)
 	}
-	if l.lost++; l.err == nil {
-		l.err = err
-	}
-}
-
-// log writes few lines for 10000 streams.
-func (l *look) log() {
-	if l.lost > 0 {
-		l.s.log.Warn("streams are ended because their sessions cannot be read", "streams", l.lost, "error", l.err)
-	}
-	for w, n := range l.ended {
-		l.s.log.Info("ended the streams of a session", "user", w.user, "session", w.session, "streams", n)
-	}
-}
-
-// watchHolds is the first look at a stream.
-func (s *State) watchHolds(ctx context.Context, st *Stream) bool {
-	token, e := s.cached(st)
-	if e == nil {
-		wait, cancel := context.WithTimeout(ctx, streamWait)
-		defer cancel()
-		var err error
-		if token, e, err = s.sessionOf(wait, st); err != nil {
-			if !errors.Is(err, ErrNoSession) && ctx.Err() == nil {
-				s.log.Warn("a stream is ended because its session cannot be read", "session", st.id, "error", err)
-			}
-			return false
-		}
-	}
-	return s.holds(s.now(), st, token, e)
 }
 
 // holds reports whether a stream may go on with the session e, of which token is the present one.
