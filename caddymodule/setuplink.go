@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"go.uber.org/zap"
 
@@ -15,7 +16,15 @@ func (a *App) announceSetup(ctx context.Context, realm *auth.Realm) error {
 	if err != nil {
 		return fmt.Errorf("looking for the first account: %w", err)
 	}
-	if token == "" || !a.lease.first() {
+	if token == "" {
+		return nil
+	}
+	if !slices.ContainsFunc(demandable, func(m string) bool { return slices.Contains(a.names(), m) }) {
+		a.log.Warn("there is no account, and methods leaves nothing that its owner could set up on the pages: " +
+			"make the first with caddy mfa user add NAME --email ADDRESS")
+		return nil // the link would lead to an account without a second method
+	}
+	if !a.lease.first() {
 		return nil
 	}
 	// A warning, so that it shows where the log is set to hold no more than those: without it nobody gets in.

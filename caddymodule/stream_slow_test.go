@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -142,7 +143,7 @@ func TestUnreadBodyEndsWithTheSession(t *testing.T) { // S73
 		if err := <-over; !errors.Is(err, context.Canceled) {
 			t.Errorf("a request ends with %v", err)
 		}
-		if got, err := io.ReadAll(conn); isTimeout(err) || len(got) > 0 {
+		if got, err := io.ReadAll(conn); os.IsTimeout(err) || len(got) > 0 {
 			t.Errorf("got %q, %v", got, err)
 		}
 	}
@@ -183,13 +184,8 @@ func TestUpgradeOutlivesItsHandler(t *testing.T) { // S73
 	<-taken
 	<-returned
 	s.add(2 * time.Hour)
-	if _, err := back.ReadByte(); err == nil || isTimeout(err) {
+	if _, err := back.ReadByte(); err == nil || os.IsTimeout(err) {
 		t.Errorf("the connection goes on: %v", err)
 	}
 	eventually(t, "nothing is left", func() bool { return s.realm.Streams() == 0 })
-}
-
-func isTimeout(err error) bool {
-	timeout, ok := err.(net.Error)
-	return ok && timeout.Timeout()
 }
