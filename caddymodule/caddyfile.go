@@ -310,7 +310,7 @@ func (o options) once(d *caddyfile.Dispenser) error {
 // some refuses a block at which nothing was seen: whoever writes it believes that it does something.
 func (o options) some(at *caddyfile.Dispenser, known string) error {
 	if len(o) == 0 {
-		return at.Errf("the block of %s is empty and does nothing; in it may stand %s", at.Val(), known)
+		return at.Errf("%s is empty; in it may stand %s", at.Val(), known)
 	}
 	return nil
 }

@@ -1,7 +1,7 @@
 package caddymodule
 
 import (
-	"fmt"
+	"errors"
 	"slices"
 	"strings"
 
@@ -26,7 +26,7 @@ func parseEnforce(d *caddyfile.Dispenser, earlier []Policy) (p Policy, err error
 	case len(names) == 0:
 		return p, d.ArgErr()
 	case len(names) > 1:
-		return p, d.Errf("a policy has one name, and one with spaces needs quotes: enforce %q", strings.Join(names, " "))
+		return p, d.Errf("a name with spaces needs quotes: enforce %q", strings.Join(names, " "))
 	}
 	p.Name = names[0]
 	if err := checkPolicyName(p.Name); err != nil {
@@ -52,7 +52,7 @@ func parseEnforce(d *caddyfile.Dispenser, earlier []Policy) (p Policy, err error
 					return checkDemanded(methods)
 				}
 				if len(methods) > 1 {
-					return fmt.Errorf("%s stands alone, as it means that one of %s is enough", anyMethod, strings.Join(demandable, ", "))
+					return errors.New("any stands alone, as it means that one of webauthn, totp is enough")
 				}
 				return nil
 			})

@@ -3,7 +3,6 @@ package caddymodule
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"go.uber.org/zap"
 
@@ -19,9 +18,8 @@ func (a *App) announceSetup(ctx context.Context, realm *auth.Realm) error {
 	if token == "" {
 		return nil
 	}
-	if !slices.ContainsFunc(demandable, func(m string) bool { return slices.Contains(a.names(), m) }) {
-		a.log.Warn("there is no account, and methods leaves nothing that its owner could set up on the pages: " +
-			"make the first with caddy mfa user add NAME --email ADDRESS")
+	if !a.offersSetUp() {
+		a.log.Warn("there is no account, and no method to set up: make the first with caddy mfa user add NAME --email ADDRESS")
 		return nil // the link would lead to an account without a second method
 	}
 	if !a.lease.first() {

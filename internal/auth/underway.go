@@ -4,9 +4,8 @@ import "sync"
 
 // Lasting is a request that may go on for longer than most.
 type Lasting interface {
-	// Lasts is called when the request is still going on at the first beat after it began, from anywhere and at most once. It must be quick:
-	// other requests wait.
-	// What it has watched by Enlist is held against its session right after.
+	// Lasts is called when the request is still going on at the first beat after it began, from anywhere and at most once. It must be
+	// quick: other requests wait. What it has watched by Enlist is held against its session right after.
 	Lasts()
 }
 
@@ -22,8 +21,7 @@ type Underway struct {
 type underway struct {
 	mu     sync.Mutex
 	closed bool
-	first  *Underway
-	last   *Underway
+	ring   Underway // before the first and after the last
 }
 
 // Begin has request told if it lasts. It returns false where everything has ended, and nobody will tell any more.
@@ -34,13 +32,11 @@ func (s *State) Begin(u *Underway, request Lasting) bool {
 	if o.closed {
 		return false
 	}
-	u.request, u.beat, u.prev = request, s.Beat(), o.last
-	if o.last == nil {
-		o.first = u
-	} else {
-		o.last.next = u
+	if o.ring.next == nil {
+		o.ring.prev, o.ring.next = &o.ring, &o.ring
 	}
-	o.last = u
+	*u = Underway{request: request, beat: s.Beat(), prev: o.ring.prev, next: &o.ring}
+	u.prev.next, o.ring.prev = u, u
 	return true
 }
 
@@ -48,34 +44,24 @@ func (s *State) Begin(u *Underway, request Lasting) bool {
 func (s *State) Over(u *Underway) {
 	s.underway.mu.Lock()
 	defer s.underway.mu.Unlock()
-	s.underway.remove(u)
+	u.leave()
 }
 
-func (o *underway) remove(u *Underway) {
-	if u.request == nil {
-		return
+func (u *Underway) leave() {
+	if u.request != nil {
+		u.prev.next, u.next.prev = u.next, u.prev
+		*u = Underway{}
 	}
-	if u.prev == nil {
-		o.first = u.next
-	} else {
-		u.prev.next = u.next
-	}
-	if u.next == nil {
-		o.last = u.prev
-	} else {
-		u.next.prev = u.prev
-	}
-	*u = Underway{}
 }
 
 // tell tells those that began before the beat, and has it that no more begin if that is the last.
 func (o *underway) tell(beat uint64, last bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.closed = o.closed || last
-	for o.first != nil && o.first.beat < beat {
-		request := o.first.request
-		o.remove(o.first)
+	o.closed = last
+	for u := o.ring.next; u != nil && u.request != nil && u.beat < beat; u = o.ring.next {
+		request := u.request
+		u.leave()
 		request.Lasts()
 	}
 }
