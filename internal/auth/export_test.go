@@ -59,3 +59,14 @@ func (s *State) FillHashing() (release func()) {
 		}
 	}
 }
+
+// Forget drops the sessions of a user from memory, as a change on another node does.
+func (s *State) Forget(name string) {
+	s.cache.mu.Lock()
+	defer s.cache.mu.Unlock()
+	for _, hash := range s.cache.sessions.Keys() {
+		if e, _ := s.cache.sessions.Peek(hash); e.user.Name == name {
+			s.cache.sessions.Remove(hash)
+		}
+	}
+}
