@@ -275,13 +275,18 @@ func (v *visit) pass(next caddyhttp.Handler, need *auth.Requirement, session *au
 	if user == nil {
 		return next.ServeHTTP(&p.response, v.r)
 	}
-	defer p.leave()
 	r := p.bind(v.gate.app.live.Load().realm, need, session, v.r)
-	err := next.ServeHTTP(&p.response, r)
+	err := p.run(next, r)
 	if p.cut() {
 		panic(http.ErrAbortHandler) // as Caddy's proxy does: neither an error page nor a proper end may follow
 	}
 	return err
+}
+
+// run returns, or panics as the app does, when the session's end does nothing to the connection any more.
+func (p *passage) run(next caddyhttp.Handler, r *http.Request) error {
+	defer p.leave()
+	return next.ServeHTTP(&p.response, r)
 }
 
 // remember keeps p for gates further in and for those of error routes.

@@ -175,6 +175,9 @@ func parsePrincipal(name string) (auth.Principal, error) {
 	if strings.ContainsAny(name, "{}") {
 		return auth.Principal{}, fmt.Errorf("%q: placeholders are not replaced here", name)
 	}
+	if strings.Contains(name, ":") {
+		return auth.Principal{}, fmt.Errorf("%q is neither a user name nor a group, which is written as group:ops", name)
+	}
 	folded, err := auth.FoldName(name)
 	if err != nil {
 		return auth.Principal{}, fmt.Errorf("%q: %w", name, err)

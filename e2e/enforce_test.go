@@ -188,7 +188,7 @@ func TestViewableCodes(t *testing.T) { // S36
 	b.sees("Security")
 	b.reads("Recovery codes shown")
 
-	reconfigure(t, s, with("recovery")) // off again: what is kept is not shown
+	reconfigure(t, s, rig.Gated) // off again: what is kept is not shown
 	b.visit("/.mfa/security")
 	b.lacks(button("Show my codes"))
 }

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -90,6 +91,7 @@ func TestStepUp(t *testing.T) { // S52
 	b.sees("Example app") // the key was touched at once
 
 	// Who may not pass is not asked for anything.
+	b.expected = regexp.MustCompile(`status of 403 .*/room/$`)
 	b.visit("/room/")
 	b.reads("You may not see this page")
 }

@@ -164,7 +164,11 @@ func (x *exchange) settle(err error) error {
 		}
 		return x.redirect(x.next(now.Outcome))
 	case errors.As(err, &slow):
-		m := x.plain("throttled")
+		id := "throttled"
+		if slow.Changes {
+			id = "changes"
+		}
+		m := x.plain(id)
 		m.Text = x.throttled(slow)
 		return x.message(http.StatusTooManyRequests, m)
 	case errors.Is(err, auth.ErrBusy):
@@ -220,6 +224,9 @@ func (x *exchange) throttled(slow *auth.Throttled) string {
 		return x.t("throttled.off")
 	}
 	x.retryAfter(slow.RetryAfter)
+	if slow.Changes {
+		return x.t("changes.wait", x.wait(slow.RetryAfter))
+	}
 	return x.t("throttled.wait", x.wait(slow.RetryAfter))
 }
 

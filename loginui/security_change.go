@@ -96,7 +96,7 @@ func (x *exchange) changeTo(c auth.Change, to string) error {
 // refuseChange shows the page again with what was typed, and what was wrong with it.
 func (x *exchange) refuseChange(c auth.Change, err error) error {
 	invalid, slow := (*auth.Invalid)(nil), (*auth.Throttled)(nil)
-	sends := c.Op == auth.ChangeAddress && errors.As(err, &slow) // or would have, but for the limit
+	sends := c.Op == auth.ChangeAddress && errors.As(err, &slow) && !slow.Changes // or would have, but for the limit
 	if !errors.As(err, &invalid) && !sends {
 		return err
 	}

@@ -75,7 +75,7 @@ func (r *Realm) next(now time.Time, site Site, f *flow, u *User, creds []held) (
 		p.Step, p.Method, p.Enrollable = StepEnroll, MethodEmail, []string{MethodEmail}
 		p.Mail = r.codeMail(now, f, creds)
 		return p
-	case f.Change != nil && f.Change.Op == ChangePassword && !proved(proofs, MethodPassword): // S6
+	case f.Change != nil && f.Change.Op == ChangePassword && (!proved(proofs, MethodPassword) || f.secrets.Hash == nil): // S6; see awaitsHash
 		p.Step, p.Method = StepVerify, MethodPassword
 		return p
 	case f.Change != nil && f.Change.Op == ChangeCodes:
@@ -251,6 +251,9 @@ func (r *Realm) advance(tx storage.Tx, v Visit, f *flow, u *User, creds []held) 
 	if f.Change != nil {
 		out.Changed = f.Change.Op
 		out.Cookies, err = r.finishChange(tx, now, v, f, u, creds)
+		if u.Epoch != f.Epoch {
+			out.void = &void{u.ID, u.Epoch}
+		}
 	} else {
 		out.Cookies, err = r.openSession(tx, now, v, f, u)
 	}
@@ -267,10 +270,13 @@ func (r *Realm) openSession(tx storage.Tx, now time.Time, v Visit, f *flow, u *U
 			return nil, err
 		}
 		if s != nil {
-			if err := r.audit(tx, Event{Name: EventReplaced, UserID: s.UserID, Session: s.ID, Addr: v.Addr.String()}); err != nil {
+			if err := r.auditReplaced(tx, v, u, s); err != nil {
 				return nil, err
 			}
 		}
+	}
+	if err := r.makeRoom(tx, v, u); err != nil {
+		return nil, err
 	}
 	browserName, system := Describe(v.UserAgent)
 	token := newToken()

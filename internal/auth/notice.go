@@ -26,6 +26,7 @@ func codesViewed(e mail.Event) mail.Message     { return mail.CodesViewed{Event:
 func passwordChanged(e mail.Event) mail.Message { return mail.PasswordChanged{Event: e}.Message() }
 func methodsReset(e mail.Event) mail.Message    { return mail.MethodsReset{Event: e}.Message() }
 func resetStopped(e mail.Event) mail.Message    { return mail.ResetStopped{Event: e}.Message() }
+func resetTooLate(e mail.Event) mail.Message    { return mail.ResetTooLate{Event: e}.Message() }
 func addressChanged(e mail.Event) mail.Message  { return mail.AddressChanged{Event: e}.Message() }
 
 func sessionsEnded(n int) func(mail.Event) mail.Message {
@@ -210,7 +211,7 @@ func (r *Realm) suspend(tx storage.Tx, u *User, creds []held, at time.Time) erro
 }
 
 // restoreAddress makes the address that the notice went to the user's again. If it is somebody else's by now the user has none.
-func (r *Realm) restoreAddress(tx storage.Tx, u *User, creds []held, t ticket) ([]held, error) {
+func (r *Realm) restoreAddress(tx storage.Tx, u *User, creds []held, t *ticket) ([]held, error) {
 	if u.EmailConfirmed && u.Email == t.Address && u.EmailSince.Before(t.At) {
 		return creds, nil
 	}

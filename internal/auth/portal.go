@@ -67,6 +67,8 @@ type Outcome struct {
 	// Untold, with StepVerify, says that nobody must learn whether the password was right: pages show nothing of the person, and carry
 	// To along, for the flow is stored nowhere.
 	Untold bool
+
+	void *void // what a change has made so; nil: nothing
 }
 
 func (v Visit) site() Site { return Site{Host: v.Host, Origin: v.Origin} }
@@ -123,10 +125,11 @@ var (
 	ErrNoSession = errors.New("auth: no session")
 )
 
-// Throttled means that too many wrong answers were given. Nothing was verified.
+// Throttled means that too many wrong answers were given, or that too much was asked for. Nothing was verified or done.
 type Throttled struct {
 	RetryAfter time.Duration // 0 with Off
 	Off        bool          // the method is off for browsers that the account does not know
+	Changes    bool          // it is changes that were too many, and no answer was wrong
 }
 
 func (t *Throttled) Error() string { return "auth: throttled" }
