@@ -29,11 +29,12 @@ func (b *bench) rules(ctx context.Context) error {
 		return err
 	}
 	headers := []string{"Cookie: " + sessionCookie + "=" + v.Cookie(sessionCookie)}
+	const path = "/teams/nobody/a-page-of-no-team.html"
 	for _, c := range []struct {
 		port, name, goal string
 	}{{ports[0], "100 rules", ""}, {ports[1], "1000 rules", "at most 1.20"}} {
 		progress("rules: %s", c.name)
-		p, m, err := b.compare(ctx, s.Pid(), target{s.Port, headers}, target{c.port, headers})
+		p, m, err := b.compare(ctx, s.Pid(), target{s.Port, headers, path}, target{c.port, headers, path})
 		if err != nil {
 			return err
 		}
