@@ -96,6 +96,7 @@ type App struct {
 	// The addresses of sites with a gate, without a path, by host; and that of the first one, "" if there is none. Set by survey.
 	addresses map[string]string
 	address   string
+	asserted  []string // algorithms of the assertions that gates make; complete once all are provisioned
 
 	addressless seldom
 
@@ -188,6 +189,11 @@ func (a *App) open(ctx context.Context) (*live, error) {
 	realm, err := a.lease.take(context.WithoutCancel(ctx), a)
 	if err != nil {
 		return nil, err
+	}
+	for _, alg := range a.asserted { // so that an app can read the key before it is told anything
+		if err := realm.PrepareAssertions(context.WithoutCancel(ctx), alg); err != nil {
+			return nil, err
+		}
 	}
 	l := &live{realm: realm}
 	l.portal, err = loginui.New(l.realm, loginui.Options{Prefix: a.settings.prefix, Logger: processLog()})

@@ -23,7 +23,8 @@ func init() {
 // Gate lets only people through who signed in with two factors, and serves the pages where they do that.
 //
 // The handlers behind it, such as `reverse_proxy`, get the headers `Remote-User`, `Remote-Name`, `Remote-Email` and
-// `Remote-Groups` (comma-separated); what a client sends under these names, in any spelling, is removed. The placeholders
+// `Remote-Groups` (comma-separated), unless the option `identity` says otherwise; what a client sends under these names, in any
+// spelling, is removed. The placeholders
 // `{http.auth.user.id}` (the sign-in name, also as `name`), `{http.auth.user.display_name}`, `{http.auth.user.email}` and
 // `{http.auth.user.groups}` hold the same, and access logs show the first. For people without a name to show, `display_name` is the
 // sign-in name, while `Remote-Name` is absent.
@@ -42,6 +43,9 @@ type Gate struct {
 	// everything else goes on as if there were no gate.
 	ReportOnly bool `json:"report_only,omitempty"`
 
+	// How the app learns who the person is. Default: as a gate further out has it, or else by the headers `Remote-*` alone.
+	Identity *Identity `json:"identity,omitempty"`
+
 	// What some requests need instead. The first rule that matches counts.
 	Rules []*Rule `json:"rules,omitempty"`
 
@@ -51,6 +55,7 @@ type Gate struct {
 	app   *App
 	site  auth.Requirement
 	index *ruleIndex
+	told  *told // nil: Identity says nothing
 	now   func() time.Time
 	log   *zap.Logger
 
@@ -78,6 +83,14 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 	if g.site, err = narrowed(auth.Requirement{Mode: auth.ModeSignedIn}, g.Allow, g.Require, g.MaxAge, g.app); err != nil {
 		return err
 	}
+	if g.Identity != nil {
+		told, part, err := g.Identity.told()
+		if err != nil {
+			return fmt.Errorf("identity: %s: %w", part, err)
+		}
+		g.told = told
+		g.app.willAssert(g.told.alg)
+	}
 	for i, rule := range g.Rules {
 		if by := shadow(g.Rules[:i], rule); by >= 0 {
 			return fmt.Errorf("rule %d never counts: whatever it is for, rule %d matches first", i+1, by+1)
@@ -98,6 +111,7 @@ type passage struct {
 	response
 	identity
 	cookies cookies
+	told    *told // by the innermost gate so far
 }
 
 // passageVar is the name of the variable. A client cannot set variables; an admin who sets this one gets a type that is not ours.
@@ -116,17 +130,21 @@ type visit struct {
 	host    string
 	secure  bool
 	cookies cookies
-	outer   *passage   // of a gate further out, nil if there is none
-	denied  *auth.User // who is signed in and may not pass, else nil
+	outer   *passage // of a gate further out, nil if there is none
+	told    *told    // what the app learns; who it is about stands in the passage
+
+	assertion string     // "" if there is none
+	denied    *auth.User // who is signed in and may not pass, else nil
 }
 
 // ServeHTTP takes a request through the steps that the package's documentation lists, in that order.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	vars, _ := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
 	v := visit{gate: g, w: w, r: r, vars: vars, sent: sentURL(r), host: hostOf(r), secure: secure(r, vars)}
-	cleanHeaders(r)
+	v.outer, _ = vars[passageVar].(*passage)
+	v.clean()
 	v.cookies = takeCookies(r.Header)
-	if v.outer, _ = vars[passageVar].(*passage); v.outer != nil {
+	if v.outer != nil {
 		v.cookies = v.outer.cookies
 	}
 
@@ -152,6 +170,21 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 		return v.pass(next, nil, nil, nil)
 	}
 	return v.decide(next, found)
+}
+
+// clean removes what the client may not say, and what a gate further out has said.
+func (v *visit) clean() {
+	v.told = v.gate.told
+	if v.told == nil {
+		v.told = toldByDefault
+		if v.outer != nil {
+			v.told = v.outer.told
+		}
+	}
+	v.told.clean(v.r)
+	if v.outer != nil && v.outer.told != v.told {
+		v.outer.told.clean(v.r)
+	}
 }
 
 // decide goes on with a request that needs to know who is there.
@@ -191,6 +224,13 @@ func (v *visit) decide(next caddyhttp.Handler, found finding) error {
 	}
 	switch decision {
 	case auth.Allow:
+		if err := v.assert(session, user); err != nil {
+			if !g.ReportOnly {
+				return v.unavailable(err)
+			}
+			g.faults.report(now, err)
+			return v.pass(next, nil, nil, nil)
+		}
 		countAllow.Inc()
 		return v.pass(next, found.need, session, user)
 	case auth.SignIn:
@@ -296,16 +336,22 @@ func (v *visit) session() (*auth.Session, *auth.User, error) {
 // pass hands the request to the app, which learns who the user is; nil means a public request. Where the session ended meanwhile,
 // what the client got of the answer is all that it gets.
 func (v *visit) pass(next caddyhttp.Handler, need *auth.Requirement, session *auth.Session, user *auth.User) error {
-	p := &passage{cookies: v.cookies}
+	p := &passage{cookies: v.cookies, told: v.told}
 	p.ResponseWriter = v.w
 	if user != nil {
 		p.user = user
-		p.setHeaders(v.r.Header)
+		p.setHeaders(v.r.Header, v.told)
+		if v.assertion != "" {
+			v.r.Header[v.told.header] = []string{v.assertion}
+		}
 	}
 	if v.outer == nil {
 		v.remember(p)
-	} else if user != nil { // the outer one's placeholders come first
-		v.outer.identity = p.identity
+	} else {
+		v.outer.told = v.told
+		if user != nil { // the outer one's placeholders come first
+			v.outer.identity = p.identity
+		}
 	}
 	if user == nil {
 		return next.ServeHTTP(&p.response, v.r)
@@ -339,6 +385,9 @@ func (v *visit) portal() error {
 	l, err := v.gate.app.open(v.r.Context())
 	if err != nil {
 		return v.unavailable(err)
+	}
+	if v.asksForKeys() {
+		return v.keys(l.realm)
 	}
 	in := loginui.Request{Secure: v.secure, Visit: auth.Visit{
 		Host: v.host, Origin: v.origin(), Addr: clientAddr(v.vars), UserAgent: v.r.UserAgent(),
