@@ -94,7 +94,10 @@ func (s *State) assertionKey(ctx context.Context, alg string) (*assertionKey, er
 	if err != nil {
 		return nil, err
 	}
-	return r.signing(s.now(), alg), nil
+	if k := r.signing(s.now(), alg); k != nil {
+		return k, nil
+	}
+	return nil, fmt.Errorf("auth: no algorithm of assertions is called %q", alg)
 }
 
 // PrepareAssertions makes the first key of an algorithm if there is none yet, so that it is published before anything is signed.
@@ -185,12 +188,9 @@ func (s *State) turnAssertionKeys(tx storage.Tx, now time.Time, keys []*assertio
 }
 
 func (s *State) makeAssertionKey(tx storage.Tx, now time.Time, alg string) (*assertionKey, error) {
-	var secret []byte
-	switch alg {
-	case AlgEdDSA:
-		secret = make([]byte, ed25519.SeedSize)
-		rand.Read(secret)
-	case AlgES256:
+	secret := make([]byte, ed25519.SeedSize)
+	rand.Read(secret)
+	if alg == AlgES256 {
 		private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 		if err != nil {
 			return nil, err
@@ -198,8 +198,6 @@ func (s *State) makeAssertionKey(tx storage.Tx, now time.Time, alg string) (*ass
 		if secret, err = private.Bytes(); err != nil {
 			return nil, err
 		}
-	default:
-		return nil, fmt.Errorf("auth: no algorithm of assertions is called %q", alg)
 	}
 	k := &assertionKey{ID: newID(), Alg: alg, Created: now}
 	k.Sealed = s.sealer.Load().seal(keyAssertionKeys+k.ID, secret)
