@@ -111,7 +111,6 @@ type passage struct {
 	response
 	identity
 	cookies cookies
-	told    *told // by the innermost gate so far
 }
 
 // passageVar is the name of the variable. A client cannot set variables; an admin who sets this one gets a type that is not ours.
@@ -174,16 +173,24 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 
 // clean removes what the client may not say, and what a gate further out has said.
 func (v *visit) clean() {
-	v.told = v.gate.told
-	if v.told == nil {
-		v.told = toldByDefault
-		if v.outer != nil {
-			v.told = v.outer.told
+	outer := toldByDefault
+	if v.outer != nil {
+		if t, ok := v.vars[toldVar].(*told); ok {
+			outer = t
 		}
 	}
+	if v.told = v.gate.told; v.told == nil {
+		v.told = outer
+	}
 	v.told.clean(v.r)
-	if v.outer != nil && v.outer.told != v.told {
-		v.outer.told.clean(v.r)
+	if v.told == outer {
+		return
+	}
+	if v.outer != nil {
+		outer.clean(v.r)
+	}
+	if v.vars != nil {
+		v.vars[toldVar] = v.told
 	}
 }
 
@@ -336,7 +343,7 @@ func (v *visit) session() (*auth.Session, *auth.User, error) {
 // pass hands the request to the app, which learns who the user is; nil means a public request. Where the session ended meanwhile,
 // what the client got of the answer is all that it gets.
 func (v *visit) pass(next caddyhttp.Handler, need *auth.Requirement, session *auth.Session, user *auth.User) error {
-	p := &passage{cookies: v.cookies, told: v.told}
+	p := &passage{cookies: v.cookies}
 	p.ResponseWriter = v.w
 	if user != nil {
 		p.user = user
@@ -347,11 +354,8 @@ func (v *visit) pass(next caddyhttp.Handler, need *auth.Requirement, session *au
 	}
 	if v.outer == nil {
 		v.remember(p)
-	} else {
-		v.outer.told = v.told
-		if user != nil { // the outer one's placeholders come first
-			v.outer.identity = p.identity
-		}
+	} else if user != nil { // the outer one's placeholders come first
+		v.outer.identity = p.identity
 	}
 	if user == nil {
 		return next.ServeHTTP(&p.response, v.r)

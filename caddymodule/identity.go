@@ -28,6 +28,12 @@ type told struct {
 	alg    string    // that signs it; "" for no assertion
 }
 
+// toldVar is the variable of a request that holds what the innermost gate so far has told, if that is not the usual.
+const toldVar = "mfa.told"
+
+// String keeps {http.vars.mfa.told} from showing what is inside.
+func (*told) String() string { return "" }
+
 var toldByDefault = &told{names: [...]string{headerUser, headerName, headerEmail, headerGroups}}
 
 // reserved reports whether a client must not send a header of this name to an app that is told so.

@@ -51,7 +51,7 @@ func (v *visit) refuse(why *refusal) error {
 	v.w.Header().Set("Cache-Control", "no-store")
 	if hasErrorRoutes(v.r) {
 		if v.outer == nil {
-			v.remember(&passage{cookies: v.cookies, told: v.told})
+			v.remember(&passage{cookies: v.cookies})
 		}
 		return caddyhttp.Error(why.status, why)
 	}

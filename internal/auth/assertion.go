@@ -108,13 +108,6 @@ func claimsOf(now time.Time, issuer string, s *Session, u *User) claims {
 // recovery codes there is no registered value; they have the names that they have everywhere here.
 func authentication(proofs []Proof) (amr []string, acr string, at time.Time) {
 	acr = acrMFA
-	add := func(values ...string) {
-		for _, v := range values {
-			if !slices.Contains(amr, v) {
-				amr = append(amr, v)
-			}
-		}
-	}
 	for _, p := range proofs {
 		if p.Enrolled {
 			continue
@@ -122,20 +115,23 @@ func authentication(proofs []Proof) (amr []string, acr string, at time.Time) {
 		if p.At.After(at) {
 			at = p.At
 		}
+		value := p.Method
 		switch p.Method {
 		case MethodPassword:
-			add("pwd")
+			value = "pwd"
 		case MethodTOTP:
-			add("otp")
+			value = "otp"
 		case MethodWebAuthn:
-			add("pop", "user")
-			acr = acrPhishingResistant
-		default:
-			add(p.Method)
+			value, acr = "pop", acrPhishingResistant
+		}
+		if !slices.Contains(amr, value) {
+			amr = append(amr, value)
 		}
 	}
-	add("mfa")
-	return amr, acr, at
+	if acr == acrPhishingResistant {
+		amr = append(amr, "user") // a key asks for a touch, at least
+	}
+	return append(amr, "mfa"), acr, at
 }
 
 // sign makes a JWS in compact serialization (RFC 7515). The header is the same for all that a key signs, and the rest is a few lines, so
