@@ -9,11 +9,11 @@
 //  3. What lies below the portal's prefix is answered by the portal, package loginui.
 //  4. The first rule that matches, or else the site, says what the request needs (rules.go).
 //  5. The cookie becomes a session and a user (auth.Realm.Session), from memory.
-//  6. auth.Decide decides. The request passes, with identity headers (identity.go, response.go), or its sender is asked to sign
+//  6. auth.Decide decides. The request passes, with identity headers (identity.go, assertion.go, response.go), or its sender is asked to sign
 //     in, or it is refused (refuse.go). With the store out of reach it is refused too.
 //  7. What goes on for longer, such as a WebSocket, ends with its session (stream.go).
 //
-// Nothing on this path writes to the store.
+// Nothing on this path writes to the store, but for a key of assertions that is overdue.
 package caddymodule
 
 import (

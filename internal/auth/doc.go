@@ -28,6 +28,7 @@
 //	session.go    the path of every request: cookie → cache → session; cache.go is the cache, front.go its lock-free front
 //	stream.go     what goes on for longer than a request usually does, and ends with its session
 //	decide.go     what a rule makes of a session; pure. policy.go: what is demanded of people before they get one
+//	assertion.go  what apps are told and can verify; assertkeys.go the keys that sign it
 //	throttle.go   wrong answers by account, address.go by client address, slots.go work at once
 //	admin.go      what the commands do; change.go what several of them share
 //	state.go      what outlives a reload; keys.go signing keys; records.go the keys of the store
