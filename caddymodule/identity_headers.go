@@ -88,9 +88,9 @@ func errAlgorithm(alg string) error {
 // Headers that mean something to Caddy, to proxies or to apps by themselves. What clients send under the name of an identity header is
 // removed, which would break them, and some of them go no further than one hop.
 const (
-	takenHeaders = " Accept Age Allow Alt-Svc Authorization Cache-Control Connection Cookie Date Dnt Early-Data Etag Expect Expires Forwarded From " +
+	takenHeaders = " Age Allow Alt-Svc Authorization Cache-Control Connection Cookie Date Dnt Early-Data Etag Expect Expires Forwarded From " +
 		"Host Http2-Settings Keep-Alive Last-Event-Id Last-Modified Link Location Max-Forwards Origin Pragma Priority Range Referer Save-Data " +
-		"Server Set-Cookie Te Trailer Trailers Transfer-Encoding Upgrade User-Agent Via X-Client-Ip X-Http-Method X-Http-Method-Override " +
+		"Server Set-Cookie Te Trailer Trailers Transfer-Encoding User-Agent Via X-Client-Ip X-Http-Method X-Http-Method-Override " +
 		"X-Method-Override X-Original-Host X-Original-Url X-Real-Ip X-Requested-With X-Rewrite-Url Cf-Connecting-Ip True-Client-Ip X-Forwarded " +
 		"X-Forwarded-By X-Forwarded-For X-Forwarded-Host X-Forwarded-Method X-Forwarded-Path X-Forwarded-Port X-Forwarded-Prefix " +
 		"X-Forwarded-Proto X-Forwarded-Protocol X-Forwarded-Scheme X-Forwarded-Server X-Forwarded-Ssl X-Forwarded-Uri "
@@ -106,13 +106,13 @@ func checkHeader(name string) error {
 		}
 	}
 	key := http.CanonicalHeaderKey(name)
-	family, _, more := strings.Cut(key, "-")
+	family, _, _ := strings.Cut(key, "-")
 	switch {
 	case len(name) > 64 || strings.Trim(name, "-") != name || name == "":
 		return fmt.Errorf("%q is no name of a header such as X-Forwarded-User: up to 64 characters, the first and the last no hyphens", name)
 	case strings.EqualFold(name, identityOff):
 		return fmt.Errorf("%q is no name of a header; a header is left out with %s", name, identityOff)
-	case strings.Contains(takenHeaders, " "+key+" ") || more && strings.Contains(takenFamilies, " "+family+" "):
+	case strings.Contains(takenHeaders, " "+key+" ") || strings.Contains(takenFamilies, " "+family+" "):
 		return fmt.Errorf("the header %s has a meaning of its own; choose another name, such as X-Forwarded-User", key)
 	}
 	return nil
