@@ -151,7 +151,8 @@ func (v *Verifier) fetch(ctx context.Context) (keys jose.JSONWebKeySet, err erro
 	if res.StatusCode != http.StatusOK {
 		return keys, fmt.Errorf("%s: %s", address, res.Status)
 	}
-	return keys, json.NewDecoder(io.LimitReader(res.Body, 1<<20)).Decode(&keys)
+	err = json.NewDecoder(io.LimitReader(res.Body, 1<<20)).Decode(&keys)
+	return keys, err
 }
 
 func (v *Verifier) now() time.Time {

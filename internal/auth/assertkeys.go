@@ -108,7 +108,7 @@ func (s *State) PrepareAssertions(ctx context.Context, alg string) error {
 
 // AssertionKeys returns the public keys by which assertions are verified, as a JWK Set (RFC 7517), and whether there is any. It writes
 // nothing, and reads the store only where the keys were not read lately. The bytes must not be changed.
-func (s *State) AssertionKeys(ctx context.Context) (jwks []byte, any bool, err error) {
+func (s *State) AssertionKeys(ctx context.Context) (jwks []byte, some bool, err error) {
 	old := s.assertions.ring.Load()
 	r := old
 	if r == nil || s.now().Sub(r.read) >= assertionStale {
