@@ -45,8 +45,9 @@ type claims struct {
 	Groups        []string `json:"groups"`
 }
 
-// asserted is an assertion with what it was made for. Each session that was read from the store has a place for one, next to which
-// its user lies in the cache: what invalidates either makes a new place.
+// asserted is an assertion with what it was made for. Each session that was read from the store has a place for one. A session that was
+// seen since it was last noted in the store may keep its place when it is read again, with a user who changed; its proofs cannot change,
+// as they give it a new token.
 type asserted struct {
 	user   *User
 	key    *assertionKey

@@ -101,32 +101,32 @@ func (s *State) assertionKey(ctx context.Context, alg string) (*assertionKey, er
 }
 
 // PrepareAssertions makes the first key of an algorithm if there is none yet, so that it is published before anything is signed.
-func (s *State) PrepareAssertions(ctx context.Context, alg string) error {
-	_, err := s.assertionKey(ctx, alg)
+func (r *Realm) PrepareAssertions(ctx context.Context, alg string) error {
+	_, err := r.assertionKey(ctx, alg)
 	return err
 }
 
 // AssertionKeys returns the public keys by which assertions are verified, as a JWK Set (RFC 7517), and whether there is any. It writes
 // nothing, and reads the store only where the keys were not read lately. The bytes must not be changed.
-func (s *State) AssertionKeys(ctx context.Context) (jwks []byte, some bool, err error) {
-	old := s.assertions.ring.Load()
-	r := old
-	if r == nil || s.now().Sub(r.read) >= assertionStale {
-		err := s.store.View(ctx, func(tx storage.Tx) error {
-			keys, err := s.readAssertionKeys(tx)
+func (r *Realm) AssertionKeys(ctx context.Context) (jwks []byte, some bool, err error) {
+	old := r.assertions.ring.Load()
+	ring := old
+	if ring == nil || r.now().Sub(ring.read) >= assertionStale {
+		err := r.store.View(ctx, func(tx storage.Tx) error {
+			keys, err := r.readAssertionKeys(tx)
 			if err == nil {
-				r, err = newAssertionRing(s.now(), keys)
+				ring, err = newAssertionRing(r.now(), keys)
 			}
 			return err
 		})
 		if err != nil {
 			return nil, false, fmt.Errorf("reading the keys of assertions: %w", err)
 		}
-		if len(r.keys) > 0 {
-			s.assertions.ring.CompareAndSwap(old, r)
+		if len(ring.keys) > 0 {
+			r.assertions.ring.CompareAndSwap(old, ring)
 		}
 	}
-	return r.jwks, len(r.keys) > 0, nil
+	return ring.jwks, len(ring.keys) > 0, nil
 }
 
 // refreshAssertionKeys reads the keys. Of each algorithm that has one it makes a new key when the newest is old, and removes those that

@@ -144,6 +144,18 @@ func TestFirstAssertionKeyIsMadeOnce(t *testing.T) { // S91
 	for i, token := range tokens {
 		claimed(t, token, nodes[1-i%2].jwks())
 	}
+	a.clock.Add(30 * 24 * time.Hour) // and so does the next turn
+	for i := range 50 {
+		wg.Go(func() {
+			if err := nodes[i%2].state.RefreshAssertionKeys(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if keys := a.keys("assertion-key/"); len(keys) != 2 {
+		t.Errorf("keys: %v", keys)
+	}
 }
 
 func TestPublishingWritesNothing(t *testing.T) { // S61
