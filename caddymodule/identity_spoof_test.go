@@ -218,9 +218,19 @@ func TestNoAssertionNoPassage(t *testing.T) { // S76
 	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" || reached != 0 {
 		t.Errorf("status %d, reached %d times", w.Code, reached)
 	}
-	c.gate.told = nil
-	if err := c.run(cookie); err != nil || reached != 1 {
-		t.Errorf("without an assertion: reached %d times, %v", reached, err)
+	// Where the gate refuses nothing, the request goes on as a stranger's.
+	c.gate.ReportOnly = true
+	var user []string
+	c.end = caddyhttp.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) error {
+		reached, user = reached+1, r.Header[headerUser]
+		return nil
+	})
+	if err := c.run(cookie); err != nil || reached != 1 || user != nil {
+		t.Errorf("reached %d times as %q, %v", reached, user, err)
+	}
+	c.gate.told, c.gate.ReportOnly = nil, false
+	if err := c.run(cookie); err != nil || reached != 2 || user == nil {
+		t.Errorf("without an assertion: reached %d times as %q, %v", reached, user, err)
 	}
 }
 
