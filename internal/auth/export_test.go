@@ -45,6 +45,12 @@ func (s *State) AwaitResets() {
 	}
 }
 
+// RefreshAssertionKeys does what is due for the keys of assertions, as happens every hour.
+func (s *State) RefreshAssertionKeys(ctx context.Context) error {
+	_, err := s.refreshAssertionKeys(ctx, "")
+	return err
+}
+
 // LookAtStreams ends the streams that may not go on.
 func (s *State) LookAtStreams() {
 	s.endStreams(context.Background(), s.streams.all(nil))
