@@ -21,7 +21,8 @@ func bearer(t testing.TB, host, name string, change func(*auth.NewAccessToken), 
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, codes := signUpTo(t, realm, host, name, groups...)
+	e := enrolled(t, realm, host, name, groups...)
+	v := e.Visit
 	asks := auth.NewAccessToken{TokenLimits: auth.TokenLimits{Hosts: []string{host}}, Days: 1}
 	if change != nil {
 		change(&asks)
@@ -42,7 +43,7 @@ func bearer(t testing.TB, host, name string, change func(*auth.NewAccessToken), 
 		return out
 	}
 	step(realm.Change(t.Context(), v, auth.Change{Op: auth.ChangeAddToken, Label: "script", Access: &asks}, ""))
-	out := step(realm.Prove(t.Context(), v, auth.MethodRecovery, []byte(codes[0])))
+	out := step(realm.Prove(t.Context(), v, auth.MethodRecovery, []byte(e.codes[0])))
 	if out.Issued == nil {
 		t.Fatalf("no token: %+v", out)
 	}

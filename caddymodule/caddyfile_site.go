@@ -21,6 +21,11 @@ import (
 //		max_age <duration>
 //		tokens  allow|deny
 //		report_only
+//		identity jwt [EdDSA|ES256] [<header>]
+//		identity {
+//			user|name|email|groups <header>|off
+//			jwt                    [EdDSA|ES256] [<header>]
+//		}
 //		rule <path|@matcher>... {
 //			public
 //			allow   <user|group:name>...
@@ -51,8 +56,12 @@ func parseGate(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 			if err = seen.once(h.Dispenser); err == nil {
 				err = parseAsk(h, &g.Allow, &g.Require, &g.MaxAge, &g.Tokens, &g.ReportOnly)
 			}
+		case "identity":
+			if err = seen.once(h.Dispenser); err == nil {
+				g.Identity, err = parseIdentity(h.Dispenser)
+			}
 		default:
-			err = h.Errf("there is no option %q here; this version knows public, allow, require, max_age, tokens, rule and report_only", option)
+			err = h.Errf("there is no option %q here; this version knows public, allow, require, max_age, tokens, identity, rule and report_only", option)
 		}
 		if err != nil {
 			return nil, err

@@ -23,7 +23,8 @@ func init() {
 // Gate lets only people through who signed in with two factors, and serves the pages where they do that.
 //
 // The handlers behind it, such as `reverse_proxy`, get the headers `Remote-User`, `Remote-Name`, `Remote-Email` and
-// `Remote-Groups` (comma-separated); what a client sends under these names, in any spelling, is removed. The placeholders
+// `Remote-Groups` (comma-separated), unless the option `identity` says otherwise; what a client sends under these names, in any
+// spelling, is removed. The placeholders
 // `{http.auth.user.id}` (the sign-in name, also as `name`), `{http.auth.user.display_name}`, `{http.auth.user.email}` and
 // `{http.auth.user.groups}` hold the same, and access logs show the first. For people without a name to show, `display_name` is the
 // sign-in name, while `Remote-Name` is absent.
@@ -46,6 +47,9 @@ type Gate struct {
 	// everything else goes on as if there were no gate.
 	ReportOnly bool `json:"report_only,omitempty"`
 
+	// How the app learns who the person is. Default: as a gate further out has it, or else by the headers `Remote-*` alone.
+	Identity *Identity `json:"identity,omitempty"`
+
 	// What some requests need instead. The first rule that matches counts.
 	Rules []*Rule `json:"rules,omitempty"`
 
@@ -55,6 +59,7 @@ type Gate struct {
 	app   *App
 	site  auth.Requirement
 	index *ruleIndex
+	told  *told // nil: Identity says nothing
 	now   func() time.Time
 	log   *zap.Logger
 
@@ -81,6 +86,14 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 	g.log = ctx.Logger()
 	if g.site, err = narrowed(auth.Requirement{Mode: auth.ModeSignedIn}, g.Allow, g.Require, g.MaxAge, g.Tokens, g.app); err != nil {
 		return err
+	}
+	if g.Identity != nil {
+		told, part, err := g.Identity.told()
+		if err != nil {
+			return fmt.Errorf("identity: %s: %w", part, err)
+		}
+		g.told = told
+		g.app.willAssert(g.told.alg)
 	}
 	for i, rule := range g.Rules {
 		if by := shadow(g.Rules[:i], rule); by >= 0 {
@@ -123,19 +136,24 @@ type visit struct {
 	access  accessToken
 	wait    time.Duration // until the next access token is looked up; zero: none
 	outer   *passage      // of a gate further out, nil if there is none
-	denied  *auth.User    // who is signed in and may not pass, else nil
+	told    *told         // what the app learns; who it is about stands in the passage
+	resend  bool          // it is the button that sends a kept form
+
+	assertion string     // "" if there is none
+	denied    *auth.User // who is signed in and may not pass, else nil
 }
 
 // ServeHTTP takes a request through the steps that the package's documentation lists, in that order.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	vars, _ := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
 	v := visit{gate: g, w: w, r: r, vars: vars, sent: sentURL(r), host: hostOf(r), secure: secure(r, vars)}
-	cleanHeaders(r)
+	v.outer, _ = vars[passageVar].(*passage)
+	v.clean()
 	v.cookies = takeCookies(r.Header)
 	if v.access = takeAccess(r.Header); v.access != "" && vars != nil {
 		vars[accessVar] = v.access
 	}
-	if v.outer, _ = vars[passageVar].(*passage); v.outer != nil {
+	if v.outer != nil {
 		v.cookies = v.outer.cookies
 		v.access, _ = vars[accessVar].(accessToken)
 	}
@@ -162,6 +180,29 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 		return v.pass(next, nil, nil, nil)
 	}
 	return v.decide(next, found)
+}
+
+// clean removes what the client may not say, and what a gate further out has said.
+func (v *visit) clean() {
+	outer := toldByDefault
+	if v.outer != nil {
+		if t, ok := v.vars[toldVar].(*told); ok {
+			outer = t
+		}
+	}
+	if v.told = v.gate.told; v.told == nil {
+		v.told = outer
+	}
+	v.told.clean(v.r)
+	if v.told == outer {
+		return
+	}
+	if v.outer != nil {
+		outer.clean(v.r)
+	}
+	if v.vars != nil {
+		v.vars[toldVar] = v.told
+	}
 }
 
 // decide goes on with a request that needs to know who is there.
@@ -204,6 +245,18 @@ func (v *visit) decide(next caddyhttp.Handler, found finding) error {
 	}
 	switch decision {
 	case auth.Allow:
+		if err := v.assert(session, user); err != nil {
+			if !g.ReportOnly {
+				return v.unavailable(err)
+			}
+			g.faults.report(now, err)
+			return v.pass(next, nil, nil, nil)
+		}
+		if v.again() {
+			if err := v.restore(session); err != nil {
+				return v.notRestored(err)
+			}
+		}
 		countAllow.Inc()
 		return v.pass(next, found.need, session, user)
 	case auth.SignIn:
@@ -211,56 +264,15 @@ func (v *visit) decide(next caddyhttp.Handler, found finding) error {
 		return v.signIn()
 	case auth.StepUp:
 		countStepUp.Inc()
-		return v.stepUp(found.need)
+		return v.stepUp(found.need.Missing(now, session), session)
 	case auth.Enroll:
 		countEnroll.Inc()
-		return v.stepUp(found.need)
+		return v.stepUp(found.need.Missing(now, session), session)
 	default:
 		countDeny.Inc()
 		v.denied = user
 		return v.refuse(errNotAllowed)
 	}
-}
-
-// finding is what a request needs, and by which words of the configuration.
-type finding struct {
-	need   *auth.Requirement
-	source string
-	tried  []*Rule // rules that match and only report
-}
-
-// find returns the requirement of the first rule that matches, or else the site's own.
-func (g *Gate) find(r *http.Request) (finding, error) {
-	f := finding{need: &g.site, source: g.Source}
-	if g.index == nil {
-		for _, rule := range g.Rules {
-			if done, err := f.try(rule, r); done || err != nil {
-				return f, err
-			}
-		}
-		return f, nil
-	}
-	var room [32]int
-	for _, i := range g.index.candidates(room[:0], r) {
-		if done, err := f.try(g.Rules[i], r); done || err != nil {
-			return f, err
-		}
-	}
-	return f, nil
-}
-
-// try reports whether the search is over with rule.
-func (f *finding) try(rule *Rule, r *http.Request) (bool, error) {
-	ok, err := rule.matches(r)
-	switch {
-	case err != nil || !ok:
-		return false, err
-	case rule.ReportOnly:
-		f.tried = append(f.tried, rule)
-		return false, nil
-	}
-	f.need, f.source = &rule.requirement, rule.Source
-	return true, nil
 }
 
 // report logs what would have become of a request. user is nil where nobody has signed in.
@@ -316,7 +328,10 @@ func (v *visit) pass(next caddyhttp.Handler, need *auth.Requirement, session *au
 	p.ResponseWriter = v.w
 	if user != nil {
 		p.user = user
-		p.setHeaders(v.r.Header)
+		p.setHeaders(v.r.Header, v.told)
+		if v.assertion != "" {
+			v.r.Header[v.told.header] = []string{v.assertion}
+		}
 		if session.Access != nil {
 			keepMethod(v.r.Header, &session.Access.TokenLimits)
 		}
@@ -329,13 +344,18 @@ func (v *visit) pass(next caddyhttp.Handler, need *auth.Requirement, session *au
 	if user == nil {
 		return next.ServeHTTP(&p.response, v.r)
 	}
-	defer p.leave()
 	r := p.bind(v.gate.app.live.Load().realm, need, session, v.r)
-	err := next.ServeHTTP(&p.response, r)
+	err := p.run(next, r)
 	if p.cut() {
 		panic(http.ErrAbortHandler) // as Caddy's proxy does: neither an error page nor a proper end may follow
 	}
 	return err
+}
+
+// run returns, or panics as the app does, when the session's end does nothing to the connection any more.
+func (p *passage) run(next caddyhttp.Handler, r *http.Request) error {
+	defer p.leave()
+	return next.ServeHTTP(&p.response, r)
 }
 
 // remember keeps p for gates further in and for those of error routes.
@@ -359,9 +379,12 @@ func (v *visit) portal() error {
 	if err != nil {
 		return v.unavailable(err)
 	}
+	if v.asksForKeys() {
+		return v.keys(l.realm)
+	}
 	in := loginui.Request{Secure: v.secure, Visit: auth.Visit{
 		Host: v.host, Origin: v.origin(), Addr: clientAddr(v.vars), UserAgent: v.r.UserAgent(),
-		Session: v.cookies.session, Flow: v.cookies.flow, Browser: v.cookies.browser,
+		Session: v.cookies.session, Flow: v.cookies.flow, Browser: v.cookies.browser, Held: v.cookies.held,
 	}}
 	if !in.Visit.Addr.IsValid() {
 		v.gate.app.noAddress(v.gate.now())

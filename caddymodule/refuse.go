@@ -37,6 +37,10 @@ var (
 		http.StatusMisdirectedRequest, "unknown_host", "This is not the address of this site",
 		"The site is reached under another name, and people sign in there.", "Use the address that you were given.",
 	}
+	errNotHeld = &refusal{
+		http.StatusGone, "form_gone", "Your form is not there any more",
+		"It was sent already, or it was kept for too long. Nothing was sent now.", "Go back to the page that it was on, and fill it in again.",
+	}
 	errUnavailable = &refusal{
 		http.StatusServiceUnavailable, "unavailable", "Sign-in is not available right now",
 		"The server cannot tell who you are at the moment.", "Try again in a few seconds.",
@@ -90,16 +94,22 @@ func (v *visit) signIn() error {
 	return v.challenge("sign_in_required", l.portal.LoginURL(""))
 }
 
-// stepUp sends somebody who has signed in to prove what is asked for beyond that.
-func (v *visit) stepUp(need *auth.Requirement) error {
+// stepUp sends somebody who has signed in to prove what is asked for beyond that. A form that was on its way is kept meanwhile.
+func (v *visit) stepUp(need *auth.Requirement, session *auth.Session) error {
 	l, err := v.gate.app.open(v.r.Context())
 	if err != nil {
 		return v.unavailable(err)
 	}
-	if loginui.Navigation(v.r) {
-		return v.lead(l.portal.StepUpURL(*need, v.sent.RequestURI()))
+	if !loginui.Navigation(v.r) {
+		return v.challenge("step_up_required", l.portal.StepUpURL(*need, ""))
 	}
-	return v.challenge("step_up_required", l.portal.StepUpURL(*need, ""))
+	to := v.sent.RequestURI()
+	if v.r.Method == http.MethodPost {
+		if to, err = v.hold(l, session, to); err != nil {
+			return v.unavailable(err)
+		}
+	}
+	return v.lead(l.portal.StepUpURL(*need, to))
 }
 
 func (v *visit) lead(to string) error {

@@ -151,19 +151,25 @@ func signIn(t testing.TB, host, name string, groups ...string) string {
 
 func signInTo(t testing.TB, realm *auth.Realm, host, name string, groups ...string) string {
 	t.Helper()
-	v, _ := signUpTo(t, realm, host, name, groups...)
-	return v.Session
+	return enrolled(t, realm, host, name, groups...).Session
 }
 
-// signUpTo is signInTo for what comes after: it returns the browser and the recovery codes.
-func signUpTo(t testing.TB, realm *auth.Realm, host, name string, groups ...string) (v auth.Visit, codes []string) {
+// enrollee is where a user is after the first sign-in, with what was set up in it.
+type enrollee struct {
+	auth.Visit
+	secret string   // of the app
+	codes  []string // for recovery
+}
+
+// enrolled is signInTo for what comes after.
+func enrolled(t testing.TB, realm *auth.Realm, host, name string, groups ...string) enrollee {
 	t.Helper()
 	ctx := context.Background()
 	const password = "correct horse battery staple 42"
 	if _, _, err := realm.AddUser(ctx, auth.NewUser{Name: name, DisplayName: "The " + name, Email: name + "@example.com", Groups: groups, Password: password}); err != nil {
 		t.Fatal(err)
 	}
-	v = auth.Visit{Host: host}
+	v := auth.Visit{Host: host}
 	step := func(out auth.Outcome, err error) {
 		t.Helper()
 		if err != nil {
@@ -204,7 +210,7 @@ func signUpTo(t testing.TB, realm *auth.Realm, host, name string, groups ...stri
 	if v.Session == "" {
 		t.Fatal("the flow did not end in a session")
 	}
-	return v, p.RecoveryList
+	return enrollee{v, setup.Secret, p.RecoveryList}
 }
 
 // get sends a request. Each option is a header, "Name: value"; "Host: h" changes the host.

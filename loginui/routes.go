@@ -26,7 +26,7 @@ var routes = map[string]route{
 	"/enroll/webauthn":     {getEnrollWebAuthn, navigated(postEnrollWebAuthn)},
 	"/enroll/email":        {getEnrollEmail, navigated(postEnrollEmail)},
 	"/enroll/email/send":   {getMailSent("/enroll/email"), navigated(postEnrollEmailSend)},
-	"/recovery-codes":      {getRecoveryCodes, postRecoveryCodes},
+	"/recovery-codes":      {getRecoveryCodes, navigated(postRecoveryCodes)},
 	"/recovery-used":       {get: getRecoveryUsed},
 	remindPath:             {get: getRemind},
 	"/upgrade":             {getUpgrade, navigated(postUpgrade)},
@@ -55,6 +55,7 @@ var routes = map[string]route{
 	"/security/tokens":        {getRoot, navigated(postSecurityTokens)},
 	"/security/tokens/revoke": {getRoot, navigated(postSecurityTokensRevoke)},
 
+	resendPath: {get: getResend},
 	stepUpPath: {getStepUp, navigated(postStepUp)},
 	"/logout":  {getLogout, postLogout},
 	"/session": {get: getSession},

@@ -15,7 +15,7 @@ const (
 	TokensDenied
 )
 
-// TakesTokens reports whether an access token may do in place of a session.
+// TakesTokens reports whether an access token may do in place of a session, as far as And does not say otherwise.
 func (req *Requirement) TakesTokens() bool {
 	return req.Tokens == TokensAllowed || req.Tokens == TokensByDefault && len(req.Methods) == 0 && req.MaxAge == 0
 }
@@ -24,19 +24,28 @@ func (req *Requirement) TakesTokens() bool {
 // the token counts nowhere, StepUp that something is asked for which no token can show, Deny that its owner may not pass, or that the
 // request is not within its limits.
 func DecideToken(now time.Time, req Requirement, u *User, s *Session, at Place) Decision {
-	d := decideToken(now, req, u, s)
-	if d == Allow && req.Mode != ModePublic && !s.Access.Cover(at) {
-		return Deny
+	for and := &req; and != nil; and = and.And {
+		if d := decideToken(now, and, u, s); d != Allow {
+			return d
+		}
+		if and.Mode != ModePublic && !s.Access.Cover(at) {
+			return Deny
+		}
 	}
-	return d
+	return Allow
 }
 
 // HoldsToken reports whether a request that DecideToken let through may go on. Its place has not changed since.
 func HoldsToken(now time.Time, req Requirement, u *User, s *Session) bool {
-	return decideToken(now, req, u, s) == Allow
+	for and := &req; and != nil; and = and.And {
+		if decideToken(now, and, u, s) != Allow {
+			return false
+		}
+	}
+	return true
 }
 
-func decideToken(now time.Time, req Requirement, u *User, s *Session) Decision {
+func decideToken(now time.Time, req *Requirement, u *User, s *Session) Decision {
 	switch {
 	case req.Mode == ModePublic:
 		return Allow

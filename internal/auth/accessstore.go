@@ -8,6 +8,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddy-mfa/caddy-mfa/storage"
@@ -65,7 +66,8 @@ func (s *State) loadAccessToken(ctx context.Context, gen uint64, key string) (*e
 			return storage.ErrNotFound
 		}
 		e.session.Store(&Session{
-			ID: t.ID, Token: key, UserID: t.UserID, Epoch: t.Epoch, Created: t.Created, Seen: t.Used, IdleEnd: t.Expires, End: t.Expires, Access: t,
+			ID: t.ID, Token: key, UserID: t.UserID, Epoch: t.Epoch, Created: t.Created, Seen: t.Used, IdleEnd: t.Expires, End: t.Expires,
+			Access: t, asserted: new(atomic.Pointer[asserted]),
 		})
 		e.user = u
 		return nil
@@ -150,12 +152,20 @@ func (r *Realm) mayChangeToken(tx storage.Tx, c *Change, u *User) (dead []string
 		return nil, ErrStep
 	case c.Label == "":
 		return nil, &Invalid{"label", "Type a name."}
-	case len(live) >= MaxAccessTokens:
-		return nil, &Invalid{"", "You have " + strconv.Itoa(len(live)) + " access tokens. Revoke one first."}
+	case RoomForToken(len(live)) != nil:
+		return nil, RoomForToken(len(live))
 	case slices.ContainsFunc(live, func(t AccessToken) bool { return t.Label == c.Label }): // also what a page asks for that is sent again
 		return nil, &Invalid{"label", "You have an access token of this name. Choose another name."}
 	}
 	return dead, nil
+}
+
+// RoomForToken returns why somebody with n access tokens can make no further one, or nil.
+func RoomForToken(n int) error {
+	if n < MaxAccessTokens {
+		return nil
+	}
+	return &Invalid{"", "You have " + strconv.Itoa(n) + " access tokens. Revoke one first."}
 }
 
 // addToken makes the token of a ChangeAddToken, and leaves it in the flow for the page that shows it.
@@ -225,13 +235,15 @@ func (r *Realm) revokeTokens(tx storage.Tx, u *User) (int, error) {
 // RevokeAccessTokens revokes one access token of a user by its ID, or with id "" all of them. It returns how many there were. An unknown
 // id is an *Invalid.
 func (r *Realm) RevokeAccessTokens(ctx context.Context, name, id string) (n int, err error) {
-	_, err = r.change(ctx, name, EventTokenRevoked, func(tx storage.Tx, u *User) (err error) {
+	event := Event{Name: EventTokenRevoked}
+	_, err = r.changeAs(ctx, name, &event, func(tx storage.Tx, u *User) (err error) {
 		if id == "" {
 			n, err = r.revokeTokens(tx, u)
 			return err
 		}
 		n = 1
-		_, err = revokeToken(tx, u, id)
+		t, err := revokeToken(tx, u, id)
+		event.Label = t.Label
 		if errors.Is(err, ErrNoCredential) {
 			return &Invalid{"id", "There is no such access token."}
 		}

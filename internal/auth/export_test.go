@@ -2,8 +2,11 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
+
+	"github.com/caddy-mfa/caddy-mfa/storage"
 )
 
 // Clock is a time that a test moves.
@@ -42,7 +45,49 @@ func (s *State) AwaitResets() {
 	}
 }
 
+// RefreshAssertionKeys does what is due for the keys of assertions, as happens every hour.
+func (s *State) RefreshAssertionKeys(ctx context.Context) error {
+	_, err := s.refreshAssertionKeys(ctx, "")
+	return err
+}
+
 // LookAtStreams ends the streams that may not go on.
 func (s *State) LookAtStreams() {
 	s.endStreams(context.Background(), s.streams.all(nil))
+}
+
+// FillHashing takes all slots of argon2id, also those of whoever waits for one.
+func (s *State) FillHashing() (release func()) {
+	n := 0
+	for ; len(s.hashing.waiting) < cap(s.hashing.waiting); n++ {
+		s.hashing.waiting <- struct{}{}
+	}
+	return func() {
+		for range n {
+			<-s.hashing.waiting
+		}
+	}
+}
+
+// Forget drops the sessions of a user from memory, as a change on another node does.
+func (s *State) Forget(name string) {
+	s.cache.mu.Lock()
+	defer s.cache.mu.Unlock()
+	for _, hash := range s.cache.sessions.Keys() {
+		if e, _ := s.cache.sessions.Peek(hash); e.user.Name == name {
+			s.cache.sessions.Remove(hash)
+		}
+	}
+}
+
+// PutSession stores a session, and returns the cookie that names it.
+func (s *State) PutSession(tx storage.Tx, session Session) (string, error) {
+	token := newToken()
+	session.ID, session.Token = newID(), hashToken(token)
+	err := errors.Join(putJSON(tx, keySession(session.Token), session, session.End),
+		tx.Put(keyUserSessions(session.UserID)+session.ID, []byte(session.Token), session.End))
+	if err != nil {
+		return "", err
+	}
+	return s.sealCookie(CookieSession, token)
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddy-mfa/caddy-mfa/storage"
@@ -121,6 +122,7 @@ func (s *State) loadSession(ctx context.Context, gen uint64, hash string) (*entr
 		if u == nil {
 			return storage.ErrNotFound
 		}
+		cur.asserted = new(atomic.Pointer[asserted])
 		e.session.Store(cur)
 		e.user = u
 		return nil
@@ -207,79 +209,6 @@ func (r *Realm) SignOut(ctx context.Context, v Visit) (Outcome, error) {
 		r.log.Info("signed out", "user", ended.UserID, "session", ended.ID, "client", v.Addr)
 	}
 	return out, nil
-}
-
-// deleteSession removes a session and its place in the user's list. It returns nil if there was none.
-func deleteSession(tx storage.Tx, hash string) (*Session, error) {
-	s := new(Session)
-	err := getJSON(tx, keySession(hash), s)
-	if errors.Is(err, storage.ErrNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	if err := tx.Delete(keySession(hash)); err != nil {
-		return nil, err
-	}
-	return s, tx.Delete(keyUserSessions(s.UserID) + s.ID)
-}
-
-// sweep removes what a bumped epoch has made void: the sessions and access tokens of a user that are older than epoch, and all records
-// below the further prefixes. It takes batches, because a user may have more of them than one transaction holds.
-func (s *State) sweep(ctx context.Context, user string, epoch uint64, prefixes ...string) error {
-	lists := map[string]string{keyUserSessions(user): keySession(""), keyUserAccessTokens(user): keyAccessTokens}
-	for _, prefix := range append(prefixes, keyUserSessions(user), keyUserAccessTokens(user)) {
-		for after, more := "", true; more; {
-			err := s.store.Update(ctx, func(tx storage.Tx) error {
-				var batch []storage.Entry
-				for e, err := range tx.Scan(prefix, after) {
-					if err != nil {
-						return err
-					}
-					if batch = append(batch, e); len(batch) == 100 {
-						break
-					}
-				}
-				for _, e := range batch {
-					if err := sweepOne(tx, e, lists[prefix], epoch); err != nil {
-						return err
-					}
-				}
-				if more = len(batch) == 100; more {
-					after = batch[len(batch)-1].Key
-				}
-				return nil
-			})
-			if err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// sweepOne removes an entry. One of a list names a record below records, with which it stays or goes.
-func sweepOne(tx storage.Tx, e storage.Entry, records string, epoch uint64) error {
-	if records == "" {
-		return tx.Delete(e.Key)
-	}
-	var cur struct {
-		Epoch uint64 `json:"epoch"`
-	}
-	err := getJSON(tx, records+string(e.Value), &cur)
-	switch {
-	case errors.Is(err, storage.ErrNotFound):
-	case err != nil:
-		return err
-	case cur.Epoch >= epoch:
-		return nil // begun since
-	default:
-		if err := tx.Delete(records + string(e.Value)); err != nil {
-			return err
-		}
-	}
-	return tx.Delete(e.Key)
 }
 
 func earlier(a, b time.Time) time.Time {

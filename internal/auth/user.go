@@ -3,6 +3,7 @@ package auth
 import (
 	"bytes"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -114,6 +115,8 @@ type Session struct {
 
 	// Access is set in what stands for an access token on its way through the cache: it has no proofs, so it is a session nowhere.
 	Access *AccessToken `json:"-"`
+
+	asserted *atomic.Pointer[asserted] // the assertion about it that was made last; nil: none is kept
 }
 
 // Kinds combines what the proofs show.
