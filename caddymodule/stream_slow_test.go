@@ -22,14 +22,15 @@ type slow struct {
 
 func (s slow) String() string { return fmt.Sprintf("%s %s of %d bytes", s.method, s.path, s.length) }
 
-// ask sends the request, and returns what becomes of it.
-func (l *liveSite) ask(ctx context.Context, version, cookie string, s slow) <-chan error {
+// ask sends the request with a header, "Name: value", and returns what becomes of it.
+func (l *liveSite) ask(ctx context.Context, version, header string, s slow) <-chan error {
 	l.t.Helper()
 	r, err := http.NewRequestWithContext(ctx, s.method, "https://"+liveHost+s.path, nil)
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	r.Header.Set("Cookie", strings.TrimPrefix(cookie, "Cookie: "))
+	name, value, _ := strings.Cut(header, ": ")
+	r.Header.Set(name, value)
 	if r.ContentLength = s.length; s.length != 0 {
 		body, sink := io.Pipe()
 		r.Body = body

@@ -1,6 +1,7 @@
 package loginui
 
 import (
+	"fmt"
 	"html"
 	"maps"
 	"net/netip"
@@ -8,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddy-mfa/caddy-mfa/internal/auth"
 )
 
 var tokenForms = regexp.MustCompile(`mfa_[A-Za-z0-9_-]{43}`)
@@ -61,7 +64,7 @@ func TestAccessTokenPage(t *testing.T) { // S58, S64
 	b.want(b.post("/.mfa/security/tokens", fields...), 422, "You have an access token of this name.", `value="phone"`, `value="/feed.xml /api/*"`, `value="30"`)
 	r.again(secret)
 	b.want(b.get("/.mfa/security"), 200, "&lt;b&gt;feed&lt;/b&gt;</p>", "phone</p>", "last used", "never used", "/feed.xml /api/* · GET · Made", "Your access tokens are revoked with them.")
-	b.want(b.get("/.mfa/security/activity"), 200, "Access token made", "phone")
+	b.want(b.get("/.mfa/security/activity"), 200, "Made the access token “phone”")
 
 	all, err := r.realm.AccessTokens(t.Context(), "alice")
 	if err != nil || len(all) != 2 {
@@ -76,7 +79,7 @@ func TestAccessTokenPage(t *testing.T) { // S58, S64
 	for _, one := range all {
 		b.want(b.post("/.mfa/security/tokens/revoke", "id", one.ID), 303, "/.mfa/security?done=revoke_token")
 	}
-	page = b.want(b.get("/.mfa/security?done=revoke_token"), 200, "Revoked.")
+	page = b.want(b.get("/.mfa/security?done=revoke_token"), 200, "Revoked.", "Revoked the access token “phone”")
 	if strings.Contains(page.body, "phone</p>") {
 		t.Error("a token that was revoked is listed")
 	}
@@ -93,7 +96,7 @@ func TestAccessTokenForm(t *testing.T) {
 	b := r.browser()
 	b.get("/.mfa/login")
 	b.want(b.post("/.mfa/login", "name", "alice", "password", password), 303, "/.mfa/enroll")
-	b.enroll("/")
+	secret, _ := b.enroll("/")
 	for name, c := range map[string]struct{ field, value, says string }{
 		"no name":        {"label", "", "Type a name."},
 		"no days":        {"days", "", "Choose 1 to 365 days."},
@@ -129,4 +132,19 @@ func TestAccessTokenForm(t *testing.T) {
 	if all, err := r.realm.AccessTokens(t.Context(), "alice"); err != nil || len(all) != 0 {
 		t.Errorf("made %+v, %v", all, err)
 	}
+	t.Run("no room", func(t *testing.T) {
+		token := []string{"days", "30", "hosts", "a.example.com", "label"}
+		r.pass(20 * time.Minute)
+		b.want(b.post("/.mfa/security/tokens", append(token, "script")...), 303)
+		b.want(b.post("/.mfa/verify/totp", "code", b.code(secret)), 303, "/.mfa/verify/password")
+		b.want(b.post("/.mfa/verify/password", "password", password), 200)
+		for i := range auth.MaxAccessTokens - 1 {
+			b.want(b.post("/.mfa/security/tokens", append(token, fmt.Sprint("script ", i))...), 200)
+		}
+		const why = "You have 50 access tokens. Revoke one first."
+		if page := b.want(b.get("/.mfa/security"), 200, why); strings.Contains(page.body, `name="hosts"`) {
+			t.Error("the page asks for one more")
+		}
+		b.want(b.post("/.mfa/security/tokens", append(token, "one more")...), 422, why)
+	})
 }

@@ -24,13 +24,15 @@ func (req *Requirement) TakesTokens() bool {
 // the token counts nowhere, StepUp that something is asked for which no token can show, Deny that its owner may not pass, or that the
 // request is not within its limits.
 func DecideToken(now time.Time, req Requirement, u *User, s *Session, at Place) Decision {
+	public := true
 	for and := &req; and != nil; and = and.And {
 		if d := decideToken(now, and, u, s); d != Allow {
 			return d
 		}
-		if and.Mode != ModePublic && !s.Access.Cover(at) {
-			return Deny
-		}
+		public = public && and.Mode == ModePublic
+	}
+	if !public && !s.Access.Cover(at) {
+		return Deny
 	}
 	return Allow
 }

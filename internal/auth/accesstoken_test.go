@@ -185,7 +185,7 @@ func TestAccessTokenEnds(t *testing.T) { // S54, S56
 				t.Error("it passes")
 			}
 			stream.ended(t)
-			if c.name == "new password" || c.name == "expired" { // what is dead goes with the next, or when its time is over
+			if c.name == "expired" { // what is dead goes with the next, or when its time is over
 				return
 			}
 			if left := append(r.keys("access-token/"), r.keys("user-access-token/")...); len(left) != 0 {
@@ -227,6 +227,94 @@ func TestAccessTokenStreamGoesOn(t *testing.T) { // S73
 	stream.ended(t)
 }
 
+// What ends the other sessions ends the tokens, and leaves the session that one is made in.
+func TestAccessTokenAfterOthersEnded(t *testing.T) { // S56
+	r := newRig(t)
+	_, b, first := r.bearer()
+	r.changes(b, auth.Change{Op: auth.ChangeEndOthers})
+	if !r.signedIn(b) {
+		t.Fatal("this session has ended, too")
+	}
+	second := r.issue(b, newToken("script")) // the name is free again
+	if r.passes(first.Token, everybody) || !r.passes(second.Token, everybody) {
+		t.Error("the wrong one passes")
+	}
+	r.changes(b, auth.Change{Op: auth.ChangePassword, Password: "seven grey geese in a row"})
+	if r.passes(second.Token, everybody) || !r.passes(r.issue(b, newToken("script")).Token, everybody) {
+		t.Error("after a new password the wrong one passes")
+	}
+}
+
+// Making and revoking one are changes like others, and no token takes the place of a session.
+func TestAccessTokensAreCapped(t *testing.T) { // S13
+	r := newRig(t)
+	p := r.person("alice")
+	browsers := []*browser{newBrowser(), newBrowser(), newBrowser()}
+	for _, b := range browsers {
+		r.signIn(p, b)
+	}
+	for i := range 30 {
+		b := browsers[i%3]
+		issued := r.issue(b, newToken(fmt.Sprint("script ", i)))
+		r.changes(b, auth.Change{Op: auth.ChangeRevokeToken, TokenID: issued.ID})
+	}
+	for _, b := range browsers {
+		if _, err := r.Change(t.Context(), b.v, newToken("script"), ""); !tooMany(err) {
+			t.Errorf("one more: %v", err)
+		}
+	}
+	if left := r.keys("access-token/"); len(left) != 0 {
+		t.Errorf("left: %q", left)
+	}
+	r.clock.Add(time.Hour)
+	b := newBrowser()
+	r.signIn(p, b)
+	for i := range auth.MaxAccessTokens {
+		r.issue(b, newToken(fmt.Sprint("script ", i)))
+	}
+	r.crowd(b, 199-len(r.keys("session/")), func(int, *auth.Session) {})
+	r.signIn(p, newBrowser())
+	if stored := len(r.keys("session/")); stored != 200 || r.count(auth.EventReplaced) != 0 {
+		t.Errorf("%d sessions, %d ended", stored, r.count(auth.EventReplaced))
+	}
+}
+
+// What a token's request asserts is who its owner is, on the host that it is for, and nothing of a sign-in.
+func TestAccessTokenAssertion(t *testing.T) { // S67
+	r := newRig(t)
+	_, b, _ := r.bearer("ops")
+	change := newToken("two hosts")
+	change.Access.Hosts = append(change.Access.Hosts, "wiki.example.com")
+	issued := r.issue(b, change)
+	s, u, err := r.AccessToken(t.Context(), issued.Token, netip.Addr{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, to := range []string{host, "wiki.example.com", host} {
+		token, err := r.Assertion(t.Context(), auth.AlgEdDSA, issuer, to, s, u)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, got := claimed(t, token, r.jwks())
+		now := float64(r.clock.Now().Unix())
+		want := map[string]any{
+			"iss": issuer, "sub": u.ID, "aud": to, "iat": now, "nbf": now, "exp": now + 60,
+			"preferred_username": "alice", "name": "alice", "groups": []any{"ops"},
+		}
+		if g, w := asJSON(t, got), asJSON(t, want); g != w {
+			t.Errorf("got  %s\nwant %s", g, w)
+		}
+		if again, err := r.Assertion(t.Context(), auth.AlgEdDSA, issuer, to, s, u); err != nil || again != token {
+			t.Errorf("signed anew at once: %v", err)
+		}
+	}
+	session, user := r.session(b)
+	mine := r.assert(auth.AlgEdDSA, session, user)
+	if _, got := claimed(t, mine, r.jwks()); got["acr"] != "mfa" {
+		t.Errorf("the session's says %v", got)
+	}
+}
+
 func TestAccessTokensOfOthers(t *testing.T) { // S57, S87
 	r := newRig(t)
 	_, _, issued := r.bearer()
@@ -243,6 +331,13 @@ func TestAccessTokensOfOthers(t *testing.T) { // S57, S87
 	}
 	if !r.passes(issued.Token, everybody) {
 		t.Error("it was revoked")
+	}
+	if _, err := r.RevokeAccessTokens(t.Context(), "alice", issued.ID); err != nil {
+		t.Fatal(err)
+	}
+	events, err := r.Activity(t.Context(), issued.UserID)
+	if err != nil || events[0].Name != auth.EventTokenRevoked || events[0].Label != "script" || events[0].Actor != "command" {
+		t.Errorf("activity %+v, %v", events, err)
 	}
 }
 
@@ -346,6 +441,9 @@ func TestDecideToken(t *testing.T) {
 		return &auth.Session{UserID: "u", Epoch: 2, End: at.Expires, IdleEnd: at.Expires, Access: at}
 	}
 	same, sameToken := func(*auth.User) {}, func(*auth.AccessToken) {}
+	none := with(func(r *auth.Requirement) { r.Tokens = auth.TokensDenied })
+	methods := with(func(r *auth.Requirement) { r.Methods = []string{auth.MethodTOTP} })
+	taken := with(func(r *auth.Requirement) { r.Methods, r.Tokens = []string{auth.MethodTOTP}, auth.TokensAllowed })
 	for _, c := range []struct {
 		name string
 		need auth.Requirement
@@ -373,11 +471,36 @@ func TestDecideToken(t *testing.T) {
 		{"no tokens", with(func(r *auth.Requirement) { r.Tokens = auth.TokensDenied }), user(same), token(sameToken), auth.StepUp},
 		{"limits", signedIn, user(same), token(func(t *auth.AccessToken) { t.Hosts = []string{"other.example.com"} }), auth.Deny},
 		{"public", auth.Requirement{Mode: auth.ModePublic}, nil, nil, auth.Allow},
+		{"another reading, which takes them", and(signedIn, signedIn), user(same), token(sameToken), auth.Allow},
+		{"another reading, which takes none", and(signedIn, none), user(same), token(sameToken), auth.StepUp},
+		{"this reading takes none", and(none, signedIn), user(same), token(sameToken), auth.StepUp},
+		{"the third reading takes none", and(signedIn, signedIn, none), user(same), token(sameToken), auth.StepUp},
+		{"the third reading asks for proofs", and(taken, signedIn, methods), user(same), token(sameToken), auth.StepUp},
+		{"another reading is for others", and(signedIn, with(func(r *auth.Requirement) { r.Allow = []auth.Principal{{User: "bob"}} })), user(same), token(sameToken), auth.Deny},
+		{"another reading denies", and(signedIn, auth.Requirement{}), user(same), token(sameToken), auth.Deny},
+		{"public in one reading alone", and(auth.Requirement{Mode: auth.ModePublic}, signedIn), nil, nil, auth.SignIn},
+		{"public in one reading, and beyond its limits", and(auth.Requirement{Mode: auth.ModePublic}, signedIn),
+			user(same), token(func(t *auth.AccessToken) { t.Hosts = []string{"other.example.com"} }), auth.Deny},
 	} {
 		if got := auth.DecideToken(now, c.need, c.u, c.s, place); got != c.want {
 			t.Errorf("%s: %v, not %v", c.name, got, c.want)
 		}
+		beyond := c.s != nil && c.s.Access != nil && !c.s.Access.Cover(place) // which was decided when the request came
+		if got := auth.HoldsToken(now, c.need, c.u, c.s); got != (c.want == auth.Allow || beyond) {
+			t.Errorf("%s: holds is %v", c.name, got)
+		}
 	}
+}
+
+// and is a requirement with those of other readings.
+func and(first auth.Requirement, others ...auth.Requirement) auth.Requirement {
+	for i := len(others) - 1; i >= 0; i-- {
+		if i < len(others)-1 {
+			others[i].And = &others[i+1]
+		}
+	}
+	first.And = &others[0]
+	return first
 }
 
 func TestAccessTokensAreFew(t *testing.T) {
