@@ -61,7 +61,7 @@ func TestStepUpPages(t *testing.T) {
 		t.Error("a recovery code is offered")
 	}
 
-	// The app asks for what is not set up.
+	// The page asks for what is not set up.
 	b.want(b.get("/.mfa/step-up?methods=webauthn&to=%2Fadmin%2F"), 200, "What counts: Security key or passkey", "You have none of that set up yet", `action="/.mfa/security/add"`,
 		`name="method" value="webauthn"`, `name="to" value="/admin/"`)
 
