@@ -51,7 +51,7 @@ var routes = map[string]route{
 	"/security/off":        {getRoot, navigated(postSecurityOff)},
 	"/security/sessions":   {getRoot, navigated(postSecuritySessions)},
 	"/security/activity":   {get: getActivity},
-	resendPath:             {get: getResend},
+	resendPath:             {getResend, postResend},
 	stepUpPath:             {getStepUp, navigated(postStepUp)},
 	"/logout":              {getLogout, postLogout},
 	"/session":             {get: getSession},
