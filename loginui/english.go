@@ -436,7 +436,7 @@ var english = map[string]string{ //nolint:gosec // words for people
 	"event.method_added.named":       "Added “%s”",
 	"event.method_renamed.named":     "Renamed “%s” to “%s”",
 	"event.method_removed.named":     "Removed “%s”",
-	"event.proved_again":             "Confirmed again, for a change",
+	"event.proved_again":             "Confirmed again, for a change or a page",
 	"event.recovery_codes_made":      "New recovery codes saved",
 	"event.recovery_code_used":       "Recovery code used",
 	"event.user_added":               "Account made",
