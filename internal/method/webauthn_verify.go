@@ -98,12 +98,12 @@ func (s *siteWebAuthn) Challenge(now time.Time, u auth.User, creds []auth.Creden
 	if err != nil {
 		return auth.Challenge{}, err
 	}
-	return c.seal(now, protocol.PublicKeyCredentialRequestOptions{
-		Challenge:          c.Challenge,
-		Timeout:            int(challengeLife.Milliseconds()),
-		RelyingPartyID:     s.rpID,
-		AllowedCredentials: named,
-		UserVerification:   protocol.UserVerificationRequirement(s.config.UserVerification),
+	return c.seal(now, requestOptions{
+		Challenge:        c.Challenge,
+		Timeout:          challengeLife.Milliseconds(),
+		RPID:             s.rpID,
+		Allow:            named,
+		UserVerification: protocol.UserVerificationRequirement(s.config.UserVerification),
 	})
 }
 
