@@ -236,15 +236,3 @@ func (s *siteWebAuthn) Wants(existing []auth.Credential) bool {
 	}
 	return true
 }
-
-// parseRegistration reads a RegistrationResponseJSON, whose credential ID has 1 to 1023 bytes. Its errors are rejections.
-func parseRegistration(answer []byte) (*protocol.ParsedCredentialCreationData, error) {
-	if len(answer) > maxResponse {
-		return nil, rejected("too large")
-	}
-	p, err := protocol.ParseCredentialCreationResponseBytes(answer)
-	if err != nil {
-		return nil, rejected("malformed")
-	}
-	return p, nil
-}

@@ -72,6 +72,7 @@ func FuzzWebAuthnRegistration(f *testing.F) { // S50
 		built := v
 		built.Registration.AttestationObject = object
 		for _, a := range [][]byte{answer, built.registration(t)} {
+			readAsLibrary(t, a)
 			c, err := s.FinishEnroll(noon, aliceKeys, ch, a)
 			if err != nil {
 				if !errors.Is(err, auth.ErrRejected) {
