@@ -283,18 +283,3 @@ func rejectedBy(err error) error {
 	}
 	return rejected("refused by the library")
 }
-
-// parseAssertion reads an AuthenticationResponseJSON. Its errors are rejections.
-func parseAssertion(answer []byte) (*protocol.ParsedCredentialAssertionData, error) {
-	if len(answer) > maxResponse {
-		return nil, rejected("too large")
-	}
-	p, err := protocol.ParseCredentialRequestResponseBytes(answer)
-	if err != nil {
-		return nil, rejected("malformed")
-	}
-	if len(p.Response.UserHandle) > maxUserHandle {
-		return nil, rejected("user handle too long")
-	}
-	return p, nil
-}
