@@ -55,7 +55,7 @@ var routes = map[string]route{
 	"/security/tokens":        {getRoot, navigated(postSecurityTokens)},
 	"/security/tokens/revoke": {getRoot, navigated(postSecurityTokensRevoke)},
 
-	resendPath: {get: getResend},
+	resendPath: {getResend, postResend},
 	stepUpPath: {getStepUp, navigated(postStepUp)},
 	"/logout":  {getLogout, postLogout},
 	"/session": {get: getSession},

@@ -23,7 +23,7 @@ func (r *Realm) nextProof(now time.Time, site Site, f *flow, u *User, creds []he
 		p.Step = StepDone
 		return p
 	}
-	ways := r.proving(now, site, u, creds, need)
+	ways := r.proving(site, u, creds, need)
 	if len(ways) == 0 {
 		p.Step, p.Elsewhere = StepAskAdmin, r.elsewhere(site, creds)
 		return p
@@ -35,9 +35,9 @@ func (r *Realm) nextProof(now time.Time, site Site, f *flow, u *User, creds []he
 	return p
 }
 
-// proving are the methods by which u can show at a site what a rule asks for, in the order in which they are asked. The password comes
-// last: it says least about who sits there.
-func (r *Realm) proving(now time.Time, site Site, u *User, creds []held, need Requirement) []string {
+// proving are the methods by which u can show at a site what a rule asks for, in the order in which they are asked. Where the rule names
+// none, they are those by which u may sign in; the password says least about who sits there, and is asked where nothing else works.
+func (r *Realm) proving(site Site, u *User, creds []held, need Requirement) []string {
 	var out []string
 	for _, name := range r.preference() {
 		if len(need.Methods) > 0 && !slices.Contains(need.Methods, name) || name == MethodEmail && (r.mailed() == nil || r.mailBarred(u)) {
@@ -47,11 +47,17 @@ func (r *Realm) proving(now time.Time, site Site, u *User, creds []held, need Re
 			out = append(out, name)
 		}
 	}
-	out = preferred(u, out)
-	if i := slices.Index(out, MethodPassword); i >= 0 {
-		out = append(slices.Delete(out, i, i+1), MethodPassword)
+	if i := slices.Index(out, MethodPassword); i >= 0 && len(out) > 1 {
+		out = slices.Delete(out, i, i+1)
+		if len(need.Methods) > 0 { // named, and so as good as the others
+			out = append(out, MethodPassword)
+		}
 	}
-	return out
+	if len(need.Methods) == 0 {
+		now := r.now()
+		out = wanted(now, r.duties(now, u, creds), out)
+	}
+	return preferred(u, out)
 }
 
 // Provable are the methods by which a user could show at the visitor's site what need asks for: none, where nothing of that is set up
@@ -63,7 +69,7 @@ func (r *Realm) Provable(ctx context.Context, v Visit, userID string, need Requi
 			return err
 		}
 		creds, err := r.getCreds(tx, userID)
-		methods = r.proving(r.now(), v.site(), u, r.withAddress(u, creds), need)
+		methods = r.proving(v.site(), u, r.withAddress(u, creds), need)
 		return err
 	})
 	return methods, err
