@@ -3,7 +3,6 @@ package loginui
 import (
 	"bytes"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
@@ -15,6 +14,8 @@ const (
 	sessionPath  = "/session"
 	scriptPath   = "/session.js"
 	signedInPath = "/signed-in"
+
+	scriptName = "session.js"
 )
 
 // scriptAge is how long a browser may use the script without asking whether there is a newer one.
@@ -55,20 +56,13 @@ func methodsOf(s *auth.Session) []string {
 	return methods
 }
 
-// script is what getScript serves, and its entity tag.
-var script = sync.OnceValues(func() (body []byte, tag string) {
-	s := asset("session.js")
-	return tight(s.body), `"` + s.name + `"`
-})
-
 // getScript serves the script under an address that stays, for everybody.
 func getScript(x *exchange) error {
-	body, tag := script()
-	h := x.w.Header()
+	s, h := asset(scriptName), x.w.Header()
 	h.Set("Cache-Control", scriptAge)
-	h.Set("Etag", tag)
-	h.Set("Content-Type", mediaTypes["js"])
-	http.ServeContent(x.w, x.r, "", time.Time{}, bytes.NewReader(body))
+	h.Set("Etag", `"`+s.name+`"`)
+	h.Set("Content-Type", s.media)
+	http.ServeContent(x.w, x.r, "", time.Time{}, bytes.NewReader(s.body))
 	return nil
 }
 
