@@ -30,6 +30,7 @@ func TestSinglePage(t *testing.T) {
 	t.Parallel()
 	s, alice, b := openSPA(t)
 	b.fill("Note", "a long note, typed with care")
+	eval[bool](b, `window.heard = [], ["mfa:signedout", "mfa:signedin"].forEach(type => addEventListener(type, () => heard.push(type))), true`)
 	revoke(t, s, alice)
 	b.tabTo("Save")
 	b.do(chromedp.KeyEvent(kb.Enter), chromedp.WaitVisible(dialog))
@@ -39,6 +40,14 @@ func TestSinglePage(t *testing.T) {
 	if text := b.text("dialog"); !strings.HasPrefix(text, sessionEnd) {
 		t.Errorf("the dialog says %q", text)
 	}
+	b.start("given up", `Promise.resolve((() => {
+		window.x = new XMLHttpRequest();
+		x.open("POST", "/spa/notes?n=2");
+		x.send("given up");
+		return "begun";
+	})())`)
+	b.refused("/spa/notes?n=2")
+	eval[bool](b, `x.abort(), true`)
 	if on := eval[string](b, focused); on != "Sign in" {
 		t.Errorf("the focus is on %q", on)
 	}
@@ -67,12 +76,19 @@ func TestSinglePage(t *testing.T) {
 	if last := b.ended("count"); !strings.HasPrefix(last, "5 ") {
 		t.Errorf("the app counts %s, want 5", last)
 	}
+	if heard := eval[string](b, `heard.join()`); heard != "mfa:signedout,mfa:signedin" {
+		t.Errorf("the app heard %s", heard)
+	}
 	if text := eval[string](b, `note.value`); text != "a long note, typed with care" {
 		t.Errorf("the page says %q", text)
 	}
 	if on := eval[string](b, `document.activeElement.id`); on != "save" {
 		t.Errorf("the focus is on %q", on)
 	}
+	b.expected = regexp.MustCompile(refusals.String() + "|Scripts may close only the windows that were opened by them")
+	b.visit("/.mfa/signed-in") // in a window that was not opened for it
+	b.sees("You are signed in")
+	b.shoot("signed-in")
 }
 
 // TestSinglePageCancelled: who does not want to sign in gets back to the page, and the app gets the answer of the gate.
@@ -101,16 +117,19 @@ func TestSinglePageCancelled(t *testing.T) {
 	}
 
 	// What cannot be sent again, or what the app may have seen, is not held up.
-	b.start("aborted", `new Promise(done => {
-		const x = new XMLHttpRequest();
-		x.open("GET", "/spa/notes");
-		x.onload = () => done("loaded");
-		x.onabort = () => done("aborted");
-		x.send();
-		x.abort();
-		done("over");
-	})`)
-	b.ended("aborted")
+	for name, script := range map[string]string{
+		"a stream":   `fetch("/spa/notes", {method: "POST", body: "x", duplex: "half"})`,
+		"a redirect": `fetch("/spa/moved", {method: "POST", body: "x"})`,
+	} {
+		b.start(name, script+`.then(r => String(r.status))`)
+		if got := b.ended(name); got != "401" {
+			t.Errorf("%s gives %s", name, got)
+		}
+	}
+	b.start("moved", strings.Replace(xhr("POST", "/spa/moved", "sent"), `"X-Note"`, `"Accept"`, 1))
+	if got := b.ended("moved"); !strings.HasPrefix(got, "4:401 load loadend 401 ") {
+		t.Errorf("XMLHttpRequest after a redirect gives %q", got)
+	}
 	b.start("sync", `new Promise(done => {
 		const x = new XMLHttpRequest();
 		x.open("GET", "/spa/notes", false);
@@ -197,7 +216,7 @@ func TestSinglePageStepUp(t *testing.T) {
 // openSPA signs somebody in and opens the app.
 func openSPA(t *testing.T) (*rig.Server, *rig.Person, *tab) {
 	t.Helper()
-	s := start(t, rig.Config{})
+	s := start(t, rig.Config{Caddyfile: ruled("rule /spa/moved {\n\t\t\tpublic\n\t\t}")})
 	alice, _ := enrolled(t, s, "alice")
 	b := open(t, s)
 	b.expected = refusals
