@@ -54,7 +54,9 @@ var routes = map[string]route{
 	resendPath:             {getResend, postResend},
 	stepUpPath:             {getStepUp, navigated(postStepUp)},
 	"/logout":              {getLogout, postLogout},
-	"/session":             {get: getSession},
+	sessionPath:            {get: getSession},
+	scriptPath:             {get: getScript},
+	signedInPath:           {get: getSignedIn},
 }
 
 func getRoot(x *exchange) error { return x.redirect(x.prefix + "/security") }
