@@ -265,6 +265,8 @@ var english = map[string]string{ //nolint:gosec // words for people
 	"stepup.none.text":       "The page that you are going to asks for something that you have not set up, or that does not work here: %s.",
 	"stepup.none.todo":       "Set it up on the Security page, if you can, or ask your administrator.",
 	"stepup.none.label":      "Go to Security",
+	"signedin.title":         "You are signed in",
+	"signedin.text":          "You can close this window.",
 	"resend.title":           "Send your form now",
 	"resend.lead":            "What you sent was kept while you confirmed that it is you. It has not gone out yet. It goes to:",
 	"resend.send":            "Send it",

@@ -51,14 +51,15 @@ var routes = map[string]route{
 	"/security/off":        {getRoot, navigated(postSecurityOff)},
 	"/security/sessions":   {getRoot, navigated(postSecuritySessions)},
 	"/security/activity":   {get: getActivity},
+	resendPath:             {getResend, postResend},
+	stepUpPath:             {getStepUp, navigated(postStepUp)},
+	"/logout":              {getLogout, postLogout},
+	sessionPath:            {get: getSession},
+	scriptPath:             {get: getScript},
+	signedInPath:           {get: getSignedIn},
 
 	"/security/tokens":        {getRoot, navigated(postSecurityTokens)},
 	"/security/tokens/revoke": {getRoot, navigated(postSecurityTokensRevoke)},
-
-	resendPath: {getResend, postResend},
-	stepUpPath: {getStepUp, navigated(postStepUp)},
-	"/logout":  {getLogout, postLogout},
-	"/session": {get: getSession},
 }
 
 func getRoot(x *exchange) error { return x.redirect(x.prefix + "/security") }

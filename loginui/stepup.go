@@ -45,18 +45,25 @@ type stepUp struct {
 	Add             []string // methods to be set up first, where none that would do is
 }
 
-// stepUpPage is the page for what a query or a form asks for. Unknown methods and ages are left out: nobody but the gate writes them, and
+// needOf is what a query or a form asks for beyond a session. Unknown methods and ages are left out: nobody but the gate writes them, and
 // a link that somebody changed asks for nothing worse than a proof.
-func (x *exchange) stepUpPage(methods, age, to string) (*page, auth.Change) {
-	c := auth.Change{Op: auth.ChangeProve}
+func needOf(methods, age string) auth.Requirement {
+	need := auth.Requirement{Mode: auth.ModeSignedIn}
 	for m := range strings.FieldsSeq(methods) {
-		if english["method."+m] != "" && !slices.Contains(c.Methods, m) {
-			c.Methods = append(c.Methods, m)
+		if english["method."+m] != "" && !slices.Contains(need.Methods, m) {
+			need.Methods = append(need.Methods, m)
 		}
 	}
 	if n, err := strconv.Atoi(age); err == nil && n > 0 && n <= int(auth.MaxLifetime.Seconds()) {
-		c.MaxAge = time.Duration(n) * time.Second
+		need.MaxAge = time.Duration(n) * time.Second
 	}
+	return need
+}
+
+// stepUpPage is the page for what a query or a form asks for.
+func (x *exchange) stepUpPage(methods, age, to string) (*page, auth.Change) {
+	need := needOf(methods, age)
+	c := auth.Change{Op: auth.ChangeProve, Methods: need.Methods, MaxAge: need.MaxAge}
 	body := &stepUp{Methods: strings.Join(c.Methods, " ")}
 	if c.MaxAge > 0 {
 		body.MaxAge = strconv.Itoa(int(c.MaxAge.Seconds()))
