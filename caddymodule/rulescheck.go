@@ -177,8 +177,8 @@ func (j *journey) pass(c *judged, decision, until string) {
 	j.over = c.answers
 	switch passes := decision == auth.Allow.String(); {
 	case passes || decision == decisionPublic:
-		if !passes && j.Decision == auth.Allow.String() {
-			return // the outer gate asked for more
+		if j.Until != "" && until == "" || !passes && j.Decision == auth.Allow.String() {
+			return // a gate further out asked for more
 		}
 	case c.ReportOnly && !c.answers:
 		decision, until = decisionReported, ""

@@ -11,19 +11,21 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
 )
 
 const checkedSites = `http://localhost:{port}, http://dash.example.com:{port} {
 	@bot header User-Agent *Bot*
-	@near client_ip 127.0.0.0/8
+	@spoof header Remote-User *
 	@old path /old/*
 	rewrite @old /admin{path}
 	vars /vip/* level high
 	@vip vars level high
 	redir /gone/* /
 	mfa {
-		public /healthz /assets/* @bot
+		public /healthz /assets/* @bot @spoof
 		rule /near/* {
 			allow bob
 		}
@@ -51,8 +53,22 @@ const checkedSites = `http://localhost:{port}, http://dash.example.com:{port} {
 		}
 		reverse_proxy {app}
 	}
+	handle /inner/* {
+		vars level low
+	}
+	handle /inner* {
+		mfa {
+			allow bob
+		}
+		reverse_proxy {app}
+	}
 	handle {
 		reverse_proxy {app}
+	}
+}
+http://:{port} {
+	mfa {
+		allow bob
 	}
 }
 http://watched.localhost:{port} {
@@ -75,6 +91,9 @@ http://open.localhost:{port} {
 }
 `
 
+// spoofed is who a client says it is.
+const spoofed = "bob"
+
 // What the check says is what becomes of the request.
 func TestRuleCheckAgreesWithTheGate(t *testing.T) {
 	s := newSite(t)
@@ -86,16 +105,17 @@ func TestRuleCheckAgreesWithTheGate(t *testing.T) {
 	users := map[string]string{"localhost": "alice", "watched.localhost": "carol", "open.localhost": "dave", "dash.example.com": "alice"}
 	for _, target := range []string{
 		"/", "/healthz", "/healthz?x=1", "/assets/a", "/assets/a;b", "/assets/../a", "/a/%2e%2e/b", "/%5c", "/%25", "/admin/", "/ADMIN/x", "/admin", "/admin%2fx", "//admin/x",
-		"/old/x", "/vip/x", "/totp/", "/key/", "/try/", "/both/", "/both/%3b", "/near/", "/gated/", "/gone/x", "/.mfa/login", "/.mfa/session", "/.mfa", "/.mfax", "/%2emfa/login",
+		"/old/x", "/vip/x", "/totp/", "/key/", "/try/", "/both/", "/both/%3b", "/inner/", "/innermost", "/near/", "/gated/", "/gone/x", "/.mfa/login", "/.mfa/session", "/.mfa", "/.mfax", "/%2emfa/login",
 		"/admin/;/x", "/x%00", "/assets/%3f", "/a%20b",
 	} {
 		for host, name := range users {
-			for _, agent := range []string{"", "FriendlyBot"} {
+			for _, header := range []string{"", "User-Agent: FriendlyBot", "Remote-User: " + spoofed} {
 				asked := askedRequest{URL: "http://" + host + ":" + s.port + target, User: name, Headers: map[string]string{}, Client: "127.0.0.1"}
 				headers := []string{"Host: " + host, asScript}
-				if agent != "" {
-					asked.Headers["user-agent"] = agent
-					headers = append(headers, "User-Agent: "+agent)
+				if header != "" {
+					field, value, _ := strings.Cut(header, ": ")
+					asked.Headers[strings.ToLower(field)] = value
+					headers = append(headers, header)
 				}
 				got := ask(t, asked)
 				stranger := became(t, s.get(target, headers...))
@@ -133,12 +153,14 @@ func became(t *testing.T, res *http.Response) []string {
 		return []string{"deny"}
 	case answer.Error != "":
 		return []string{answer.Error}
-	case answer.Method != "" && answer.Header["Remote-User"] != nil:
+	case answer.Method != "" && answer.Header.Get("Remote-User") != "" && answer.Header.Get("Remote-User") != spoofed:
 		return []string{"allow"}
 	case answer.Method != "":
 		return []string{"public", "report_only", "no_mfa"}
 	case res.Header.Get("Content-Security-Policy") != "" || strings.Contains(string(body), `"signed_in"`):
 		return []string{"portal"}
+	case res.StatusCode == http.StatusOK && len(body) == 0:
+		return []string{"allow", "public"}
 	case res.StatusCode == http.StatusFound:
 		return []string{"no_mfa"}
 	}
@@ -180,7 +202,7 @@ func TestRuleCheckNamesTheRule(t *testing.T) {
 		reports                                 int
 	}{
 		{"/", "", "a session", "sign_in", "allow", "", 0},
-		{"/healthz", line("public /healthz /assets"), "nothing", "public", "public", "", 0},
+		{"/healthz", line("public /healthz /assets/* @bot"), "nothing", "public", "public", "", 0},
 		{"/admin/", line("rule /admin"), "a session of group:admins", "sign_in", "allow", "", 0},
 		{"/old/", line("rule /admin"), "a session of group:admins", "sign_in", "allow", "", 0},
 		{"/vip/", line("rule @vip"), "a session of group:vips", "sign_in", "deny", "", 0},
@@ -240,6 +262,57 @@ func TestRuleCheckOfWhoCannotSignIn(t *testing.T) {
 	}
 	if got := ask(t, askedRequest{URL: target, User: "alice"}); got.User.Decision != "sign_in" {
 		t.Errorf("with a method that is switched off: %+v", got.User)
+	}
+}
+
+func TestRuleCheckOfWhoIsBlocked(t *testing.T) {
+	s := newSite(t)
+	s.serve(plainGate)
+	state := stateActive
+	k := ruleCheck{web: webOf(t), app: running(t), person: func(string) (userView, error) {
+		return userView{Name: "alice", State: state, Methods: []string{"password", "totp"}}, nil
+	}}
+	for _, want := range []struct{ state, decision string }{{stateActive, "allow"}, {stateBlocked, "sign_in"}} {
+		state = want.state
+		out, err := k.run(t.Context(), checkInput{[]askedRequest{{URL: "http://localhost:" + s.port, User: "alice"}}})
+		if err != nil || out[0].User.Decision != want.decision {
+			t.Errorf("%s: %+v, %v", want.state, out, err)
+		}
+	}
+}
+
+func webOf(t *testing.T) *caddyhttp.App {
+	t.Helper()
+	app, err := running(t).ctx.AppIfConfigured("http")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return app.(*caddyhttp.App)
+}
+
+// How a request gets to Caddy decides whether people can sign in.
+func TestRuleCheckByHTTPS(t *testing.T) {
+	const target = "https://dash.example.com/"
+	s := newSite(t)
+	s.serve("http://dash.example.com:{port} {\n\tmfa\n}\n")
+	if got := ask(t, askedRequest{URL: target}); got.Stranger.Decision != "sign_in" {
+		t.Errorf("behind a proxy: %+v", got)
+	}
+	if got := ask(t, askedRequest{URL: target, Headers: map[string]string{"X-Forwarded-Proto": "http"}}); got.Stranger.Decision != "https_required" {
+		t.Errorf("behind a proxy that says http: %+v", got)
+	}
+	s.serve("http://:{port} {\n\tmfa\n}\n", "url https://dash.example.com")
+	if got := ask(t, askedRequest{URL: "https://www.example.com/"}); got.Stranger.Decision != "unknown_host" {
+		t.Errorf("under another name: %+v", got)
+	}
+	if got := ask(t, askedRequest{URL: target}); got.Stranger.Decision != "sign_in" {
+		t.Errorf("under its name: %+v", got)
+	}
+	s.serve("http://a.localhost:{port} {\n\trespond hi\n}\n")
+	for target, want := range map[string]string{"http://a.localhost/": "no_mfa", "http://b.localhost/": "no_site"} {
+		if got := ask(t, askedRequest{URL: target}); got.Stranger.Decision != want {
+			t.Errorf("%s: %+v", target, got)
+		}
 	}
 }
 

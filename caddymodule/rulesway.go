@@ -213,8 +213,8 @@ func (p *walk) send(ctx context.Context, r *http.Request, https bool) error {
 		r.TLS = &tls.ConnectionState{Version: tls.VersionTLS13, HandshakeComplete: true, ServerName: hostOf(r)}
 	}
 	r = caddyhttp.PrepareRequest(r, caddy.NewReplacer(), nowhere{http.Header{}}, p.server)
-	if https && r.TLS == nil && (p.server.TrustedProxiesRaw != nil || p.server.TrustedProxiesUnix) && r.Header["X-Forwarded-Proto"] == nil {
-		// The client spoke HTTPS, so that something before Caddy did, and Caddy believes what it says.
+	if https && r.TLS == nil && r.Header["X-Forwarded-Proto"] == nil {
+		// Something before Caddy speaks HTTPS. That Caddy trusts it is not known here, but nobody could sign in otherwise.
 		caddyhttp.SetVar(r.Context(), caddyhttp.TrustedProxyVarKey, true)
 		r.Header.Set("X-Forwarded-Proto", "https")
 	}
