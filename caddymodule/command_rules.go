@@ -33,12 +33,13 @@ for, and what becomes of it: for a stranger, and with --user for that user, with
 a session that has just proven all that the user has set up. Rules that only
 report are listed with what they would decide. Nothing is sent or changed.
 
-It asks the running Caddy. With --config it asks that configuration instead,
-before a reload for example; with no Caddy running, the Caddyfile here. Users are
-looked up at the running Caddy, or in the store with none running.
+It asks the running Caddy. With --config it asks that configuration instead, as
+before a reload; with no Caddy running, the Caddyfile here. Users are looked up
+at the running Caddy, or in the store with none running.
 
-Matchers see a request as it is given here: --method, --header, --client, and
-the time now. What else a visitor would send is absent.
+Matchers see the request as it is given here: --method, --header, --client, and
+the time is now. What else a visitor would send is absent. Where Caddy itself
+speaks plain HTTP, an https URL came through a proxy that it trusts.
 
 With --log it asks about each line of an access log in JSON (- for standard
 input, .gz for a compressed file) and counts what is decided. The log names who
@@ -158,8 +159,8 @@ func printCheck(w io.Writer, about string, v *checkView) {
 			rows = append(rows, []string{"Only reports:", fmt.Sprintf("%s, asks for %s: %s", r.Rule, strings.Join(r.Asks, " and "), reported(v, r.Stranger, r.User))})
 		}
 	}
-	if v.Answers != "" {
-		rows = append(rows, []string{"Answers:", v.Answers})
+	if v.AnsweredBy != "" {
+		rows = append(rows, []string{"Answered by:", v.AnsweredBy})
 	}
 	if v.Error != "" {
 		rows = append(rows, []string{"Error:", v.Error})

@@ -33,13 +33,13 @@ type (
 		Requests []askedRequest `json:"requests"`
 	}
 	checkView struct {
-		Method   string      `json:"method"`
-		URL      string      `json:"url"`
-		Stranger verdict     `json:"stranger"`
-		User     *userCheck  `json:"user,omitempty"`    // absent: none was asked for
-		Gates    []gateCheck `json:"gates"`             // on the way, the outermost first
-		Error    string      `json:"error,omitempty"`   // of a matcher
-		Answers  string      `json:"answers,omitempty"` // the handler that would answer, where it is known and no gate keeps the request
+		Method     string      `json:"method"`
+		URL        string      `json:"url"`
+		Stranger   verdict     `json:"stranger"`
+		User       *userCheck  `json:"user,omitempty"`        // absent: none was asked for
+		Gates      []gateCheck `json:"gates"`                 // on the way, the outermost first
+		Error      string      `json:"error,omitempty"`       // of a matcher
+		AnsweredBy string      `json:"answered_by,omitempty"` // the handler that answers who gets through, where it is known
 	}
 	// verdict is what becomes of one visitor.
 	verdict struct {
@@ -146,7 +146,7 @@ func (k *ruleCheck) one(ctx context.Context, asked *askedRequest, out *checkView
 			failed := verdict{Decision: decisionError}
 			out.Error, stranger.verdict, user.verdict = err.Error(), failed, failed
 		}
-		out.Answers, out.Stranger = way.end, stranger.end(way.matched)
+		out.AnsweredBy, out.Stranger = way.end, stranger.end(way.matched)
 		if asked.User != "" {
 			out.User = &userCheck{Name: asked.User, Unknown: who.user == nil, State: who.state, verdict: user.end(way.matched)}
 			if out.User.Unknown {
