@@ -42,9 +42,10 @@ the time is now. What else a visitor would send is absent. Where Caddy itself
 speaks plain HTTP, an https URL came through a proxy that it trusts.
 
 With --log it asks about each line of an access log in JSON (- for standard
-input, .gz for a compressed file) and counts what is decided. The log names who
-was signed in, but not what they had proven: they count as having just proven
-all that they have set up.`, `rules check https://dash.example.com/admin/
+input, .gz for a compressed file) and counts what is decided. The log names only
+those whom mfa let through to what is not public, and not what they had proven:
+they count as having just proven all that they have set up, all others as
+strangers.`, `rules check https://dash.example.com/admin/
   $ caddy mfa rules check --user alice https://dash.example.com/admin/
   $ caddy mfa rules check --method POST --client 192.0.2.7 https://dash.example.com/hook
   $ caddy mfa rules check --config Caddyfile --log /var/log/caddy/access.log.gz`)

@@ -314,7 +314,7 @@ func (l *replayed) print(w io.Writer) {
 		fmt.Fprintln(w, "\nRules that only report:")
 		l.printCounts(w, "WOULD", l.Reports)
 	}
-	fmt.Fprintln(w, "\nWho was signed in counts as having just proven all that is set up: the log does not say what was proven.")
+	fmt.Fprintln(w, "\nThe log names those whom mfa let through to what is not public. They count as having just proven all that they have set up, all others as strangers.")
 }
 
 func (l *replayed) printCounts(w io.Writer, head string, counts []*logCount) {
