@@ -142,37 +142,38 @@ var decisionTexts = map[string]string{
 
 func printCheck(w io.Writer, about string, v *checkView) {
 	fmt.Fprintf(w, "%s %s\n", printable(v.Method), printable(v.URL))
-	rows := [][]string{{"Asked:", about}}
+	var rows [][]string
+	add := func(name, text string) {
+		if text != "" {
+			rows = append(rows, []string{name + ":", text})
+		}
+	}
+	add("Asked", about)
 	for i := range v.Gates {
 		g := &v.Gates[i]
-		gate := g.Gate
+		gate, rule := g.Gate, g.Rule
 		if g.ReportOnly {
 			gate += " (only reports)"
 		}
-		rows = append(rows, []string{"Gate:", gate})
-		if len(g.Asks) > 0 {
-			rows = append(rows, []string{"Rule:", orElse(g.Rule, "none; what the gate itself says counts")})
+		if len(g.Asks) > 0 && rule == "" {
+			rule = "none; what the gate itself says counts"
 		}
-		for _, ask := range g.Asks {
-			rows = append(rows, []string{"Asks for:", ask})
-		}
+		add("Gate", gate)
+		add("Rule", rule)
+		add("Asks for", strings.Join(g.Asks, "; and "))
 		for _, r := range g.Reports {
-			rows = append(rows, []string{"Only reports:", fmt.Sprintf("%s, asks for %s: %s", r.Rule, strings.Join(r.Asks, " and "), reported(v, r.Stranger, r.User))})
+			add("Only reports", r.Rule+", asks for "+strings.Join(r.Asks, "; and ")+": "+reported(v, r.Stranger, r.User))
 		}
 	}
-	if v.AnsweredBy != "" {
-		rows = append(rows, []string{"Answered by:", v.AnsweredBy})
-	}
-	if v.Error != "" {
-		rows = append(rows, []string{"Error:", v.Error})
-	}
-	rows = append(rows, []string{"A stranger:", verdictText(&v.Stranger)})
+	add("Answered by", v.AnsweredBy)
+	add("Error", v.Error)
+	add("A stranger", verdictText(&v.Stranger))
 	if v.User != nil {
 		text := verdictText(&v.User.verdict)
 		if v.User.State != stateActive {
 			text += " (" + orElse(stateTexts[v.User.State], v.User.State) + ")"
 		}
-		rows = append(rows, []string{v.User.Name + ":", text})
+		add(v.User.Name, text)
 	}
 	table(w, "", rows)
 }

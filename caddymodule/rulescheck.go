@@ -133,8 +133,8 @@ func (k *ruleCheck) one(ctx context.Context, asked *askedRequest, out *checkView
 		way := walk{server: server}
 		stranger, user := journey{}, journey{}
 		way.gate = func(g *Gate, r *http.Request) (bool, error) {
-			c, err := k.gate(g, r, who)
-			if err != nil {
+			c := judged{gateCheck: gateCheck{Gate: orElse(g.Source, "mfa"), ReportOnly: g.ReportOnly, Asks: []string{}, Reports: []reportCheck{}}}
+			if err := k.gate(&c, g, r, who); err != nil {
 				return false, err
 			}
 			out.Gates = append(out.Gates, c.gateCheck)
@@ -207,52 +207,58 @@ type judged struct {
 }
 
 // gate takes the request through the steps of Gate.ServeHTTP, for a stranger and for who.
-func (k *ruleCheck) gate(g *Gate, r *http.Request, who *visitor) (c judged, err error) {
+func (k *ruleCheck) gate(c *judged, g *Gate, r *http.Request, who *visitor) error {
 	vars, _ := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
-	v := visit{gate: g, r: r, vars: vars, sent: sentURL(r), host: hostOf(r), secure: secure(r, vars)}
+	v := &visit{gate: g, r: r, vars: vars, sent: sentURL(r), host: hostOf(r), secure: secure(r, vars)}
 	cleanHeaders(r)
 	takeCookies(r.Header)
-	c.gateCheck = gateCheck{Gate: orElse(g.Source, "mfa"), ReportOnly: g.ReportOnly, Asks: []string{}, Reports: []reportCheck{}}
-	alike := func(decision string) (judged, error) {
-		if c.Stranger = decision; who != nil {
-			c.User = decision
-		}
-		return c, nil
-	}
 	misplaced := v.elsewhere()
+	alike := "" // what becomes of everybody
 	switch {
 	case len(g.Rules) > 0 && (ambiguous(r.URL.Path) || ambiguous(v.sent.Path)) && !g.ReportOnly:
-		return alike(errAmbiguous.code)
+		alike = errAmbiguous.code
 	case below(v.sent, g.app.settings.prefix):
-		if c.answers = true; misplaced != nil {
-			return alike(misplaced.code)
+		c.answers, alike = true, decisionPortal
+		if misplaced != nil {
+			alike = misplaced.code
 		}
-		return alike(decisionPortal)
 	case v.asksForOrigins():
-		c.answers = true
-		return alike(decisionPublic)
+		c.answers, alike = true, decisionPublic
 	}
-	found, err := g.find(r)
-	if err != nil {
-		return c, err
+	if alike == "" {
+		found, err := g.find(r)
+		if err != nil {
+			return err
+		}
+		if c.Asks = asksFor(found.need); found.need != &g.site {
+			c.Rule = g.ruleName(&found)
+		}
+		public := found.need.Mode == auth.ModePublic
+		if misplaced != nil && !public {
+			alike = misplaced.code
+		} else {
+			for _, rule := range found.tried {
+				c.Reports = append(c.Reports, k.report(g, rule, who))
+			}
+			c.Stranger, c.User, c.until = k.decide(found.need, who)
+			if public {
+				alike = decisionPublic
+			}
+		}
 	}
-	if c.Asks = asksFor(found.need); found.need != &g.site {
-		c.Rule = g.ruleName(&found)
+	if alike != "" {
+		if c.Stranger = alike; who != nil {
+			c.User = alike
+		}
 	}
-	public := found.need.Mode == auth.ModePublic
-	if misplaced != nil && !public {
-		return alike(misplaced.code)
-	}
-	for _, rule := range found.tried {
-		report := reportCheck{Rule: g.ruleName(&finding{need: &rule.requirement, source: rule.Source}), Asks: asksFor(&rule.requirement)}
-		report.Stranger, report.User, _ = k.decide(&rule.requirement, who)
-		c.Reports = append(c.Reports, report)
-	}
-	if public {
-		return alike(decisionPublic)
-	}
-	c.Stranger, c.User, c.until = k.decide(found.need, who)
-	return c, nil
+	return nil
+}
+
+// report is what a rule would decide that matches and only reports.
+func (k *ruleCheck) report(g *Gate, rule *Rule, who *visitor) (c reportCheck) {
+	c.Rule, c.Asks = g.ruleName(&finding{need: &rule.requirement, source: rule.Source}), asksFor(&rule.requirement)
+	c.Stranger, c.User, _ = k.decide(&rule.requirement, who)
+	return c
 }
 
 // decide says what a requirement makes of a stranger and of who, and of who's session before it has proven what is asked for, if that is
@@ -312,12 +318,13 @@ func (k *ruleCheck) sessions(u *auth.User) (fresh, stale *auth.Session) {
 	fresh = &auth.Session{UserID: u.ID, IdleEnd: later, End: later}
 	on := k.app.names()
 	for _, m := range u.Enrolled {
-		switch {
-		case m == auth.MethodPassword:
-			fresh.Proofs = append(fresh.Proofs, auth.Proof{Method: m, Kinds: auth.Knowledge, At: k.now})
-		case slices.Contains(on, m):
-			fresh.Proofs = append(fresh.Proofs, auth.Proof{Method: m, Kinds: auth.Possession, At: k.now})
+		kind := auth.Possession
+		if m == auth.MethodPassword {
+			kind = auth.Knowledge
+		} else if !slices.Contains(on, m) {
+			continue
 		}
+		fresh.Proofs = append(fresh.Proofs, auth.Proof{Method: m, Kinds: kind, At: k.now})
 	}
 	stale = &auth.Session{UserID: u.ID, IdleEnd: later, End: later, Proofs: []auth.Proof{{Kinds: auth.Kinds(fresh.Proofs)}}}
 	return fresh, stale

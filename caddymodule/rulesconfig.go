@@ -79,8 +79,11 @@ func askServer(address string, requests []json.RawMessage, out *[]checkView) err
 	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal(answer, out); err != nil || len(*out) != len(requests) {
-		return fmt.Errorf("reading the answer: %w", errors.Join(err, errors.ErrUnsupported))
+	if err := json.Unmarshal(answer, out); err != nil {
+		return fmt.Errorf("reading the answer: %w", err)
+	}
+	if len(*out) != len(requests) {
+		return errors.New("the answer is not about what was asked")
 	}
 	return nil
 }

@@ -216,7 +216,8 @@ func (l *replayed) line(b []byte) bool {
 
 // unheeded are headers that differ from request to request and that matchers seldom look at; credentials are not in the log.
 const unheeded = " Accept Accept-Encoding Accept-Language Authorization Cache-Control Content-Length Cookie Dnt If-Modified-Since If-None-Match " +
-	"Pragma Priority Range Sec-Ch-Ua Sec-Ch-Ua-Mobile Sec-Ch-Ua-Platform Sec-Gpc Sec-Websocket-Key Te Traceparent X-Request-Id "
+	"Pragma Priority Range Referer Sec-Ch-Ua Sec-Ch-Ua-Mobile Sec-Ch-Ua-Platform Sec-Fetch-Dest Sec-Fetch-Mode Sec-Fetch-Site Sec-Fetch-User " +
+	"Sec-Gpc Sec-Websocket-Key Te Traceparent Upgrade-Insecure-Requests X-Request-Id "
 
 // flush asks about what waits, in as many calls as that takes.
 func (l *replayed) flush() error {

@@ -89,32 +89,35 @@ func (p *walk) follow(r *http.Request) error {
 var through = caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil })
 
 func (p *walk) routes(routes caddyhttp.RouteList, next caddyhttp.Handler) caddyhttp.Handler {
-	for _, route := range slices.Backward(routes) {
-		rest := next
-		next = caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
-			if p.groups[route.Group] {
-				return rest.ServeHTTP(w, r)
-			}
-			ok, err := route.MatcherSets.AnyMatchWithError(r)
-			if err != nil {
-				return err
-			}
-			if !ok {
-				return rest.ServeHTTP(w, r)
-			}
-			p.matched = true
-			p.groups[route.Group] = route.Group != ""
-			then := rest
-			if route.Terminal {
-				then = through
-			}
-			for _, h := range slices.Backward(route.Handlers) {
-				then = p.handler(h, then)
-			}
-			return then.ServeHTTP(w, r)
-		})
+	for i := len(routes) - 1; i >= 0; i-- {
+		next = p.route(&routes[i], next)
 	}
 	return next
+}
+
+func (p *walk) route(route *caddyhttp.Route, next caddyhttp.Handler) caddyhttp.Handler {
+	return caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+		if p.groups[route.Group] {
+			return next.ServeHTTP(w, r)
+		}
+		ok, err := route.MatcherSets.AnyMatchWithError(r)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return next.ServeHTTP(w, r)
+		}
+		p.matched = true
+		p.groups[route.Group] = route.Group != ""
+		then := next
+		if route.Terminal {
+			then = through
+		}
+		for i := len(route.Handlers) - 1; i >= 0; i-- {
+			then = p.handler(route.Handlers[i], then)
+		}
+		return then.ServeHTTP(w, r)
+	})
 }
 
 // What is known of handlers, by name: some change nothing but the request, and are run; some answer. All others are taken to pass the
@@ -141,7 +144,7 @@ func (p *walk) handler(h caddyhttp.MiddlewareHandler, next caddyhttp.Handler) ca
 				return errTooDeep
 			}
 			if named := p.server.NamedRoutes[known.Name]; named != nil {
-				return p.routes(caddyhttp.RouteList{*named}, next).ServeHTTP(w, r)
+				return p.route(named, next).ServeHTTP(w, r)
 			}
 		case *caddyhttp.StaticResponse:
 			p.end = strings.TrimSpace("static_response " + string(known.StatusCode))
