@@ -55,7 +55,7 @@ $`},
 
 	{name: "an unknown user", line: "rules check --user mallory BASE/", code: 1, err: `^Error: There is no user "mallory"\.\n$`},
 	{name: "no URL", line: "rules check", code: 2, err: `^Error: URL is missing \(see caddy mfa rules check --help\)\n$`},
-	{name: "two URLs", line: "rules check BASE/ BASE/", code: 2, err: `is too much`},
+	{name: "two URLs", line: "rules check BASE/a BASE/b", code: 2, err: `is too much`},
 	{name: "a bad URL", line: "rules check localhost/admin", code: 2, err: `^Error: "localhost/admin" is no URL such as https://dash\.example\.com/admin/ \(`},
 	{name: "a URL with an escape sequence", line: "rules check http://localhost/\x1b[2J", code: 2, err: `^Error: [^\x1b]*\n$`},
 	{name: "a URL that is no text", line: "rules check http://localhost/\xff", code: 1, err: `UTF-8`},
@@ -148,7 +148,7 @@ func TestRulesCheck(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	run := func(asked string, options ...string) {
+	run := func(t *testing.T, asked string, options ...string) {
 		for _, row := range ruleRows {
 			t.Run(row.name, func(t *testing.T) {
 				fill := strings.NewReplacer("BASE", regexp.QuoteMeta(m.base()), "ASKED", regexp.QuoteMeta(asked)).Replace
@@ -161,7 +161,7 @@ func TestRulesCheck(t *testing.T) {
 			})
 		}
 	}
-	t.Run("server", func(t *testing.T) { run("the running configuration, at " + m.admin) })
+	t.Run("server", func(t *testing.T) { run(t, "the running configuration, at "+m.admin) })
 
 	// The other one keeps its address, and differs in one rule.
 	elsewhere := strings.Replace(ruledGate, "/admin/*", "/other/*", 1)
@@ -175,12 +175,12 @@ func TestRulesCheck(t *testing.T) {
 		t.Errorf("the Caddyfile that --config names: %d\n%s%s", r.code, r.stdout, r.stderr)
 	}
 	m.configureSite(ruledGate)
-	t.Run("a file, beside a server", func(t *testing.T) { run("the configuration Caddyfile", "--config", "Caddyfile") })
+	t.Run("a file, beside a server", func(t *testing.T) { run(t, "the configuration Caddyfile", "--config", "Caddyfile") })
 	t.Run("a file, and where the server is", func(t *testing.T) {
-		run("the configuration Caddyfile", "--config", "Caddyfile", "--address", m.admin)
+		run(t, "the configuration Caddyfile", "--config", "Caddyfile", "--address", m.admin)
 	})
 	stop()
-	t.Run("no server", func(t *testing.T) { run("the configuration Caddyfile") })
+	t.Run("no server", func(t *testing.T) { run(t, "the configuration Caddyfile") })
 }
 
 func TestRulesCheckWithoutAnything(t *testing.T) {

@@ -28,8 +28,8 @@ func (c *client) ruleAsker() (*ruleAsker, error) {
 		return nil, err
 	}
 	if c.config == "" && at.address != "" {
-		a := &ruleAsker{about: "the running configuration, at " + at.address, ask: func(requests []json.RawMessage) (out []checkView, err error) {
-			return out, askServer(at.address, requests, &out)
+		a := &ruleAsker{about: "the running configuration, at " + at.address, ask: func(requests []json.RawMessage) ([]checkView, error) {
+			return askServer(at.address, requests)
 		}}
 		if _, err := a.ask(nil); !errors.Is(err, errNoServer) {
 			return a, err
@@ -74,18 +74,18 @@ func checkBody(requests []json.RawMessage) []byte {
 	return append(body, ']', '}')
 }
 
-func askServer(address string, requests []json.RawMessage, out *[]checkView) error {
+func askServer(address string, requests []json.RawMessage) (out []checkView, err error) {
 	answer, err := callServer(address, operationNamed("rules/check"), checkBody(requests))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := json.Unmarshal(answer, out); err != nil {
-		return fmt.Errorf("reading the answer: %w", err)
+	if err := json.Unmarshal(answer, &out); err != nil {
+		return nil, fmt.Errorf("reading the answer: %w", err)
 	}
-	if len(*out) != len(requests) {
-		return errors.New("the answer is not about what was asked")
+	if len(out) != len(requests) {
+		return nil, errors.New("the answer is not about what was asked")
 	}
-	return nil
+	return out, nil
 }
 
 // askFile makes the apps of a configuration as "caddy validate" does, and starts nothing. It opens no log, and no storage of Caddy's

@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"sort"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -117,11 +118,11 @@ func (f *checkFlags) replay(c *client) error {
 func (l *replayed) read(in io.Reader, progress io.Writer) error {
 	r, told := bufio.NewReaderSize(in, 64<<10), time.Now()
 	var line []byte
-	for {
+	for ended := false; !ended; {
 		var whole bool
 		var err error
 		line, whole, err = nextLine(r, line[:0])
-		if err != nil && !errors.Is(err, io.EOF) {
+		if ended = errors.Is(err, io.EOF); err != nil && !ended {
 			return fmt.Errorf("reading the log: %w", err)
 		}
 		if len(line) > 0 {
@@ -130,19 +131,17 @@ func (l *replayed) read(in io.Reader, progress io.Writer) error {
 				l.Unreadable++
 			}
 		}
-		if err != nil || l.bytes > maxWaiting {
+		if ended || l.bytes > maxWaiting {
 			if err := l.flush(); err != nil {
 				return err
 			}
-		}
-		if err != nil {
-			return nil
 		}
 		if l.Lines%1000 == 0 && time.Since(told) > progressEvery {
 			told = time.Now()
 			fmt.Fprintf(progress, "%d lines read so far\n", l.Lines)
 		}
 	}
+	return nil
 }
 
 // nextLine appends the next line to buf, without its end and surrounding space. whole is false if it was longer than what is taken.
@@ -326,7 +325,7 @@ func (l *replayed) printCounts(w io.Writer, head string, counts []*logCount) {
 	rows := [][]string{{head, "BY", "REQUESTS", "SHARE", "2XX IN THE LOG"}}
 	for _, c := range counts {
 		rows = append(rows, []string{
-			c.Decision, orElse(c.By, "-"), fmt.Sprint(c.Requests), fmt.Sprintf("%.1f%%", 100*float64(c.Requests)/float64(l.Requests)), fmt.Sprint(c.OK),
+			c.Decision, orElse(c.By, "-"), strconv.Itoa(c.Requests), fmt.Sprintf("%.1f%%", 100*float64(c.Requests)/float64(l.Requests)), strconv.Itoa(c.OK),
 		})
 	}
 	table(w, "", rows)

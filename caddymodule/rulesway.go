@@ -113,8 +113,8 @@ func (p *walk) route(route *caddyhttp.Route, next caddyhttp.Handler) caddyhttp.H
 		if route.Terminal {
 			then = through
 		}
-		for i := len(route.Handlers) - 1; i >= 0; i-- {
-			then = p.handler(route.Handlers[i], then)
+		for _, h := range slices.Backward(route.Handlers) {
+			then = p.handler(h, then)
 		}
 		return then.ServeHTTP(w, r)
 	})
