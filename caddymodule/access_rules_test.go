@@ -190,3 +190,42 @@ func TestAppVerifiesAssertionOfAToken(t *testing.T) { // S67
 		}
 	}
 }
+
+// The check of rules says where tokens do, and sees no more of one than matchers do.
+func TestRulesCheckAndAccessTokens(t *testing.T) {
+	fresh := auth.Requirement{Mode: auth.ModeSignedIn, Methods: []string{"totp"}}
+	taken, none := fresh, auth.Requirement{Mode: auth.ModeSignedIn, Tokens: auth.TokensDenied}
+	taken.Tokens = auth.TokensAllowed
+	for _, c := range []struct {
+		need auth.Requirement
+		want string
+	}{
+		{fresh, "a session, with totp"},
+		{taken, "a session, with totp, or an access token"},
+		{none, "a session, and no access token"},
+		{auth.Requirement{Mode: auth.ModeSignedIn, Tokens: auth.TokensAllowed}, "a session"},
+		{auth.Requirement{Mode: auth.ModeSignedIn, And: &none}, "a session, and no access token"},
+	} {
+		if got := strings.Join(asksFor(&c.need), "; "); got != c.want {
+			t.Errorf("%q, not %q", got, c.want)
+		}
+	}
+	s := newSite(t)
+	s.serve(`{address} {
+	@app header Authorization *
+	mfa {
+		public @app
+	}
+	reverse_proxy {app}
+}
+`)
+	token := bearerHeader(auth.AccessTokenPrefix + strings.Repeat("x", 43))
+	for header, want := range map[string]string{token: "sign_in", basicHeader("app:secret"): "public"} {
+		got := ask(t, askedRequest{URL: "http://localhost:" + s.port + "/", Headers: map[string]string{"Authorization": strings.TrimPrefix(header, "Authorization: ")}})
+		if got.Stranger.Decision != want {
+			t.Errorf("%s: %+v", header, got.Stranger)
+		}
+	}
+	refusedToken(t, s.get("/", token), http.StatusUnauthorized, "token_refused")
+	arrived(t, s.get("/", basicHeader("app:secret")))
+}

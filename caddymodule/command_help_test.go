@@ -46,6 +46,7 @@ func TestCommandHelp(t *testing.T) {
 	walk("mfa", userCommand())
 	walk("mfa", sessionCommand())
 	walk("mfa", tokenCommand())
+	walk("mfa", rulesCommand())
 	walk("mfa", mailCommand())
 }
 

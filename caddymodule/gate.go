@@ -318,16 +318,26 @@ func (v *visit) report(source, decision string, user *auth.User) {
 
 // misplaced returns why nobody can sign in at this address, or nil.
 func (v *visit) misplaced() *refusal {
+	why := v.elsewhere()
+	switch why {
+	case errInsecure:
+		countInsecure.Inc()
+	case errForeignHost:
+		countForeign.Inc()
+	}
+	return why
+}
+
+// elsewhere is misplaced where nothing is counted.
+func (v *visit) elsewhere() *refusal {
 	if localhost(v.host) {
 		return nil
 	}
 	if !v.secure {
-		countInsecure.Inc()
 		return errInsecure
 	}
 	_ = v.gate.app.look() // a request may come before Start; with sites that are wrong, open fails
 	if only := v.gate.only.Load(); only != nil && *only != "" && *only != v.host {
-		countForeign.Inc()
 		return errForeignHost
 	}
 	return nil

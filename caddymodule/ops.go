@@ -43,6 +43,7 @@ var operations = []operation{
 	define("token/list", true, listTokens),
 	define("token/revoke", false, revokeTokens),
 	withoutRealm(define("mail/test", false, testMail)),
+	withoutRealm(define("rules/check", false, checkRules)), // by POST, though it changes nothing: a query is too short
 }
 
 // define makes an operation of a function from its input to its output.
