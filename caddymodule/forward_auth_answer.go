@@ -1,0 +1,66 @@
+package caddymodule
+
+import (
+	"net/http"
+	"strings"
+)
+
+// identityNames are all the headers that tell an app who somebody is.
+var identityNames = [...]string{headerUser, headerName, headerEmail, headerGroups}
+
+// verdict is the answer to a proxy. It is a yes only where the gate let the request pass: whatever else would answer with a status that
+// proxies take for one is made a no. It offers nothing but Write and WriteHeader, so that nothing goes past it.
+type verdict struct {
+	w       http.ResponseWriter
+	terse   bool // for a proxy that takes only 200, 401 and 403
+	allowed bool
+	wrote   bool
+	mute    bool // no body follows
+}
+
+// allow stands where the app would. All that a client could say about itself gets a value, so that the proxy replaces it; so does Cookie, which is
+// without ours.
+func (a *verdict) allow(w http.ResponseWriter, r *http.Request) error {
+	a.allowed = true
+	h := w.Header()
+	for _, name := range identityNames {
+		h[name] = []string{strings.Join(r.Header[name], ",")}
+	}
+	h["Cookie"] = []string{strings.Join(r.Header["Cookie"], "; ")}
+	h["Cache-Control"] = []string{"no-store"}
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+func (a *verdict) Header() http.Header { return a.w.Header() }
+
+// WriteHeader sends one header, which is final.
+func (a *verdict) WriteHeader(status int) {
+	if a.wrote || status < http.StatusOK {
+		return
+	}
+	a.wrote = true
+	if !a.allowed {
+		no := status
+		switch {
+		case a.terse && (status == http.StatusSeeOther || status == http.StatusUnauthorized):
+			no = http.StatusUnauthorized
+		case a.terse || status < http.StatusMultipleChoices:
+			no = http.StatusForbidden
+		}
+		if a.mute = a.terse || no != status; a.mute {
+			a.Header().Del("Content-Length")
+			a.Header().Del("Content-Type")
+		}
+		status = no
+	}
+	a.w.WriteHeader(status)
+}
+
+func (a *verdict) Write(p []byte) (int, error) {
+	a.WriteHeader(http.StatusOK)
+	if a.mute {
+		return len(p), nil
+	}
+	return a.w.Write(p)
+}
