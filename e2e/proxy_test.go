@@ -110,7 +110,7 @@ func (p *proxy) received(t *testing.T, v *rig.Visitor, req *http.Request) (got r
 func (p *proxy) tells(t *testing.T, v, stranger *rig.Visitor) {
 	spoof := []string{
 		"Remote-User: mallory", "remote-name: Mallory", "REMOTE-EMAIL: mallory@example.com", "Remote-Groups: admins", "Remote_User: mallory", "remote_groups: admins",
-		"Remote.User: mallory", "Remote_Name: ", "Forwarded: for=192.0.2.9", "X-Original-URL: /headers?open=1", "X-Rewrite-URL: /admin",
+		"Connection: keep-alive, Remote-User, Remote-Groups", "Remote.User: mallory", "Remote_Name: ", "Forwarded: for=192.0.2.9", "X-Original-URL: /headers?open=1", "X-Rewrite-URL: /admin",
 	}
 	for _, c := range []struct {
 		name, path, user string
