@@ -25,6 +25,7 @@ func init() {
 //
 //   - `/forward-auth`: the request is described by `X-Forwarded-Method`, `-Proto`, `-Host` and `-Uri`.
 //   - `/auth-request`: the same, or `X-Original-Method` and `X-Original-URL`; for nginx, which takes no other answer than 200, 401 and 403.
+//     At `/auth-request/answer` it then gets what to show.
 //   - `/ext-authz`, followed by the path: method and host are the question's own, and `X-Forwarded-Proto` is there; for Envoy.
 //
 // The answer 200 means yes. It holds all identity headers, empty ones too, and `Cookie` as the app may see it.
@@ -38,6 +39,7 @@ type ForwardAuth struct {
 const (
 	pathForwardAuth = "/forward-auth"
 	pathAuthRequest = "/auth-request"
+	pathAnswer      = pathAuthRequest + "/answer"
 	pathExtAuthz    = "/ext-authz"
 )
 
@@ -76,7 +78,7 @@ func (f *ForwardAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyh
 			return nil
 		}))
 	}
-	a := &verdict{w: w, terse: sent.Path == pathAuthRequest}
+	a := &verdict{w: w, terse: sent.Path == pathAuthRequest, shown: sent.Path == pathAnswer}
 	question, err := f.describe(r, sent)
 	if errors.Is(err, errNoQuestion) {
 		sayPlainly(a, http.StatusNotFound, "Nothing is here. A proxy asks mfa_forward_auth at "+pathForwardAuth+", "+pathAuthRequest+" or "+pathExtAuthz+".")

@@ -13,6 +13,7 @@ var identityNames = [...]string{headerUser, headerName, headerEmail, headerGroup
 type verdict struct {
 	w       http.ResponseWriter
 	terse   bool // for a proxy that takes only 200, 401 and 403
+	shown   bool // to the visitor, whatever it is, because the proxy got a no before
 	allowed bool
 	wrote   bool
 	mute    bool // no body follows
@@ -21,6 +22,11 @@ type verdict struct {
 // allow stands where the app would. All that a client could say about itself gets a value, so that the proxy replaces it; so does Cookie, which is
 // without ours.
 func (a *verdict) allow(w http.ResponseWriter, r *http.Request) error {
+	if a.shown { // it has become a yes since
+		w.Header().Set("Retry-After", "1")
+		sayPlainly(w, http.StatusServiceUnavailable, "Please try again.")
+		return nil
+	}
 	a.allowed = true
 	h := w.Header()
 	for _, name := range identityNames {

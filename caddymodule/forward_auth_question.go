@@ -25,9 +25,9 @@ func (f *ForwardAuth) describe(r *http.Request, sent *url.URL) (*http.Request, e
 	switch {
 	case sent.Path == pathForwardAuth:
 		d, err = byForwarded(r.Header)
-	case sent.Path == pathAuthRequest && len(r.Header["X-Original-Url"]) > 0:
+	case (sent.Path == pathAuthRequest || sent.Path == pathAnswer) && len(r.Header["X-Original-Url"]) > 0:
 		d, err = byOriginal(r.Header)
-	case sent.Path == pathAuthRequest:
+	case sent.Path == pathAuthRequest || sent.Path == pathAnswer:
 		d, err = byForwarded(r.Header)
 	case under(sent.EscapedPath(), pathExtAuthz):
 		d = described{method: r.Method, host: r.Host, uri: strings.TrimPrefix(sent.RequestURI(), pathExtAuthz)}

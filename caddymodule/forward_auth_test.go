@@ -56,7 +56,7 @@ func question(method, address string, changes ...string) []string {
 	return headers
 }
 
-func TestForwardAuth(t *testing.T) {
+func TestForwardAuth(t *testing.T) { // S70, S73
 	s := newForwardSite(t)
 	alice := sessionCookie(signIn(t, "dash.example.com", "alice", "admins", "dev"))
 	bob := sessionCookie(signIn(t, "dash.example.com", "bob"))
@@ -92,6 +92,11 @@ func TestForwardAuth(t *testing.T) {
 		{"terse, ambiguous", "/auth-request", "GET", "https://dash.example.com/a/..;/b", []string{alice, asPage}, 403, ""},
 		{"terse, unclear", "/auth-request", "get", "https://dash.example.com/a", []string{alice, asPage}, 403, ""},
 
+		{"shown, a person", "/auth-request/answer", "GET", "https://dash.example.com/a?b=c", []string{asPage}, 303, "/.mfa/login?to=%2Fa%3Fb%3Dc"},
+		{"shown, for somebody else", "/auth-request/answer", "GET", "https://dash.example.com/admin/x", []string{bob, asPage}, 403, "You are signed in as bob, but"},
+		{"shown, unclear", "/auth-request/answer", "get", "https://dash.example.com/a", []string{alice, asPage}, 400, "the method is none that is known"},
+		{"shown, and a yes by now", "/auth-request/answer", "GET", "https://dash.example.com/a", []string{alice, asPage}, 503, "Please try again"},
+
 		{"nowhere", "/", "GET", "https://dash.example.com/a", []string{alice}, 404, "/forward-auth"},
 		{"nowhere, by a spelling of the pages", "/.MFA/login", "GET", "https://dash.example.com/a", []string{alice}, 404, "Nothing is here"},
 	} {
@@ -107,12 +112,15 @@ func TestForwardAuth(t *testing.T) {
 			if res.Header.Get("Cache-Control") != "no-store" {
 				t.Errorf("Cache-Control %q", res.Header.Get("Cache-Control"))
 			}
+			if c.want != 200 && (len(res.Header["Remote-User"]) > 0 || len(res.Header["Cookie"]) > 0) {
+				t.Errorf("a no tells %v", res.Header)
+			}
 		})
 	}
 }
 
-// What the app learns: every header that could be a client's own has a value, if only an empty one (S60, S67).
-func TestForwardAuthAnswersEveryHeader(t *testing.T) {
+// What the app learns: every header that could be a client's own has a value, if only an empty one.
+func TestForwardAuthAnswersEveryHeader(t *testing.T) { // S60, S67
 	s := newForwardSite(t)
 	cookie := sessionCookie(signIn(t, "dash.example.com", "alice"))
 	spoof := []string{"Remote-User: mallory", "Remote-Groups: admins", "remote_email: m", "Remote-Name: M", "Forwarded: for=192.0.2.9", "X-Original-URL: /public/x"}
@@ -142,8 +150,8 @@ func TestForwardAuthAnswersEveryHeader(t *testing.T) {
 	}
 }
 
-// Nobody but a proxy that is configured gets an answer, neither about a request nor pages (S69, S71).
-func TestForwardAuthBelievesItsProxiesOnly(t *testing.T) {
+// Nobody but a proxy that is configured gets an answer, neither about a request nor pages.
+func TestForwardAuthBelievesItsProxiesOnly(t *testing.T) { // S69, S71
 	s := newSite(t) // which trusts others
 	s.serve(forwardSite, "url https://dash.example.com")
 	cookie := sessionCookie(signIn(t, "dash.example.com", "alice"))
@@ -159,7 +167,7 @@ func TestForwardAuthBelievesItsProxiesOnly(t *testing.T) {
 }
 
 // What is not said once and clearly gets no decision (CVE-2024-47070).
-func TestForwardAuthUnclearQuestions(t *testing.T) {
+func TestForwardAuthUnclearQuestions(t *testing.T) { // S69, S79
 	s := newForwardSite(t)
 	cookie := sessionCookie(signIn(t, "dash.example.com", "alice"))
 	ask := func(at string, changes ...string) int {
@@ -195,7 +203,7 @@ func TestForwardAuthUnclearQuestions(t *testing.T) {
 			}
 		}
 	}
-	if log := s.logged(); strings.Contains(log, "evil.example") { // S79
+	if log := s.logged(); strings.Contains(log, "evil.example") {
 		t.Error("the log quotes what a client sent")
 	}
 }
@@ -235,8 +243,8 @@ func TestForwardAuthOfOtherProxies(t *testing.T) {
 	}
 }
 
-// Nothing but the gate's own word is a yes: neither pages that it answers, nor error routes (S76).
-func TestForwardAuthSaysYesOnlyItself(t *testing.T) {
+// Nothing but the gate's own word is a yes: neither pages that it answers, nor error routes.
+func TestForwardAuthSaysYesOnlyItself(t *testing.T) { // S76
 	for _, terse := range []bool{false, true} {
 		rec := &headerRecorder{h: http.Header{}}
 		a := &verdict{w: rec, terse: terse}

@@ -90,8 +90,8 @@ func write(t *testing.T, dir, name, text string) {
 	}
 }
 
-// startProxy starts the proxy of that name, with the configuration that the guide shows.
-func startProxy(t *testing.T, name string) *proxy {
+// startProxy starts the proxy of that name, with the configuration that the guide shows, in which changes stand for what they follow.
+func startProxy(t *testing.T, name string, changes ...string) *proxy {
 	t.Helper()
 	ports, err := rig.FreePorts(1)
 	if err != nil {
@@ -116,6 +116,7 @@ func startProxy(t *testing.T, name string) *proxy {
 				t.Fatalf("%s holds no %s", file, pairs[i])
 			}
 		}
+		pairs = append(pairs, changes...)
 		return strings.NewReplacer(append(pairs, "127.0.0.1:3000", p.app, "localhost:3000", p.app)...).Replace(string(text))
 	})
 	runProxy(t, cmd, "127.0.0.1:"+ports[0])

@@ -79,6 +79,23 @@ func TestBehindOtherProxies(t *testing.T) { // S60, S67, S69, S70, S73, S76
 	}
 }
 
+// TestHAProxyWithoutAnAnswer lets the script fail, and something else than mfa answer it. HAProxy goes on after a script that fails.
+func TestHAProxyWithoutAnAnswer(t *testing.T) {
+	t.Parallel()
+	for name, changes := range map[string][]string{
+		"the script fails":           {"local headers = {}", `error("no")`},
+		"the script is told nothing": {"/forward-auth", "/.mfa/session"}, // which is answered with 200
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := startProxy(t, "haproxy", changes...)
+			page, err := rig.NewVisitor(p.URL).Fetch(t.Context(), "/headers?open=1")
+			if err != nil || page.Status != http.StatusServiceUnavailable {
+				t.Errorf("%d %s, %v", page.Status, page.Body, err)
+			}
+		})
+	}
+}
+
 // request is a request of a script, with headers "Name: value" in just that spelling.
 func (p *proxy) request(t *testing.T, method, path string, headers ...string) *http.Request {
 	t.Helper()

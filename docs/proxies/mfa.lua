@@ -36,6 +36,7 @@ core.register_action("mfa", { "http-req" }, function(txn)
 				txn.http:req_set_header(name, value)
 			end
 		end
+		txn:set_var("txn.mfa", "yes")
 		return
 	end
 
