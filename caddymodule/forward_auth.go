@@ -80,24 +80,30 @@ func (f *ForwardAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyh
 	}
 	a := &verdict{w: w, terse: sent.Path == pathAuthRequest, shown: sent.Path == pathAnswer}
 	question, err := f.describe(r, sent)
-	if errors.Is(err, errNoQuestion) {
+	switch {
+	case errors.Is(err, errNoQuestion):
 		sayPlainly(a, http.StatusNotFound, "Nothing is here. A proxy asks mfa_forward_auth at "+pathForwardAuth+", "+pathAuthRequest+" or "+pathExtAuthz+".")
-		return nil
-	}
-	if err != nil {
+	case err != nil:
 		f.note(&f.unclear, r, "a proxy's question is not clear: "+err.Error())
 		sayPlainly(a, http.StatusBadRequest, "The proxy's question is not clear: "+err.Error()+".")
-		return nil
-	}
-	if err := f.Gate.ServeHTTP(a, question, caddyhttp.HandlerFunc(a.allow)); err != nil && !a.wrote {
-		status := http.StatusInternalServerError
-		if e := (caddyhttp.HandlerError{}); errors.As(err, &e) && e.StatusCode >= http.StatusBadRequest {
-			status = e.StatusCode
-		}
-		f.faults.report(f.now(), err)
-		sayPlainly(a, status, "Sign-in is not available right now.")
+	default:
+		f.answer(a, question)
 	}
 	return nil
+}
+
+// answer is the gate's own word. An error stands for an answer that it leaves to error routes.
+func (f *ForwardAuth) answer(a *verdict, question *http.Request) {
+	err := f.Gate.ServeHTTP(a, question, caddyhttp.HandlerFunc(a.allow))
+	if err == nil || a.wrote {
+		return
+	}
+	status := http.StatusInternalServerError
+	if e := (caddyhttp.HandlerError{}); errors.As(err, &e) && e.StatusCode >= http.StatusBadRequest {
+		status = e.StatusCode
+	}
+	f.faults.report(f.now(), err)
+	sayPlainly(a, status, "Sign-in is not available right now.")
 }
 
 // note logs at most once a minute.
@@ -113,7 +119,7 @@ func sayPlainly(w http.ResponseWriter, status int, text string) {
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	_, _ = io.WriteString(w, text+"\n")
+	_, _ = io.WriteString(w, text+"\n") //nolint:gosec // plain text, which no browser sniffs, and nothing of the question in it
 }
 
 var (

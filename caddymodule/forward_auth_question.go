@@ -140,7 +140,7 @@ func (d *described) check() (*url.URL, error) {
 	}
 	u, err := url.ParseRequestURI(d.uri)
 	if err != nil || u.Host != "" || u.Scheme != "" {
-		return nil, errors.New("the URI cannot be read") //nolint:nilerr // the error would quote it
+		return nil, errors.New("the URI cannot be read") // the error would quote it
 	}
 	return u, nil
 }

@@ -267,6 +267,30 @@ func TestForwardAuthSaysYesOnlyItself(t *testing.T) { // S76
 	}
 }
 
+func TestForwardAuthWithoutADecision(t *testing.T) { // S76
+	s := newSite(t)
+	s.trusted = "127.0.0.0/8"
+	s.serve(`http://:{port} {
+	@broken expression int({method}) == 1
+	mfa_forward_auth {
+		rule @broken {
+			allow alice
+		}
+	}
+	handle_errors {
+		respond yes 200
+	}
+}
+`, "url https://dash.example.com")
+	alice := sessionCookie(signIn(t, "dash.example.com", "alice"))
+	for at, want := range map[string]int{"/forward-auth": http.StatusInternalServerError, "/auth-request": http.StatusForbidden, "/ext-authz/a": http.StatusInternalServerError} {
+		res := s.get(at, append(question("GET", "https://dash.example.com/a", alice), "X-A: b")...)
+		if res.StatusCode != want || len(res.Header["Remote-User"]) > 0 {
+			t.Errorf("%s: %s", at, res.Status)
+		}
+	}
+}
+
 type headerRecorder struct {
 	h            http.Header
 	status, body int

@@ -54,7 +54,7 @@ func TestBehindOtherProxies(t *testing.T) { // S60, S67, S69, S70, S73, S76
 				}
 			})
 			t.Run("large cookies", func(t *testing.T) {
-				req := p.request(t, "GET", "/headers", "Cookie: big="+strings.Repeat("x", 7000))
+				req := p.request(t, "/headers", "Cookie: big="+strings.Repeat("x", 7000))
 				if got := p.received(t, v, req); got.Header.Get("Cookie") != "big="+strings.Repeat("x", 7000) {
 					t.Errorf("%d bytes", len(got.Header.Get("Cookie")))
 				}
@@ -97,9 +97,9 @@ func TestHAProxyWithoutAnAnswer(t *testing.T) {
 }
 
 // request is a request of a script, with headers "Name: value" in just that spelling.
-func (p *proxy) request(t *testing.T, method, path string, headers ...string) *http.Request {
+func (p *proxy) request(t *testing.T, path string, headers ...string) *http.Request {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, p.URL+path, nil)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.URL+path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +140,7 @@ func (p *proxy) tells(t *testing.T, v, stranger *rig.Visitor) {
 		{"public, a stranger", "/headers?open=1", "", stranger, spoof},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := p.received(t, c.visitor, p.request(t, "GET", c.path, append(c.spoof, "Cookie: theme=dark")...))
+			got := p.received(t, c.visitor, p.request(t, c.path, append(c.spoof, "Cookie: theme=dark")...))
 			for name, values := range got.Header {
 				folded := strings.ToLower(strings.NewReplacer("_", "-", ".", "-").Replace(name))
 				value, want := strings.Join(values, "|"), ""
@@ -180,7 +180,7 @@ func (p *proxy) refuses(t *testing.T, stranger *rig.Visitor) {
 		{"Remote-User: alice", "X-Forwarded-For: 127.0.0.1"},
 		{"Connection: X-Forwarded-Uri, X-Forwarded-Host, X-Forwarded-Method"},
 	} {
-		page, err := stranger.Do(p.request(t, "GET", "/headers", append(headers, "Sec-Fetch-Mode: cors")...), false)
+		page, err := stranger.Do(p.request(t, "/headers", append(headers, "Sec-Fetch-Mode: cors")...), false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -192,7 +192,7 @@ func (p *proxy) refuses(t *testing.T, stranger *rig.Visitor) {
 	for path, want := range map[string]int{
 		"/headers/../headers?open=1": 400, "/%2e%2e/headers?open=1": 400, "/headers%5c?open=1": 400, "/.mfa/%2e%2e/headers?open=1": 400, "/mfa-ask": 404,
 	} {
-		page, err := stranger.Do(p.request(t, "GET", path, "Sec-Fetch-Mode: cors"), false)
+		page, err := stranger.Do(p.request(t, path, "Sec-Fetch-Mode: cors"), false)
 		if err != nil {
 			t.Fatal(err)
 		}
