@@ -32,6 +32,7 @@ func init() {
 type ForwardAuth struct {
 	*Gate
 
+	names              []string // of the headers that a yes has
 	strangers, unclear seldom
 }
 
@@ -51,7 +52,15 @@ func (*ForwardAuth) CaddyModule() caddy.ModuleInfo {
 // Provision loads the rules, as that of Gate does.
 func (f *ForwardAuth) Provision(ctx caddy.Context) error {
 	f.forward = true
-	return f.Gate.Provision(ctx)
+	if err := f.Gate.Provision(ctx); err != nil {
+		return err
+	}
+	told := f.told
+	if told == nil {
+		told = toldByDefault
+	}
+	f.names = told.answered()
+	return nil
 }
 
 // parseForwardAuth reads the directive. Its block is that of mfa.
@@ -78,7 +87,7 @@ func (f *ForwardAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyh
 			return nil
 		}))
 	}
-	a := &verdict{w: w, terse: sent.Path == pathAuthRequest, shown: sent.Path == pathAnswer}
+	a := &verdict{w: w, names: f.names, terse: sent.Path == pathAuthRequest, shown: sent.Path == pathAnswer}
 	question, err := f.describe(r, sent)
 	switch {
 	case errors.Is(err, errNoQuestion):

@@ -5,8 +5,14 @@ import (
 	"strings"
 )
 
-// identityNames are all the headers that tell an app who somebody is.
-var identityNames = [...]string{headerUser, headerName, headerEmail, headerGroups}
+// answered are all the headers that tell an app who somebody is: those by which it is told so, and those by which other apps are.
+func (t *told) answered() []string {
+	names := []string{headerUser, headerName, headerEmail, headerGroups, headerAssertion}
+	for _, own := range t.strip {
+		names = append(names, http.CanonicalHeaderKey(own))
+	}
+	return names
+}
 
 // verdict is the answer to a proxy. It is a yes only where the gate let the request pass: whatever else would answer with a status that
 // proxies take for one is made a no. It offers nothing but Write and WriteHeader, so that nothing goes past it.
@@ -15,6 +21,7 @@ type verdict struct {
 	terse   bool // for a proxy that takes only 200, 401 and 403
 	shown   bool // to the visitor, whatever it is, because the proxy got a no before
 	allowed bool
+	names   []string // of the headers that a yes has
 	wrote   bool
 	mute    bool // no body follows
 }
@@ -29,7 +36,7 @@ func (a *verdict) allow(w http.ResponseWriter, r *http.Request) error {
 	}
 	a.allowed = true
 	h := w.Header()
-	for _, name := range identityNames {
+	for _, name := range a.names {
 		h[name] = []string{strings.Join(r.Header[name], ",")}
 	}
 	h["Cookie"] = []string{strings.Join(r.Header["Cookie"], "; ")}

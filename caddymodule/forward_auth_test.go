@@ -150,6 +150,40 @@ func TestForwardAuthAnswersEveryHeader(t *testing.T) { // S60, S67
 	}
 }
 
+// Other names are answered beside the usual ones, which could be a client's own.
+func TestForwardAuthAnswersOtherNames(t *testing.T) { // S67
+	s := newSite(t)
+	s.trusted = "127.0.0.0/8"
+	s.serve(`http://:{port} {
+	mfa_forward_auth {
+		identity {
+			user X-Forwarded-User
+			groups off
+			jwt EdDSA X-Proof
+		}
+	}
+}
+`, "url https://dash.example.com")
+	cookie := sessionCookie(signIn(t, "dash.example.com", "alice", "ops"))
+	res := s.get("/forward-auth", question("GET", "https://dash.example.com/a", cookie, "X-Forwarded-User: mallory", "x_proof: forged", "Remote-Groups: admins")...)
+	if res.StatusCode != http.StatusOK {
+		t.Fatal(res.Status)
+	}
+	for name, want := range map[string]string{
+		"X-Forwarded-User": "alice", "Remote-User": "", "Remote-Name": "The alice", "Remote-Email": "alice@example.com", "Remote-Groups": "", "Remote-Assertion": "", "Cookie": "",
+	} {
+		if got := res.Header[name]; len(got) != 1 || got[0] != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+	if got := res.Header["X-Proof"]; len(got) != 1 || strings.Count(got[0], ".") != 2 {
+		t.Errorf("the assertion is %q", got)
+	}
+	if got := s.get("/.mfa/jwks.json", "Host: dash.example.com", "X-Forwarded-Proto: https").StatusCode; got != http.StatusOK {
+		t.Errorf("its keys: %d", got)
+	}
+}
+
 // Nobody but a proxy that is configured gets an answer, neither about a request nor pages.
 func TestForwardAuthBelievesItsProxiesOnly(t *testing.T) { // S69, S71
 	s := newSite(t) // which trusts others

@@ -127,7 +127,7 @@ func (p *proxy) received(t *testing.T, v *rig.Visitor, req *http.Request) (got r
 func (p *proxy) tells(t *testing.T, v, stranger *rig.Visitor) {
 	spoof := []string{
 		"Remote-User: mallory", "remote-name: Mallory", "REMOTE-EMAIL: mallory@example.com", "Remote-Groups: admins", "Remote_User: mallory", "remote_groups: admins",
-		"Connection: keep-alive, Remote-User, Remote-Groups", "Remote.User: mallory", "Remote_Name: ", "Forwarded: for=192.0.2.9", "X-Original-URL: /headers?open=1", "X-Rewrite-URL: /admin",
+		"Connection: keep-alive, Remote-User, Remote-Groups", "Remote.User: mallory", "Remote_Name: ", "Remote-Assertion: a.b.c", "remote_assertion: a.b.c", "Forwarded: for=192.0.2.9", "X-Original-URL: /headers?open=1", "X-Rewrite-URL: /admin",
 	}
 	for _, c := range []struct {
 		name, path, user string
@@ -147,7 +147,7 @@ func (p *proxy) tells(t *testing.T, v, stranger *rig.Visitor) {
 				switch folded {
 				case "remote-user":
 					want = c.user
-				case "remote-name", "remote-email", "remote-groups", "forwarded", "x-original-url", "x-rewrite-url":
+				case "remote-name", "remote-email", "remote-groups", "remote-assertion", "forwarded", "x-original-url", "x-rewrite-url":
 				default:
 					continue
 				}

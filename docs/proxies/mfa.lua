@@ -2,7 +2,7 @@
 local address = "http://127.0.0.1:9091/forward-auth"
 
 -- What the app is told, and by nobody else.
-local told = { "remote-user", "remote-name", "remote-email", "remote-groups", "cookie" }
+local told = { "remote-user", "remote-name", "remote-email", "remote-groups", "remote-assertion", "cookie" }
 
 -- What is about this connection or the body, which stays here.
 local dropped = {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddy-mfa/caddy-mfa/storage"
@@ -120,6 +121,7 @@ func (s *State) loadSession(ctx context.Context, gen uint64, hash string) (*entr
 		if u == nil {
 			return storage.ErrNotFound
 		}
+		cur.asserted = new(atomic.Pointer[asserted])
 		e.session.Store(cur)
 		e.user = u
 		return nil
