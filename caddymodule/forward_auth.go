@@ -87,7 +87,7 @@ func (f *ForwardAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyh
 			return nil
 		}))
 	}
-	a := &verdict{w: w, names: f.names, terse: sent.Path == pathAuthRequest, shown: sent.Path == pathAnswer}
+	a := &proxyAnswer{w: w, names: f.names, terse: sent.Path == pathAuthRequest, shown: sent.Path == pathAnswer}
 	question, err := f.describe(r, sent)
 	switch {
 	case errors.Is(err, errNoQuestion):
@@ -102,7 +102,7 @@ func (f *ForwardAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyh
 }
 
 // answer is the gate's own word. An error stands for an answer that it leaves to error routes.
-func (f *ForwardAuth) answer(a *verdict, question *http.Request) {
+func (f *ForwardAuth) answer(a *proxyAnswer, question *http.Request) {
 	err := f.Gate.ServeHTTP(a, question, caddyhttp.HandlerFunc(a.allow))
 	if err == nil || a.wrote {
 		return

@@ -14,9 +14,9 @@ func (t *told) answered() []string {
 	return names
 }
 
-// verdict is the answer to a proxy. It is a yes only where the gate let the request pass: whatever else would answer with a status that
+// proxyAnswer is the answer to a proxy. It is a yes only where the gate let the request pass: whatever else would answer with a status that
 // proxies take for one is made a no. It offers nothing but Write and WriteHeader, so that nothing goes past it.
-type verdict struct {
+type proxyAnswer struct {
 	w       http.ResponseWriter
 	terse   bool // for a proxy that takes only 200, 401 and 403
 	shown   bool // to the visitor, whatever it is, because the proxy got a no before
@@ -28,7 +28,7 @@ type verdict struct {
 
 // allow stands where the app would. All that a client could say about itself gets a value, so that the proxy replaces it; so does Cookie, which is
 // without ours.
-func (a *verdict) allow(w http.ResponseWriter, r *http.Request) error {
+func (a *proxyAnswer) allow(w http.ResponseWriter, r *http.Request) error {
 	if a.shown { // it has become a yes since
 		w.Header().Set("Retry-After", "1")
 		sayPlainly(w, http.StatusServiceUnavailable, "Please try again.")
@@ -45,10 +45,10 @@ func (a *verdict) allow(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (a *verdict) Header() http.Header { return a.w.Header() }
+func (a *proxyAnswer) Header() http.Header { return a.w.Header() }
 
 // WriteHeader sends one header, which is final.
-func (a *verdict) WriteHeader(status int) {
+func (a *proxyAnswer) WriteHeader(status int) {
 	if a.wrote || status < http.StatusOK {
 		return
 	}
@@ -70,7 +70,7 @@ func (a *verdict) WriteHeader(status int) {
 	a.w.WriteHeader(status)
 }
 
-func (a *verdict) Write(p []byte) (int, error) {
+func (a *proxyAnswer) Write(p []byte) (int, error) {
 	a.WriteHeader(http.StatusOK)
 	if a.mute {
 		return len(p), nil

@@ -281,7 +281,7 @@ func TestForwardAuthOfOtherProxies(t *testing.T) {
 func TestForwardAuthSaysYesOnlyItself(t *testing.T) { // S76
 	for _, terse := range []bool{false, true} {
 		rec := &headerRecorder{h: http.Header{}}
-		a := &verdict{w: rec, terse: terse}
+		a := &proxyAnswer{w: rec, terse: terse}
 		_, _ = io.WriteString(a, "a page")
 		if rec.status != http.StatusForbidden || rec.body != 0 {
 			t.Errorf("status %d, %d bytes", rec.status, rec.body)
@@ -370,7 +370,7 @@ func TestForwardAuthKeepsNoForm(t *testing.T) {
 `, "url https://dash.example.com")
 	alice := sessionCookie(signIn(t, "dash.example.com", "alice"))
 	res := s.get("/forward-auth", question("POST", "https://dash.example.com/save", alice, asPage, "Sec-Fetch-Site: same-origin", "Content-Type: application/x-www-form-urlencoded")...)
-	if got := res.Header.Get("Location"); res.StatusCode != http.StatusSeeOther || got != "/.mfa/step-up?methods=webauthn&to=%2Fsave" || len(res.Cookies()) > 0 {
+	if got := res.Header.Get("Location"); res.StatusCode != http.StatusSeeOther || got != "/.mfa/step-up?methods=webauthn&to=%2Fsave&lost=1" || len(res.Cookies()) > 0 {
 		t.Errorf("%s to %s, cookies %v", res.Status, got, res.Cookies())
 	}
 }

@@ -22,6 +22,14 @@ var (
 		http.StatusBadRequest, "ambiguous_path", "This address cannot be used",
 		"The address can be read in more than one way.", "Check it, or go to the start page of this site.",
 	}
+	errOdd = &refusal{
+		http.StatusBadRequest, "no_path", "This address cannot be used",
+		"What was asked for is no path of this site.", "Go to the start page of this site.",
+	}
+	errMethod = &refusal{
+		http.StatusBadRequest, "method_in_lower_case", "This request cannot be answered",
+		"Its method is not written in capitals.", "Use the site in a browser, or write the method in capitals.",
+	}
 	errNotAllowed = &refusal{
 		http.StatusForbidden, "forbidden", "You may not see this page",
 		"You are signed in, but this page is for other people.",
@@ -37,9 +45,9 @@ var (
 		http.StatusMisdirectedRequest, "unknown_host", "This is not the address of this site",
 		"The site is reached under another name, and people sign in there.", "Use the address that you were given.",
 	}
-	errNotHeld = &refusal{
+	errNotKept = &refusal{
 		http.StatusGone, "form_gone", "Your form is not there any more",
-		"It was sent already, or it was kept for too long. Nothing was sent now.", "Go back to the page that it was on, and fill it in again.",
+		"It was sent already, or kept for too long, or others took its place. Nothing was sent now.", "Go back to the page that it was on, and fill it in again.",
 	}
 	errUnavailable = &refusal{
 		http.StatusServiceUnavailable, "unavailable", "Sign-in is not available right now",
@@ -101,15 +109,19 @@ func (v *visit) stepUp(need *auth.Requirement, session *auth.Session) error {
 		return v.unavailable(err)
 	}
 	if !loginui.Navigation(v.r) {
-		return v.challenge("step_up_required", l.portal.StepUpURL(*need, ""))
+		return v.challenge("step_up_required", l.portal.StepUpURL(*need, "", false))
 	}
-	to := v.sent.RequestURI()
+	to, lost := v.sent.RequestURI(), false
 	if v.r.Method == http.MethodPost {
-		if to, err = v.hold(l, session, to); err != nil {
+		id, err := v.keepForm(l, session)
+		if err != nil {
 			return v.unavailable(err)
 		}
+		if lost = id == ""; !lost {
+			to = l.portal.ResendURL(id)
+		}
 	}
-	return v.lead(l.portal.StepUpURL(*need, to))
+	return v.lead(l.portal.StepUpURL(*need, to, lost))
 }
 
 func (v *visit) lead(to string) error {

@@ -242,16 +242,13 @@ func (x *exchange) redirect(to string) error {
 	return nil
 }
 
-func (x *exchange) setCookies(cookies []auth.Cookie) { SetCookies(x.w, cookies) }
-
-// SetCookies makes a browser keep cookies of ours, or forget those without a value.
-func SetCookies(w http.ResponseWriter, cookies []auth.Cookie) {
+func (x *exchange) setCookies(cookies []auth.Cookie) {
 	for _, c := range cookies {
 		age := int(math.Ceil(c.MaxAge.Seconds()))
 		if c.Value == "" {
 			age = -1
 		}
-		http.SetCookie(w, &http.Cookie{
+		http.SetCookie(x.w, &http.Cookie{
 			Name: c.Name, Value: c.Value, Path: "/", MaxAge: age,
 			Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
 		})

@@ -9,8 +9,8 @@ import (
 const maxTarget = 8192
 
 // returnTarget is s if that is where a signed-in visitor may be sent: a path of this host, with query and fragment, that every
-// reader reads the same way. Everything else gives "" (ASVS 5.0.0, V3.7.2). Of the portal's own pages only Security counts, and on
-// the way the reminder and the form that is sent again: a link must not bring anybody to a page that ends or begins something.
+// reader reads the same way. Everything else gives "" (ASVS 5.0.0, V3.7.2). Of the portal's own pages only Security counts, the end of
+// a small window, and on the way the reminder and the form that is sent again: a link must not bring anybody to a page that ends or begins something.
 func (p *Portal) returnTarget(s string) string {
 	if len(s) == 0 || len(s) > maxTarget || s[0] != '/' {
 		return ""
@@ -45,7 +45,7 @@ func (p *Portal) returnTarget(s string) string {
 			return ""
 		}
 	}
-	if below, ok := strings.CutPrefix(path, p.prefix); ok && (below == "" || below[0] == '/') && below != securityPath && below != remindPath && below != resendPath {
+	if below, ok := strings.CutPrefix(path, p.prefix); ok && (below == "" || below[0] == '/') && below != securityPath && below != remindPath && below != resendPath && below != signedInPath {
 		return ""
 	}
 	return s
