@@ -325,6 +325,20 @@ func TestForwardAuthWithoutADecision(t *testing.T) { // S76
 	}
 }
 
+// `caddy mfa rules check` knows what a proxy would be told.
+func TestRuleCheckOfForwardAuth(t *testing.T) {
+	newForwardSite(t)
+	signIn(t, "dash.example.com", "bob")
+	for path, want := range map[string][2]string{
+		"/a": {"sign_in", "allow"}, "/public/x": {"public", "public"}, "/admin/x": {"sign_in", "deny"}, "/.mfa/login": {"portal", "portal"}, "/public/../a": {"ambiguous_path", "ambiguous_path"},
+	} {
+		got := ask(t, askedRequest{URL: "https://dash.example.com" + path, User: "bob"})
+		if got.Stranger.Decision != want[0] || got.User == nil || got.User.Decision != want[1] {
+			t.Errorf("%s: %+v %+v, want %v", path, got.Stranger, got.User, want)
+		}
+	}
+}
+
 type headerRecorder struct {
 	h            http.Header
 	status, body int
