@@ -96,6 +96,7 @@ type App struct {
 	// The addresses of sites with a gate, without a path, by host; and that of the first one, "" if there is none. Set by survey.
 	addresses map[string]string
 	address   string
+	forward   bool     // there is a ForwardAuth
 	asserted  []string // algorithms of the assertions that gates make; complete once all are provisioned
 
 	addressless seldom

@@ -39,10 +39,19 @@ import (
 // It takes no matcher: outside of it, clients could say who they are in the headers that the app trusts. There may be several public
 // and rule, of which the first that matches counts; everything else stands once.
 func parseGate(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+	g, err := readGate(h)
+	if err != nil {
+		return nil, err
+	}
+	return h.NewRoute(nil, g), nil
+}
+
+func readGate(h httpcaddyfile.Helper) (*Gate, error) {
 	h.Next()
+	directive := h.Val()
 	g := &Gate{Source: source(h.Dispenser)}
 	if h.NextArg() {
-		return nil, h.Errf("mfa guards a whole site and takes no matcher; say with `public` inside its block what needs no sign-in")
+		return nil, h.Errf("%s guards a whole site and takes no matcher; say with `public` inside its block what needs no sign-in", directive)
 	}
 	seen := options{}
 	for h.NextBlock(0) {
@@ -67,7 +76,7 @@ func parseGate(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 			return nil, err
 		}
 	}
-	return h.NewRoute(nil, g), nil
+	return g, nil
 }
 
 // source is the place of the token under d, such as Caddyfile:12.

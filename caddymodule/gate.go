@@ -69,7 +69,8 @@ type Gate struct {
 	faults faultLog
 
 	// only is set on a site that answers to any host: the one host of the portal there, "" if the option url does not say it.
-	only atomic.Pointer[string]
+	only    atomic.Pointer[string]
+	forward bool // proxies ask it (ForwardAuth): error routes must not answer them
 }
 
 // CaddyModule returns the Caddy module information.

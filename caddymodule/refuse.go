@@ -61,7 +61,7 @@ const retryAfter = "5"
 // refuse ends a request: through the site's own error routes if there are any, or else with a page or JSON.
 func (v *visit) refuse(why *refusal) error {
 	v.w.Header().Set("Cache-Control", "no-store")
-	if hasErrorRoutes(v.r) {
+	if !v.gate.forward && hasErrorRoutes(v.r) {
 		if v.outer == nil {
 			v.remember(&passage{cookies: v.cookies})
 		}

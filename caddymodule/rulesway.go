@@ -137,6 +137,9 @@ func (p *walk) handler(h caddyhttp.MiddlewareHandler, next caddyhttp.Handler) ca
 			if on, err := p.gate(known, r); !on || err != nil {
 				return err
 			}
+		case *ForwardAuth: // asked about the request by a proxy, which has the app
+			_, err := p.gate(known.Gate, r)
+			return err
 		case *caddyhttp.Subroute:
 			return p.routes(known.Routes, next).ServeHTTP(w, r)
 		case *caddyhttp.Invoke:

@@ -40,6 +40,13 @@ func (a *App) survey() error {
 	for _, name := range slices.Sorted(maps.Keys(web.Servers)) {
 		server := web.Servers[name]
 		eachGate(server, server.Routes, way{}, func(g *Gate, w way) {
+			if g.forward {
+				a.forward = true
+				if err := checkForward(w); err != nil && first == nil {
+					first = err
+				}
+				return
+			}
 			host := firstName(w.hosts)
 			switch {
 			case len(w.hosts) == 0:
@@ -63,6 +70,9 @@ func (a *App) survey() error {
 			continue
 		}
 		eachGate(server, server.Errors.Routes, way{}, func(g *Gate, w way) {
+			if g.forward && first == nil {
+				first = errForwardErrors
+			}
 			if len(w.hosts) == 0 {
 				g.only.Store(&a.settings.host)
 			}
@@ -87,6 +97,7 @@ func (a *App) survey() error {
 type way struct {
 	hosts []string // of the request; none stands for any
 	paths bool     // only some paths lead there
+	some  bool     // only some requests do
 	named []string // routes that were invoked
 	twice bool     // another gate stands beside it
 }
@@ -100,12 +111,15 @@ func eachGate(server *caddyhttp.Server, routes caddyhttp.RouteList, outer way, v
 			inner.hosts = own
 		}
 		inner.paths = outer.paths || asksForPath(route)
+		inner.some = outer.some || len(route.MatcherSets) > 0
 		beside := &always
 		if len(route.MatcherSets) > 0 {
 			beside = new(int)
 		}
 		for _, h := range route.Handlers {
 			switch h := h.(type) {
+			case *ForwardAuth:
+				visit(h.Gate, inner)
 			case *Gate:
 				*beside++
 				w := inner
@@ -154,6 +168,9 @@ func isName(host string) bool { return !strings.ContainsAny(host, "*{") }
 
 // checkAddress refuses mail where no name of a site is known for the links in it: what a request says is not to be believed (S29).
 func (a *App) checkAddress() error {
+	if a.forward && !a.addressKnown() {
+		return errForwardAddress
+	}
 	if a.settings.mails && !a.addressKnown() {
 		return errors.New("mail needs an address for its links, and no site with mfa has a name of its own: set the option url, " +
 			"such as https://dash.example.com")

@@ -1,0 +1,409 @@
+package caddymodule
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+const forwardSite = `http://:{port} {
+	mfa_forward_auth {
+		public /public/* @odd
+		rule /admin/* {
+			allow group:admins
+		}
+		rule @expression {
+			allow group:admins
+		}
+	}
+	@odd method PROPFIND
+	@expression ` + "`path('/cel/*') && {method} == 'PUT' && {uri} == '/cel/a?b=c' && {host} == 'dash.example.com'`" + `
+	handle_errors {
+		respond yes 200
+	}
+}
+`
+
+// newForwardSite runs forwardSite for proxies on this machine.
+func newForwardSite(t *testing.T) *site {
+	t.Helper()
+	s := newSite(t)
+	s.trusted = "127.0.0.0/8"
+	s.serve(forwardSite, "url https://dash.example.com")
+	return s
+}
+
+// question is what a proxy asks about a request. Each of changes is a header, "Name: value"; "-Name" takes one out.
+func question(method, address string, changes ...string) []string {
+	proto, rest, _ := strings.Cut(address, "://")
+	host, uri, _ := strings.Cut(rest, "/")
+	headers := []string{
+		"Host: 127.0.0.1:9091", "X-Forwarded-For: 198.51.100.7", "X-Forwarded-Method: " + method, "X-Forwarded-Proto: " + proto, "X-Forwarded-Host: " + host,
+		"X-Forwarded-Uri: /" + uri,
+	}
+	for _, c := range changes {
+		if name, out := strings.CutPrefix(c, "-"); out {
+			for i, h := range headers {
+				if strings.HasPrefix(h, name+":") {
+					headers[i] = "X-Nothing: 1"
+				}
+			}
+			continue
+		}
+		headers = append(headers, c)
+	}
+	return headers
+}
+
+func TestForwardAuth(t *testing.T) { // S70, S73
+	s := newForwardSite(t)
+	alice := sessionCookie(signIn(t, "dash.example.com", "alice", "admins", "dev"))
+	bob := sessionCookie(signIn(t, "dash.example.com", "bob"))
+	for _, c := range []struct {
+		name, at, method, address string
+		headers                   []string
+		want                      int
+		has                       string // in Location, or in the body
+	}{
+		{"signed in", "/forward-auth", "GET", "https://dash.example.com/a", []string{alice}, 200, ""},
+		{"with a port", "/forward-auth", "GET", "https://Dash.Example.com:8443/a", []string{alice}, 200, ""},
+		{"a WebSocket", "/forward-auth", "GET", "wss://dash.example.com/a", []string{alice, "Sec-Fetch-Mode: websocket"}, 200, ""},
+		{"a person", "/forward-auth", "GET", "https://dash.example.com/a?b=c", []string{asPage}, 303, "/.mfa/login?to=%2Fa%3Fb%3Dc"},
+		{"a program", "/forward-auth", "GET", "https://dash.example.com/a", []string{asScript}, 401, `{"error":"sign_in_required","login":"/.mfa/login"}`},
+		{"a WebSocket without a session", "/forward-auth", "GET", "wss://dash.example.com/a", []string{"Sec-Fetch-Mode: websocket"}, 401, "sign_in_required"},
+		{"public", "/forward-auth", "GET", "https://dash.example.com/public/x", nil, 200, ""},
+		{"public by its method", "/forward-auth", "PROPFIND", "https://dash.example.com/x", nil, 200, ""},
+		{"hardly public", "/forward-auth", "GET", "https://dash.example.com/public/x;y", []string{asPage}, 303, "/.mfa/login"},
+		{"by plain HTTP", "/forward-auth", "GET", "http://dash.example.com/a", []string{alice, asPage}, 403, "This site needs HTTPS"},
+		{"ambiguous", "/forward-auth", "GET", "https://dash.example.com/public/../a", []string{alice, asPage}, 400, "This address cannot be used"},
+		{"ambiguous, encoded", "/forward-auth", "GET", "https://dash.example.com/public/%2e%2e/a", []string{alice, asScript}, 400, "ambiguous_path"},
+		{"for somebody else", "/forward-auth", "GET", "https://dash.example.com/admin/x", []string{bob, asPage}, 403, "You are signed in as bob, but"},
+		{"for her", "/forward-auth", "GET", "https://dash.example.com/admin/x", []string{alice}, 200, ""},
+		{"by an expression", "/forward-auth", "PUT", "https://dash.example.com/cel/a?b=c", []string{bob}, 403, "forbidden"},
+		{"not by it", "/forward-auth", "PUT", "https://dash.example.com/cel/a?b=d", []string{bob}, 200, ""},
+		{"on another host", "/forward-auth", "GET", "https://wiki.example.com/a", []string{alice, asPage}, 303, "/.mfa/login?to=%2Fa"},
+		{"the sign-in pages", "/forward-auth", "GET", "https://dash.example.com/.mfa/login", nil, 400, "this path is for the sign-in pages"},
+
+		{"terse, signed in", "/auth-request", "GET", "https://dash.example.com/a", []string{alice}, 200, ""},
+		{"terse, a person", "/auth-request", "GET", "https://dash.example.com/a", []string{asPage}, 401, ""},
+		{"terse, a program", "/auth-request", "GET", "https://dash.example.com/a", []string{asScript}, 401, ""},
+		{"terse, for somebody else", "/auth-request", "GET", "https://dash.example.com/admin/x", []string{bob, asPage}, 403, ""},
+		{"terse, ambiguous", "/auth-request", "GET", "https://dash.example.com/a/..;/b", []string{alice, asPage}, 403, ""},
+		{"terse, unclear", "/auth-request", "get", "https://dash.example.com/a", []string{alice, asPage}, 403, ""},
+
+		{"shown, a person", "/auth-request/answer", "GET", "https://dash.example.com/a?b=c", []string{asPage}, 303, "/.mfa/login?to=%2Fa%3Fb%3Dc"},
+		{"shown, for somebody else", "/auth-request/answer", "GET", "https://dash.example.com/admin/x", []string{bob, asPage}, 403, "You are signed in as bob, but"},
+		{"shown, unclear", "/auth-request/answer", "get", "https://dash.example.com/a", []string{alice, asPage}, 400, "the method is none that is known"},
+		{"shown, and a yes by now", "/auth-request/answer", "GET", "https://dash.example.com/a", []string{alice, asPage}, 503, "Please try again"},
+
+		{"nowhere", "/", "GET", "https://dash.example.com/a", []string{alice}, 404, "/forward-auth"},
+		{"nowhere, by a spelling of the pages", "/.MFA/login", "GET", "https://dash.example.com/a", []string{alice}, 404, "Nothing is here"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			res := s.get(c.at, question(c.method, c.address, c.headers...)...)
+			body, _ := io.ReadAll(res.Body)
+			if res.StatusCode != c.want {
+				t.Fatalf("%s\n%s", res.Status, body)
+			}
+			if got := res.Header.Get("Location") + string(body); !strings.Contains(got, c.has) || c.has == "" && len(body) > 0 {
+				t.Errorf("got %s", got)
+			}
+			if res.Header.Get("Cache-Control") != "no-store" {
+				t.Errorf("Cache-Control %q", res.Header.Get("Cache-Control"))
+			}
+			if c.want != 200 && (len(res.Header["Remote-User"]) > 0 || len(res.Header["Cookie"]) > 0) {
+				t.Errorf("a no tells %v", res.Header)
+			}
+		})
+	}
+}
+
+// What the app learns: every header that could be a client's own has a value, if only an empty one.
+func TestForwardAuthAnswersEveryHeader(t *testing.T) { // S60, S67
+	s := newForwardSite(t)
+	cookie := sessionCookie(signIn(t, "dash.example.com", "alice"))
+	spoof := []string{"Remote-User: mallory", "Remote-Groups: admins", "remote_email: m", "Remote-Name: M", "Forwarded: for=192.0.2.9", "X-Original-URL: /public/x"}
+	for _, c := range []struct {
+		name, address, cookie string
+		want                  map[string]string
+	}{
+		{"signed in", "https://dash.example.com/a", cookie + "; a=1; __Host-mfa-flow=x; b=2", map[string]string{
+			"Remote-User": "alice", "Remote-Name": "The alice", "Remote-Email": "alice@example.com", "Remote-Groups": "", "Cookie": "a=1; b=2",
+		}},
+		{"no cookie is left", "https://dash.example.com/a", cookie, map[string]string{"Remote-User": "alice", "Cookie": ""}},
+		{"public", "https://dash.example.com/public/x", cookie + "; a=1", map[string]string{
+			"Remote-User": "", "Remote-Name": "", "Remote-Email": "", "Remote-Groups": "", "Cookie": "a=1",
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			res := s.get("/forward-auth", question("GET", c.address, append([]string{c.cookie}, spoof...)...)...)
+			if res.StatusCode != http.StatusOK {
+				t.Fatal(res.Status)
+			}
+			for name, want := range c.want {
+				if got := res.Header[name]; len(got) != 1 || got[0] != want {
+					t.Errorf("%s is %q, want %q", name, got, want)
+				}
+			}
+		})
+	}
+}
+
+// Other names are answered beside the usual ones, which could be a client's own.
+func TestForwardAuthAnswersOtherNames(t *testing.T) { // S67
+	s := newSite(t)
+	s.trusted = "127.0.0.0/8"
+	s.serve(`http://:{port} {
+	mfa_forward_auth {
+		identity {
+			user X-Forwarded-User
+			groups off
+			jwt EdDSA X-Proof
+		}
+	}
+}
+`, "url https://dash.example.com")
+	cookie := sessionCookie(signIn(t, "dash.example.com", "alice", "ops"))
+	res := s.get("/forward-auth", question("GET", "https://dash.example.com/a", cookie, "X-Forwarded-User: mallory", "x_proof: forged", "Remote-Groups: admins")...)
+	if res.StatusCode != http.StatusOK {
+		t.Fatal(res.Status)
+	}
+	for name, want := range map[string]string{
+		"X-Forwarded-User": "alice", "Remote-User": "", "Remote-Name": "The alice", "Remote-Email": "alice@example.com", "Remote-Groups": "", "Remote-Assertion": "", "Cookie": "",
+	} {
+		if got := res.Header[name]; len(got) != 1 || got[0] != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+	if got := res.Header["X-Proof"]; len(got) != 1 || strings.Count(got[0], ".") != 2 {
+		t.Errorf("the assertion is %q", got)
+	}
+	if got := s.get("/.mfa/jwks.json", "Host: dash.example.com", "X-Forwarded-Proto: https").StatusCode; got != http.StatusOK {
+		t.Errorf("its keys: %d", got)
+	}
+}
+
+// Nobody but a proxy that is configured gets an answer, neither about a request nor pages.
+func TestForwardAuthBelievesItsProxiesOnly(t *testing.T) { // S69, S71
+	s := newSite(t) // which trusts others
+	s.serve(forwardSite, "url https://dash.example.com")
+	cookie := sessionCookie(signIn(t, "dash.example.com", "alice"))
+	for _, at := range []string{"/forward-auth", "/auth-request", "/ext-authz/public/x", "/.mfa/login", "/.well-known/webauthn", "/"} {
+		res := s.get(at, question("GET", "https://dash.example.com/public/x", cookie)...)
+		if body, _ := io.ReadAll(res.Body); res.StatusCode != http.StatusForbidden || !strings.Contains(string(body), "trusted_proxies") || res.Header.Get("Remote-User") != "" {
+			t.Errorf("%s: %s\n%s", at, res.Status, body)
+		}
+	}
+	eventually(t, "the log tells of it once", func() bool {
+		return strings.Count(s.logged(), "refused to answer somebody who is not in trusted_proxies") == 1
+	})
+}
+
+// What is not said once and clearly gets no decision (CVE-2024-47070).
+func TestForwardAuthUnclearQuestions(t *testing.T) { // S69, S79
+	s := newForwardSite(t)
+	cookie := sessionCookie(signIn(t, "dash.example.com", "alice"))
+	ask := func(at string, changes ...string) int {
+		return s.get(at, append(question("GET", "https://dash.example.com/public/x", changes...), cookie)...).StatusCode
+	}
+	if got := ask("/forward-auth"); got != http.StatusOK {
+		t.Fatal(got)
+	}
+	for name, values := range map[string][]string{
+		"X-Forwarded-Method": {"", "get", "GET, POST", "GET POST", "G=T", strings.Repeat("A", 33)},
+		"X-Forwarded-Proto":  {"", "HTTPS", "https, http", "ftp", "javascript"},
+		"X-Forwarded-Host": {
+			"", "dash.example.com, wiki.example.com", "alice@dash.example.com", "dash.example.com:80:443", "dash.example.com:", "dash.example.com:x", "dash.example.com/public",
+			"dash.example.com#", "dash.example.com?", `dash.example.com\`, "dash..example.com", ".", "[::1", "::1", "dash%2eexample.com", "d\u00e4sh.example.com",
+			"dash.example.com:443@evil.example", strings.Repeat("a", 300),
+		},
+		"X-Forwarded-Uri": {
+			"", "public/x", "*", "https://dash.example.com/public/x", "?/public/x", `\public\x`, "/public/x y", "/public/x\ty", "/public/%zz", "#/public/x",
+		},
+	} {
+		for _, at := range []string{"/forward-auth", "/auth-request"} {
+			want := map[string]int{"/forward-auth": http.StatusBadRequest, "/auth-request": http.StatusForbidden}[at]
+			if got := ask(at, "-"+name); got != want {
+				t.Errorf("%s without %s: %d", at, name, got)
+			}
+			if got := ask(at, name+": "+"x"); got != want {
+				t.Errorf("%s with %s twice: %d", at, name, got)
+			}
+			for _, v := range values {
+				if got := ask(at, "-"+name, name+": "+v); got != want {
+					t.Errorf("%s with %s %.40q: %d, want %d", at, name, v, got, want)
+				}
+			}
+		}
+	}
+	if log := s.logged(); strings.Contains(log, "evil.example") {
+		t.Error("the log quotes what a client sent")
+	}
+}
+
+func TestForwardAuthOfOtherProxies(t *testing.T) {
+	s := newForwardSite(t)
+	cookie := sessionCookie(signIn(t, "dash.example.com", "alice"))
+	for _, c := range []struct {
+		name, at string
+		headers  []string
+		want     int
+		location string
+	}{
+		{"envoy", "/ext-authz/a", []string{"Host: dash.example.com", "X-Forwarded-Proto: https", cookie}, 200, ""},
+		{"envoy, a person", "/ext-authz/a?b=c", []string{"Host: dash.example.com", "X-Forwarded-Proto: https", asPage}, 303, "/.mfa/login?to=%2Fa%3Fb%3Dc"},
+		{"envoy, the start page", "/ext-authz/", []string{"Host: dash.example.com", "X-Forwarded-Proto: https", asPage}, 303, "/.mfa/login?to=%2F"},
+		{"envoy, nothing", "/ext-authz", []string{"Host: dash.example.com", "X-Forwarded-Proto: https", cookie}, 400, ""},
+		{"envoy, no scheme", "/ext-authz/a", []string{"Host: dash.example.com", cookie}, 400, ""},
+		{"envoy takes no other description", "/ext-authz/a", []string{"Host: dash.example.com", "X-Forwarded-Proto: https", "X-Forwarded-Uri: /public/x", "X-Original-Url: https://dash.example.com/public/x", asPage}, 303, "/.mfa/login?to=%2Fa"},
+		{"envoy, an unclear path", "/ext-authz/public/../a", []string{"Host: dash.example.com", "X-Forwarded-Proto: https", cookie}, 400, ""},
+		{"envoy, empty segments", "/ext-authz//evil.example/public/x", []string{"Host: dash.example.com", "X-Forwarded-Proto: https", asPage}, 303, "/.mfa/login?to=%2F%2Fevil.example%2Fpublic%2Fx"},
+		{"ingress", "/auth-request", []string{"X-Original-Method: GET", "X-Original-Url: https://dash.example.com/a", cookie}, 200, ""},
+		{"ingress, a stranger", "/auth-request", []string{"X-Original-Method: GET", "X-Original-Url: https://dash.example.com/a", asPage}, 401, "/.mfa/login?to=%2Fa"},
+		{"ingress, no path", "/auth-request", []string{"X-Original-Method: GET", "X-Original-Url: https://dash.example.com", cookie}, 403, ""},
+		{"ingress, no scheme", "/auth-request", []string{"X-Original-Method: GET", "X-Original-Url: /public/x", cookie}, 403, ""},
+		{"ingress, no method", "/auth-request", []string{"X-Original-Url: https://dash.example.com/a", cookie}, 403, ""},
+		{"ingress, a name before the host", "/auth-request", []string{"X-Original-Method: GET", "X-Original-Url: https://dash.example.com@evil.example/public/x"}, 403, ""},
+		{"ingress, and the client's own", "/auth-request", []string{"X-Original-Method: GET", "X-Original-Url: https://dash.example.com/a", "X-Forwarded-Uri: /public/x"}, 403, ""},
+		{"others take no X-Original-URL", "/forward-auth", []string{"X-Original-Method: GET", "X-Original-Url: https://dash.example.com/public/x"}, 400, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			res := s.get(c.at, c.headers...)
+			if res.StatusCode != c.want || res.Header.Get("Location") != c.location {
+				t.Errorf("%s to %q", res.Status, res.Header.Get("Location"))
+			}
+		})
+	}
+}
+
+// Nothing but the gate's own word is a yes: neither pages that it answers, nor error routes.
+func TestForwardAuthSaysYesOnlyItself(t *testing.T) { // S76
+	for _, terse := range []bool{false, true} {
+		rec := &headerRecorder{h: http.Header{}}
+		a := &proxyAnswer{w: rec, terse: terse}
+		_, _ = io.WriteString(a, "a page")
+		if rec.status != http.StatusForbidden || rec.body != 0 {
+			t.Errorf("status %d, %d bytes", rec.status, rec.body)
+		}
+	}
+	s := newSite(t)
+	s.trusted = "127.0.0.0/8"
+	s.serve(forwardSite, "url https://dash.example.com", "webauthn {\n\trp_id dash.example.com\n\torigins https://dash.example.com https://example.net\n}")
+	if got := s.get("/forward-auth", question("GET", "https://dash.example.com/.well-known/webauthn")...).StatusCode; got != http.StatusBadRequest {
+		t.Errorf("asked about the related origins: %d", got)
+	}
+	if got := s.get("/.well-known/webauthn", "Host: dash.example.com", "X-Forwarded-Proto: https").StatusCode; got != http.StatusOK {
+		t.Errorf("sent on for them: %d", got)
+	}
+	if got := s.get("/.well-known/webauthn", "Host: wiki.example.com", "X-Forwarded-Proto: https", sessionCookie(signIn(t, "wiki.example.com", "bob"))).StatusCode; got != http.StatusNotFound {
+		t.Errorf("sent on for them under another host: %d", got)
+	}
+}
+
+func TestForwardAuthWithoutADecision(t *testing.T) { // S76
+	s := newSite(t)
+	s.trusted = "127.0.0.0/8"
+	s.serve(`http://:{port} {
+	@broken expression int({method}) == 1
+	mfa_forward_auth {
+		rule @broken {
+			allow alice
+		}
+	}
+	handle_errors {
+		respond yes 200
+	}
+}
+`, "url https://dash.example.com")
+	alice := sessionCookie(signIn(t, "dash.example.com", "alice"))
+	for at, want := range map[string]int{"/forward-auth": http.StatusInternalServerError, "/auth-request": http.StatusForbidden, "/ext-authz/a": http.StatusInternalServerError} {
+		res := s.get(at, append(question("GET", "https://dash.example.com/a", alice), "X-A: b")...)
+		if res.StatusCode != want || len(res.Header["Remote-User"]) > 0 {
+			t.Errorf("%s: %s", at, res.Status)
+		}
+	}
+}
+
+// `caddy mfa rules check` knows what a proxy would be told.
+func TestRuleCheckOfForwardAuth(t *testing.T) {
+	newForwardSite(t)
+	signIn(t, "dash.example.com", "bob")
+	for path, want := range map[string][2]string{
+		"/a": {"sign_in", "allow"}, "/public/x": {"public", "public"}, "/admin/x": {"sign_in", "deny"}, "/.mfa/login": {"portal", "portal"}, "/public/../a": {"ambiguous_path", "ambiguous_path"},
+	} {
+		got := ask(t, askedRequest{URL: "https://dash.example.com" + path, User: "bob"})
+		if got.Stranger.Decision != want[0] || got.User == nil || got.User.Decision != want[1] {
+			t.Errorf("%s: %+v %+v, want %v", path, got.Stranger, got.User, want)
+		}
+	}
+}
+
+type headerRecorder struct {
+	h            http.Header
+	status, body int
+}
+
+func (r *headerRecorder) Header() http.Header         { return r.h }
+func (r *headerRecorder) WriteHeader(status int)      { r.status = status }
+func (r *headerRecorder) Write(p []byte) (int, error) { r.body += len(p); return len(p), nil }
+
+// The pages are those of the host that the browser has, over whatever the proxy says.
+func TestForwardAuthServesPages(t *testing.T) {
+	s := newForwardSite(t)
+	alice := sessionCookie(signIn(t, "dash.example.com", "alice"))
+	for _, c := range []struct {
+		name    string
+		headers []string
+		want    int
+		has     string
+	}{
+		{"of its host", []string{"Host: dash.example.com", "X-Forwarded-Proto: https", alice}, 200, `"alice"`},
+		{"of another", []string{"Host: wiki.example.com", "X-Forwarded-Proto: https", alice}, 200, `"signed_in":false`},
+		{"of another, said to be its host", []string{"Host: wiki.example.com", "X-Forwarded-Host: dash.example.com", "X-Forwarded-Proto: https", alice}, 200, `"signed_in":false`},
+		{"by plain HTTP", []string{"Host: dash.example.com", alice}, 403, "https_required"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			res := s.get("/.mfa/session", c.headers...)
+			if body, _ := io.ReadAll(res.Body); res.StatusCode != c.want || !strings.Contains(string(body), c.has) {
+				t.Errorf("%s\n%s", res.Status, body)
+			}
+		})
+	}
+}
+
+// A form cannot be kept where the body is not here.
+func TestForwardAuthKeepsNoForm(t *testing.T) {
+	s := newSite(t)
+	s.trusted = "127.0.0.0/8"
+	s.serve(`http://:{port} {
+	mfa_forward_auth {
+		require webauthn
+	}
+}
+`, "url https://dash.example.com")
+	alice := sessionCookie(signIn(t, "dash.example.com", "alice"))
+	res := s.get("/forward-auth", question("POST", "https://dash.example.com/save", alice, asPage, "Sec-Fetch-Site: same-origin", "Content-Type: application/x-www-form-urlencoded")...)
+	if got := res.Header.Get("Location"); res.StatusCode != http.StatusSeeOther || got != "/.mfa/step-up?methods=webauthn&to=%2Fsave&lost=1" || len(res.Cookies()) > 0 {
+		t.Errorf("%s to %s, cookies %v", res.Status, got, res.Cookies())
+	}
+}
+
+// Caddy answers 200 where nothing is for a request. A site in which that could happen to a question is refused.
+func TestForwardAuthWhereItCouldNotAnswer(t *testing.T) {
+	s := newSite(t)
+	for _, c := range []struct{ name, sites, url, want string }{
+		{"a site with a name", "http://127.0.0.1:{port} {\n\tmfa_forward_auth\n}\n", "url https://dash.example.com", "answer yes to what a proxy asks under another one"},
+		{"some paths", "http://:{port} {\n\thandle /auth-request {\n\t\tmfa_forward_auth\n\t}\n}\n", "url https://dash.example.com", "only some requests lead to mfa_forward_auth"},
+		{"some requests", "http://:{port} {\n\t@get method GET\n\thandle @get {\n\t\tmfa_forward_auth\n\t}\n}\n", "url https://dash.example.com", "only some requests lead to mfa_forward_auth"},
+		{"error routes", "http://:{port} {\n\trespond ok\n\thandle_errors {\n\t\tmfa_forward_auth\n\t}\n}\n", "url https://dash.example.com", "does not belong into handle_errors"},
+		{"no address", "http://:{port} {\n\tmfa_forward_auth\n}\n", "", "needs the address that links"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if err := s.load(c.sites, c.url); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+	s.serve("http://:{port} {\n\troute {\n\t\tmfa_forward_auth\n\t}\n}\n", "url https://dash.example.com")
+}
