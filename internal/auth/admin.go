@@ -356,7 +356,7 @@ func (r *Realm) ChangeGroups(ctx context.Context, name string, add, remove []str
 	return *u, nil
 }
 
-// Sessions returns a user's live sessions, the newest first.
+// Sessions returns a user's live sessions, the newest first. What was handed over is no session of its own here: see Session.Handed.
 func (r *Realm) Sessions(ctx context.Context, name string) (out []Session, err error) {
 	err = r.store.View(ctx, func(tx storage.Tx) error {
 		u, err := byName(tx, name)
@@ -383,8 +383,11 @@ func (r *Realm) liveSessions(tx storage.Tx, u *User) (out []Session, err error) 
 		if err != nil {
 			return nil, err
 		}
+		if s.Parent != "" { // it is a part of that
+			continue
+		}
 		if cached := r.cache.get(s.Token); cached != nil {
-			s = *cached.session.Load() // seen later than was noted
+			s.Seen, s.IdleEnd = cached.session.Load().Seen, cached.session.Load().IdleEnd // later than was noted
 		}
 		if live(r.now(), u, &s) {
 			out = append(out, s)
@@ -409,15 +412,18 @@ func (r *Realm) RevokeSessions(ctx context.Context, name, id string) (n int, err
 			}
 			return putUser(tx, u)
 		}
-		e, err := tx.Get(keyUserSessions(u.ID) + id)
+		s, err := sessionByID(tx, u.ID, id)
 		if errors.Is(err, storage.ErrNotFound) {
 			return &Invalid{"id", "There is no such session."}
 		}
 		if err != nil {
 			return err
 		}
+		if s, err = root(tx, s); err != nil {
+			return err
+		}
 		n = 1
-		ended, err = deleteSession(tx, string(e.Value))
+		ended, err = deleteSession(tx, s.Token)
 		return err
 	})
 	if ended != nil {

@@ -24,6 +24,7 @@ const (
 	EventWrongAnswer   = "wrong_answer" // after the first proof
 	EventMethodShut    = "method_shut"  // after too many of them, for browsers that the account does not know
 	EventReplaced      = "session_replaced"
+	EventHandedOver    = "handed_over" // a session of the portal began on another host; not in what the person sees
 	EventUserAdded     = "user_added"
 	EventUserDisabled  = "user_disabled"
 	EventUserEnabled   = "user_enabled"
@@ -66,6 +67,7 @@ type Event struct {
 	Actor   string    `json:"actor,omitempty"` // "command" for what an admin did, "mail" for a reset that could not be announced; else the person
 	Session string    `json:"session,omitempty"`
 	Addr    string    `json:"addr,omitempty"`
+	Host    string    `json:"host,omitempty"` // that a session was handed over to
 	Method  string    `json:"method,omitempty"`
 	Methods []string  `json:"methods,omitempty"`
 	Count   int       `json:"count,omitempty"`
@@ -77,7 +79,7 @@ func (s *State) audit(tx storage.Tx, e Event) error {
 		e.Time = s.now()
 	}
 	id, until := ulid.Make().String(), e.Time.Add(auditLife)
-	if e.UserID != "" && e.Name != EventUserDeleted {
+	if e.UserID != "" && e.Name != EventUserDeleted && e.Name != EventHandedOver {
 		if err := putJSON(tx, keyActivity(e.UserID)+id, e, until); err != nil {
 			return err
 		}

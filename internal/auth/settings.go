@@ -153,7 +153,7 @@ func (r *Realm) changePassword(tx storage.Tx, now time.Time, v Visit, f *flow, s
 		return err
 	}
 	u.MailedPassword = false
-	s.Epoch = u.Epoch
+	s.Epoch, s.Handed = u.Epoch, nil // those are over, as the other sessions are
 	for i, p := range f.Proofs { // the one that was proven is gone, and what it proved is not
 		if p.Method == MethodPassword {
 			f.Proofs[i].Credential = c.ID
@@ -180,14 +180,20 @@ func (r *Realm) turnOff(tx storage.Tx, now time.Time, v Visit, u *User, creds []
 
 // endOne ends a session of u. An unknown one, or somebody else's, is ErrNoCredential.
 func (r *Realm) endOne(tx storage.Tx, u *User, id string) error {
-	e, err := tx.Get(keyUserSessions(u.ID) + id)
-	if errors.Is(err, storage.ErrNotFound) || id == "" || strings.Contains(id, "/") {
+	if id == "" || strings.Contains(id, "/") {
+		return ErrNoCredential
+	}
+	s, err := sessionByID(tx, u.ID, id)
+	if errors.Is(err, storage.ErrNotFound) {
 		return ErrNoCredential
 	}
 	if err != nil {
 		return err
 	}
-	_, err = deleteSession(tx, string(e.Value))
+	if s, err = root(tx, s); err != nil {
+		return err
+	}
+	_, err = deleteSession(tx, s.Token)
 	return err
 }
 

@@ -169,7 +169,7 @@ func (s *State) holds(ctx context.Context, now time.Time, st *Stream) bool {
 		return false
 	}
 	cur := e.session.Load()
-	if !st.realm.counts(now, e.user, cur) || !Holds(now, *st.need, e.user, cur) {
+	if !st.realm.stands(now, e, cur) || !Holds(now, *st.need, e.user, cur) {
 		return false
 	}
 	if st.heard.Load() && st.heard.Swap(false) {
