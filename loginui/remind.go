@@ -27,7 +27,7 @@ func getRemind(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	body := &reminder{To: to}
+	body := &reminder{To: x.href(to)}
 	addable := withPage("enroll_", x.realm.Addable(x.in.Visit)...)
 	sortMethods(addable)
 	for _, d := range account.Duties {
@@ -41,7 +41,7 @@ func getRemind(x *exchange) error {
 		}
 	}
 	if len(body.Duties) == 0 {
-		return x.redirect(to)
+		return x.redirect(body.To)
 	}
 	pg := x.newPage("remind", "remind")
 	pg.Body = body

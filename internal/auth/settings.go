@@ -154,7 +154,7 @@ func (r *Realm) changePassword(tx storage.Tx, now time.Time, v Visit, f *flow, s
 	}
 	u.MailedPassword = false
 	s.Epoch, s.Handed = u.Epoch, nil // those are over, as the other sessions are
-	for i, p := range f.Proofs { // the one that was proven is gone, and what it proved is not
+	for i, p := range f.Proofs {     // the one that was proven is gone, and what it proved is not
 		if p.Method == MethodPassword {
 			f.Proofs[i].Credential = c.ID
 		}
