@@ -47,6 +47,10 @@ type App struct {
 	// Default: the address of the first site with an `mfa` handler.
 	URL string `json:"url,omitempty"`
 
+	// One host on which people sign in for several others. It is needed where several hosts have an `mfa` handler. Default: people sign in
+	// on the one host that has.
+	Portal *Portal `json:"portal,omitempty"`
+
 	// The path below which the sign-in pages are, on every site with an `mfa` handler. Default: `/.mfa`.
 	Path string `json:"path,omitempty"`
 
@@ -190,7 +194,7 @@ func (a *App) open(ctx context.Context) (*live, error) {
 		return nil, err
 	}
 	l := &live{realm: realm}
-	l.portal, err = loginui.New(l.realm, loginui.Options{Prefix: a.settings.prefix, Logger: processLog()})
+	l.portal, err = loginui.New(l.realm, loginui.Options{Prefix: a.settings.prefix, Home: a.settings.portal.origin(), Logger: processLog()})
 	if err != nil {
 		return nil, fmt.Errorf("preparing the pages: %w", err)
 	}
@@ -201,8 +205,8 @@ func (a *App) open(ctx context.Context) (*live, error) {
 func (a *App) realm(state *auth.State) *auth.Realm {
 	return state.Realm(auth.Config{
 		Name: a.settings.name, Idle: a.settings.idle, Lifetime: a.settings.lifetime, Methods: a.settings.methods, Mail: a.mail(),
-		Policies: a.settings.policies,
-		OnePage:  a.settings.signIn != "",
+		Policies: a.settings.policies, Portal: a.settings.portal.realm(),
+		OnePage: a.settings.signIn != "",
 	})
 }
 

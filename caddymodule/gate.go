@@ -58,6 +58,7 @@ type Gate struct {
 
 	// only is set on a site that answers to any host: the one host of the portal there, "" if the option url does not say it.
 	only atomic.Pointer[string]
+	home bool // it is that of mfa_portal
 }
 
 // CaddyModule returns the Caddy module information.
@@ -122,14 +123,8 @@ type visit struct {
 
 // ServeHTTP takes a request through the steps that the package's documentation lists, in that order.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	vars, _ := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
-	v := visit{gate: g, w: w, r: r, vars: vars, sent: sentURL(r), host: hostOf(r), secure: secure(r, vars)}
-	cleanHeaders(r)
-	v.cookies = takeCookies(r.Header)
-	if v.outer, _ = vars[passageVar].(*passage); v.outer != nil {
-		v.cookies = v.outer.cookies
-	}
-
+	v := visit{gate: g, w: w, r: r}
+	v.clean()
 	if len(g.Rules) > 0 && (ambiguous(r.URL.Path) || ambiguous(v.sent.Path)) {
 		countAmbiguous.Inc()
 		if !g.ReportOnly {
@@ -152,6 +147,18 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 		return v.pass(next, nil, nil, nil)
 	}
 	return v.decide(next, found)
+}
+
+// clean removes from a request what a client must not say, and takes our cookies.
+func (v *visit) clean() {
+	r := v.r
+	v.vars, _ = r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
+	v.sent, v.host, v.secure = sentURL(r), hostOf(r), secure(r, v.vars)
+	cleanHeaders(r)
+	v.cookies = takeCookies(r.Header)
+	if v.outer, _ = v.vars[passageVar].(*passage); v.outer != nil {
+		v.cookies = v.outer.cookies
+	}
 }
 
 // decide goes on with a request that needs to know who is there.
@@ -195,13 +202,13 @@ func (v *visit) decide(next caddyhttp.Handler, found finding) error {
 		return v.pass(next, found.need, session, user)
 	case auth.SignIn:
 		countSignIn.Inc()
-		return v.signIn()
+		return v.begin(nil, "sign_in_required")
 	case auth.StepUp:
 		countStepUp.Inc()
-		return v.stepUp(found.need)
+		return v.begin(found.need, "step_up_required")
 	case auth.Enroll:
 		countEnroll.Inc()
-		return v.stepUp(found.need)
+		return v.begin(found.need, "step_up_required")
 	default:
 		countDeny.Inc()
 		v.denied = user
@@ -262,15 +269,12 @@ func (v *visit) report(source, decision string, user *auth.User) {
 
 // misplaced returns why nobody can sign in at this address, or nil.
 func (v *visit) misplaced() *refusal {
-	if localhost(v.host) {
-		return nil
-	}
-	if !v.secure {
+	_ = v.gate.app.look() // a request may come before Start; with sites that are wrong, open fails
+	switch {
+	case !v.secure && !localhost(v.host):
 		countInsecure.Inc()
 		return errInsecure
-	}
-	_ = v.gate.app.look() // a request may come before Start; with sites that are wrong, open fails
-	if only := v.gate.only.Load(); only != nil && *only != "" && *only != v.host {
+	case v.foreign():
 		countForeign.Inc()
 		return errForeignHost
 	}
@@ -340,10 +344,7 @@ func (v *visit) portal() error {
 	if err != nil {
 		return v.unavailable(err)
 	}
-	in := loginui.Request{Secure: v.secure, Visit: auth.Visit{
-		Host: v.host, Origin: v.origin(), Addr: clientAddr(v.vars), UserAgent: v.r.UserAgent(),
-		Session: v.cookies.session, Flow: v.cookies.flow, Browser: v.cookies.browser,
-	}}
+	in := loginui.Request{Secure: v.secure, Away: v.away(), Visit: v.visitor()}
 	if !in.Visit.Addr.IsValid() {
 		v.gate.app.noAddress(v.gate.now())
 	}

@@ -37,6 +37,10 @@ var (
 		http.StatusMisdirectedRequest, "unknown_host", "This is not the address of this site",
 		"The site is reached under another name, and people sign in there.", "Use the address that you were given.",
 	}
+	errNotFound = &refusal{
+		http.StatusNotFound, "not_found", "Page not found",
+		"There is no such page.", "Go to the start page of this site, or to the app that you wanted.",
+	}
 	errUnavailable = &refusal{
 		http.StatusServiceUnavailable, "unavailable", "Sign-in is not available right now",
 		"The server cannot tell who you are at the moment.", "Try again in a few seconds.",
@@ -78,32 +82,9 @@ func (v *visit) unavailable(err error) error {
 	return v.refuse(errUnavailable)
 }
 
-// signIn sends a person to the portal, and tells a program where it is.
-func (v *visit) signIn() error {
-	l, err := v.gate.app.open(v.r.Context())
-	if err != nil {
-		return v.unavailable(err)
-	}
-	if loginui.Navigation(v.r) {
-		return v.lead(l.portal.LoginURL(v.sent.RequestURI()))
-	}
-	return v.challenge("sign_in_required", l.portal.LoginURL(""))
-}
-
-// stepUp sends somebody who has signed in to prove what is asked for beyond that.
-func (v *visit) stepUp(need *auth.Requirement) error {
-	l, err := v.gate.app.open(v.r.Context())
-	if err != nil {
-		return v.unavailable(err)
-	}
-	if loginui.Navigation(v.r) {
-		return v.lead(l.portal.StepUpURL(*need, v.sent.RequestURI()))
-	}
-	return v.challenge("step_up_required", l.portal.StepUpURL(*need, ""))
-}
-
-func (v *visit) lead(to string) error {
+func (v *visit) lead(to string, cookies []auth.Cookie) error {
 	h := v.w.Header()
+	loginui.SetCookies(v.w, cookies)
 	h["Cache-Control"] = []string{"no-store"}
 	h["Location"] = []string{to}
 	h["Content-Length"] = []string{"0"}

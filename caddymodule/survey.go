@@ -37,9 +37,13 @@ func (a *App) survey() error {
 	web := app.(*caddyhttp.App)
 	a.addresses = make(map[string]string)
 	unnamed, first := "", error(nil)
+	var stand standing
 	for _, name := range slices.Sorted(maps.Keys(web.Servers)) {
 		server := web.Servers[name]
 		eachGate(server, server.Routes, way{}, func(g *Gate, w way) {
+			if stand.note(g, w); g.home {
+				return
+			}
 			host := firstName(w.hosts)
 			switch {
 			case len(w.hosts) == 0:
@@ -63,7 +67,7 @@ func (a *App) survey() error {
 			continue
 		}
 		eachGate(server, server.Errors.Routes, way{}, func(g *Gate, w way) {
-			if len(w.hosts) == 0 {
+			if stand.note(g, w); len(w.hosts) == 0 {
 				g.only.Store(&a.settings.host)
 			}
 			if w.twice && first == nil {
@@ -71,8 +75,10 @@ func (a *App) survey() error {
 			}
 		})
 	}
-	if err := a.checkAddress(); err != nil && first == nil {
-		first = err
+	for _, check := range []func() error{a.checkAddress, func() error { return a.checkHosts(web, &stand) }} {
+		if err := check(); err != nil && first == nil {
+			first = err
+		}
 	}
 	if a.address == "" {
 		a.address = unnamed
@@ -106,6 +112,8 @@ func eachGate(server *caddyhttp.Server, routes caddyhttp.RouteList, outer way, v
 		}
 		for _, h := range route.Handlers {
 			switch h := h.(type) {
+			case *PortalSite:
+				visit(&h.gate, inner)
 			case *Gate:
 				*beside++
 				w := inner
@@ -168,6 +176,9 @@ func (a *App) addressKnown() bool { return a.settings.base != "" || a.address !=
 // option url says, or that of the first site; without either it begins with the path.
 func (a *App) base(host string) string {
 	at := a.settings.base
+	if a.settings.portal != nil {
+		return at + a.settings.prefix
+	}
 	if known := a.addresses[host]; known != "" && host != a.settings.host {
 		at = known
 	}
