@@ -1,0 +1,535 @@
+package auth_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-mfa/caddy-mfa/internal/auth"
+	"github.com/caddy-mfa/caddy-mfa/storage"
+)
+
+// The portal of these tests is on host; these hosts are gated.
+const one, two = "one.example.com", "two.example.org"
+
+func newPortalRig(t testing.TB) *rig {
+	t.Helper()
+	r := newRig(t)
+	r.change = func(c *auth.Config) {
+		c.Portal = &auth.Portal{Host: host, Lists: func(h string) bool { return h == one || h == two }}
+	}
+	r.Realm = r.realm(r.change)
+	return r
+}
+
+// at is the same browser on another host: what it sends there.
+func (b *browser) at(h string) *browser {
+	v := auth.Visit{Host: h, Origin: "https://" + h, Addr: b.v.Addr, UserAgent: b.v.UserAgent}
+	return &browser{v}
+}
+
+// target is what the gate of b's host seals.
+func (r *rig) target(b *browser, path string) string {
+	r.t.Helper()
+	to, cookies, err := r.SealTarget(b.v, path)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	b.take(auth.Outcome{Cookies: cookies})
+	return to
+}
+
+// code is what the portal makes for b's host out of the session of home.
+func (r *rig) code(home, b *browser, path string) string {
+	r.t.Helper()
+	code, target, err := r.HandOver(r.t.Context(), home.v, r.target(b, path))
+	if err != nil || code == "" || target.Origin != b.v.Origin || target.Path != path {
+		r.t.Fatalf("code %q for %+v: %v", code, target, err)
+	}
+	return code
+}
+
+// handOver opens a session on h out of that of home, and returns the browser there.
+func (r *rig) handOver(home *browser, h string) *browser {
+	r.t.Helper()
+	b := home.at(h)
+	r.takeOver(b, r.code(home, b, "/deep?x=1"))
+	return b
+}
+
+func (r *rig) takeOver(b *browser, code string) {
+	r.t.Helper()
+	path, cookies, err := r.TakeOver(r.t.Context(), b.v, code)
+	if err != nil || path != "/deep?x=1" || len(cookies) != 1 || cookies[0].Name != auth.CookieSession {
+		r.t.Fatalf("path %q, cookies %v: %v", path, cookies, err)
+	}
+	b.take(auth.Outcome{Cookies: cookies})
+}
+
+func (r *rig) session(b *browser) *auth.Session {
+	r.t.Helper()
+	s, _, err := r.Session(r.t.Context(), b.v.Host, b.v.Session)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return s
+}
+
+func TestHandOver(t *testing.T) {
+	r := newPortalRig(t)
+	alice := r.person("alice")
+	a, b := r.handOver(alice.home, one), r.handOver(alice.home, two)
+	home := r.session(alice.home)
+	for _, away := range []*browser{a, b} {
+		s := r.session(away)
+		if s.Parent != home.ID || s.UserID != home.UserID || s.Host != away.v.Host || !s.End.Equal(home.End) || len(s.Proofs) != len(home.Proofs) {
+			t.Errorf("handed over: %+v, from %+v", s, home)
+		}
+		if s.Token == home.Token || s.ID == home.ID {
+			t.Error("the session is the portal's own")
+		}
+	}
+	// No host's cookie is worth anything on another one.
+	for from, cookie := range map[string]string{host: alice.home.v.Session, one: a.v.Session, two: b.v.Session} {
+		for _, h := range []string{host, one, two} {
+			if _, _, err := r.Session(t.Context(), h, cookie); (err == nil) != (h == from) {
+				t.Errorf("the cookie of %s on %s: %v", from, h, err)
+			}
+		}
+	}
+	// People and admins see one session.
+	sessions, err := r.Sessions(t.Context(), "alice")
+	if err != nil || len(sessions) != 1 || sessions[0].ID != home.ID || len(sessions[0].Handed) != 2 {
+		t.Errorf("%d sessions: %+v, %v", len(sessions), sessions, err)
+	}
+	if account, err := r.User(t.Context(), "alice"); err != nil || account.Sessions != 1 {
+		t.Errorf("%d sessions in the account: %v", account.Sessions, err)
+	}
+}
+
+// A code counts once, in the browser and on the host that began, for a minute, and only while the portal's session does.
+func TestHandOverRefused(t *testing.T) { // S33, S65, S89
+	const none, again = "", "/deep?x=1" // where the visitor is led: nowhere, or to begin anew
+	for _, c := range []struct {
+		name string
+		spy  func(r *rig, alice *person, b *browser, code string) (*browser, string)
+		want string
+		used bool // the code is of no use any more, in the right browser either
+	}{
+		{"used already", func(r *rig, _ *person, b *browser, code string) (*browser, string) { r.takeOver(b, code); return b, code }, none, true},
+		{"another browser", func(r *rig, _ *person, b *browser, code string) (*browser, string) {
+			mallory := b.at(one)
+			r.target(mallory, "/")
+			return mallory, code
+		}, again, true},
+		{"a browser without cookies", func(r *rig, _ *person, b *browser, code string) (*browser, string) { return b.at(one), code }, again, true},
+		{"a forged cookie", func(r *rig, _ *person, b *browser, code string) (*browser, string) {
+			mallory := b.at(one)
+			mallory.v.Flow = b.v.Flow[:len(b.v.Flow)-4] + "AAAA"
+			return mallory, code
+		}, again, true},
+		{"another host", func(r *rig, _ *person, b *browser, code string) (*browser, string) {
+			c := b.at(two)
+			c.v.Flow = b.v.Flow
+			return c, code
+		}, none, true},
+		{"the portal itself", func(r *rig, _ *person, b *browser, code string) (*browser, string) {
+			c := b.at(host)
+			c.v.Flow = b.v.Flow
+			return c, code
+		}, none, false},
+		{"a host that is not listed", func(r *rig, _ *person, b *browser, code string) (*browser, string) {
+			c := b.at("evil.example")
+			c.v.Flow = b.v.Flow
+			return c, code
+		}, none, false},
+		{"too late", func(r *rig, _ *person, b *browser, code string) (*browser, string) {
+			r.clock.Add(time.Minute)
+			return b, code
+		}, none, true},
+		{"another code", func(r *rig, _ *person, b *browser, code string) (*browser, string) { return b, code[1:] + "A" }, none, false},
+		{"no code", func(r *rig, _ *person, b *browser, _ string) (*browser, string) { return b, "" }, none, false},
+		{"signed out meanwhile", func(r *rig, alice *person, b *browser, code string) (*browser, string) {
+			if _, err := r.SignOut(r.t.Context(), alice.home.v); err != nil {
+				r.t.Fatal(err)
+			}
+			return b, code
+		}, again, true},
+		{"disabled meanwhile", func(r *rig, _ *person, b *browser, code string) (*browser, string) {
+			if err := r.SetDisabled(r.t.Context(), "alice", true); err != nil {
+				r.t.Fatal(err)
+			}
+			return b, code
+		}, again, true},
+		{"revoked meanwhile", func(r *rig, _ *person, b *browser, code string) (*browser, string) {
+			if n, err := r.RevokeSessions(r.t.Context(), "alice", ""); n != 1 || err != nil {
+				r.t.Fatal(n, err)
+			}
+			return b, code
+		}, again, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newPortalRig(t)
+			alice := r.person("alice")
+			b := alice.home.at(one)
+			code := r.code(alice.home, b, "/deep?x=1")
+			by, given := c.spy(r, alice, b, code)
+			before := len(r.keys("session/"))
+			path, cookies, err := r.TakeOver(t.Context(), by.v, given)
+			if c.want == none && !errors.Is(err, auth.ErrToken) || c.want != none && err != nil {
+				t.Errorf("got %v", err)
+			}
+			if path != c.want || len(cookies) > 0 || len(r.keys("session/")) != before {
+				t.Errorf("led to %q with %d cookies, sessions %v", path, len(cookies), r.keys("session/"))
+			}
+			if gone := len(r.keys("handover/")) == 0; gone != c.used {
+				t.Errorf("used up: %v, want %v", gone, c.used)
+			}
+		})
+	}
+}
+
+func TestHandOverRaced(t *testing.T) { // S33
+	r := newPortalRig(t)
+	alice := r.person("alice")
+	b := alice.home.at(one)
+	code := r.code(alice.home, b, "/")
+	won, errs := race(50, func(int) error {
+		_, cookies, err := r.TakeOver(t.Context(), b.v, code)
+		if err == nil && len(cookies) == 0 {
+			return errors.New("no session")
+		}
+		return err
+	})
+	if n := len(r.keys("session/")); won != 1 || n != 2 {
+		t.Errorf("%d of 50 succeeded, %d sessions: %v", won, n, errs)
+	}
+	for _, err := range errs {
+		if err != nil && !errors.Is(err, auth.ErrToken) {
+			t.Errorf("unexpected: %v", err)
+		}
+	}
+}
+
+// Many hosts at once, while the session is used and its own: nothing is lost.
+func TestHandOversAtOnce(t *testing.T) { // S91
+	r := newPortalRig(t)
+	alice := r.person("alice")
+	won, errs := race(20, func(i int) error {
+		b := alice.home.at([]string{one, two}[i%2])
+		to, cookies, err := r.SealTarget(b.v, "/")
+		if err != nil {
+			return err
+		}
+		b.take(auth.Outcome{Cookies: cookies})
+		code, _, err := r.HandOver(t.Context(), alice.home.v, to)
+		if err != nil {
+			return err
+		}
+		_, cookies, err = r.TakeOver(t.Context(), b.v, code)
+		if err == nil && len(cookies) != 1 {
+			err = errors.New("no session")
+		}
+		return err
+	})
+	if won != 20 || len(r.keys("session/")) != 3 || len(r.keys("user-session/")) != 3 {
+		t.Errorf("%d succeeded: %v\n%v", won, errs, r.keys("session/"))
+	}
+	if _, err := r.SignOut(t.Context(), alice.home.v); err != nil || len(r.keys("session/"))+len(r.keys("user-session/")) != 0 {
+		t.Errorf("left: %v, %v", r.keys("session/"), err)
+	}
+}
+
+func TestTargets(t *testing.T) { // S65
+	r := newPortalRig(t)
+	alice := r.person("alice")
+	b := alice.home.at(one)
+	good := r.target(b, "/")
+	wider := r.realm(func(c *auth.Config) {
+		c.Portal = &auth.Portal{Host: host, Lists: func(h string) bool { return true }}
+	})
+	evil, _, err := wider.SealTarget(b.at("evil.example").v, "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := newPortalRig(t)
+	for name, to := range map[string]string{
+		"none": "", "a path": "/", "an address": "https://one.example.com/", "another host's": "//one.example.com/",
+		"changed": good[:len(good)-3] + "AAA", "cut": good[:len(good)-1], "of a host that is not listed": evil,
+		"sealed by others": other.target(b.at(one), "/"), "a cookie": b.v.Flow, "a session's cookie": alice.home.v.Session,
+		"long": strings.Repeat("A", 1<<20),
+	} {
+		if code, _, err := r.HandOver(t.Context(), alice.home.v, to); !errors.Is(err, auth.ErrToken) || code != "" {
+			t.Errorf("%s: code %q, %v", name, code, err)
+		}
+		if _, ok := r.OpenTarget(to); ok {
+			t.Errorf("%s counts", name)
+		}
+	}
+	// Codes are made of the portal's session alone.
+	away := r.handOver(alice.home, two)
+	for name, v := range map[string]auth.Visit{
+		"nobody": newBrowser().v, "on a gated host": away.v,
+		"a gated host's cookie at the portal": {Host: host, Session: away.v.Session},
+	} {
+		if code, _, err := r.HandOver(t.Context(), v, good); err == nil || code != "" {
+			t.Errorf("%s: got a code", name)
+		}
+	}
+	if code, target, err := r.HandOver(t.Context(), alice.home.v, good); code == "" || err != nil || target.Host != one {
+		t.Errorf("%+v %v", target, err)
+	}
+	r.clock.Add(30 * time.Minute)
+	r.session(alice.home) // it is in use
+	if code, target, err := r.HandOver(t.Context(), alice.home.v, good); code != "" || err != nil || target.Path != "/" {
+		t.Errorf("an old target: code %q for %+v, %v", code, target, err)
+	}
+}
+
+// Whatever ends the portal's session ends all that came of it, at once, with what goes on in them.
+func TestHandedOverEndsWithItsParent(t *testing.T) { // S54, S55, S56, S57, S73
+	for _, c := range []struct {
+		name string
+		end  func(r *rig, p *person, a *browser) error
+	}{
+		{"signed out at the portal", func(r *rig, p *person, _ *browser) error { _, err := r.SignOut(r.t.Context(), p.home.v); return err }},
+		{"signed out at a host", func(r *rig, _ *person, a *browser) error { _, err := r.SignOut(r.t.Context(), a.v); return err }},
+		{"disabled", func(r *rig, _ *person, _ *browser) error { return r.SetDisabled(r.t.Context(), "alice", true) }},
+		{"all revoked", func(r *rig, _ *person, _ *browser) error {
+			_, err := r.RevokeSessions(r.t.Context(), "alice", "")
+			return err
+		}},
+		{"revoked by its ID", func(r *rig, p *person, _ *browser) error {
+			_, err := r.RevokeSessions(r.t.Context(), "alice", r.session(p.home).ID)
+			return err
+		}},
+		{"revoked by the ID of a host's", func(r *rig, _ *person, a *browser) error {
+			_, err := r.RevokeSessions(r.t.Context(), "alice", r.session(a).ID)
+			return err
+		}},
+		{"ended by its owner", func(r *rig, p *person, _ *browser) error {
+			id, b := r.session(p.home).ID, newBrowser()
+			r.signIn(p, b)
+			_, err := r.Change(r.t.Context(), b.v, auth.Change{Op: auth.ChangeEndSession, Session: id}, "")
+			return err
+		}},
+		{"all others ended", func(r *rig, p *person, _ *browser) error {
+			b := newBrowser()
+			r.signIn(p, b)
+			_, err := r.Change(r.t.Context(), b.v, auth.Change{Op: auth.ChangeEndOthers}, "")
+			return err
+		}},
+		{"a new sign-in in the same browser", func(r *rig, p *person, _ *browser) error { r.signIn(p, p.home); return nil }},
+		{"idle", func(r *rig, _ *person, _ *browser) error { r.clock.Add(time.Hour); return nil }},
+		{"over", func(r *rig, p *person, _ *browser) error {
+			for range 48 {
+				r.clock.Add(30 * time.Minute)
+				_, _, _ = r.Session(r.t.Context(), host, p.home.v.Session)
+			}
+			return nil
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newPortalRig(t)
+			p := r.person("alice")
+			a, b := r.handOver(p.home, one), r.handOver(p.home, two)
+			streams := []*line{r.watch(a, everybody), r.watch(b, everybody)}
+			if err := c.end(r, p, a); err != nil {
+				t.Fatal(err)
+			}
+			if r.signedIn(a) || r.signedIn(b) {
+				t.Errorf("signed in: one %v, two %v", r.signedIn(a), r.signedIn(b))
+			}
+			for _, l := range streams {
+				l.ended(t)
+			}
+		})
+	}
+}
+
+// What somebody does on one host keeps them signed in on all, and nothing of that is written at once.
+func TestHandedOverIsASignOfLife(t *testing.T) { // S55
+	r := newPortalRig(t)
+	p := r.person("alice")
+	a, b := r.handOver(p.home, one), r.handOver(p.home, two)
+	for range 4 {
+		r.clock.Add(50 * time.Minute)
+		if !r.signedIn(a) {
+			t.Fatal("the host in use was signed out")
+		}
+	}
+	peeked, _, err := r.PeekSession(t.Context(), two, b.v.Session)
+	if err != nil || !peeked.IdleEnd.Equal(r.clock.Now().Add(time.Hour)) {
+		t.Errorf("the other host: idle at %v, %v", peeked, err)
+	}
+	if !r.signedIn(b) || !r.signedIn(p.home) {
+		t.Error("the other hosts were signed out")
+	}
+	r.reopen(secret) // what was seen is written by then
+	if !r.signedIn(a) || !r.signedIn(b) || !r.signedIn(p.home) {
+		t.Error("signed out by a restart")
+	}
+	for range 2 {
+		r.clock.Add(40 * time.Minute)
+		if _, _, err := r.PeekSession(t.Context(), one, a.v.Session); err != nil && r.clock.Now().Before(peeked.IdleEnd) {
+			t.Error(err)
+		}
+	}
+	if r.signedIn(a) || r.signedIn(b) {
+		t.Error("asking was taken for a sign of life")
+	}
+}
+
+// A further proof reaches a host by a new code; the host's old cookie is dead, and what goes on there goes on.
+func TestHandedOverAgain(t *testing.T) { // S52
+	r := newPortalRig(t)
+	p := r.person("alice")
+	a := r.handOver(p.home, one)
+	old, id := *a, r.session(a).ID
+	l := r.watch(a, everybody)
+	r.clock.Add(20 * time.Minute)
+	r.must(p.home, auth.StepVerify)(r.Change(t.Context(), p.home.v, auth.Change{Op: auth.ChangeProve, MaxAge: time.Minute}, ""))
+	r.must(p.home, auth.StepDone)(r.Prove(t.Context(), p.home.v, auth.MethodTOTP, []byte(p.now())))
+	fresh := auth.Requirement{Mode: auth.ModeSignedIn, MaxAge: time.Minute}
+	decide := func(b *browser) auth.Decision {
+		s, u, err := r.Session(t.Context(), one, b.v.Session)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return auth.Decide(r.clock.Now(), fresh, u, s)
+	}
+	if d := decide(a); d != auth.StepUp {
+		t.Errorf("before the hand-over: %v", d)
+	}
+	r.takeOver(a, r.code(p.home, a, "/deep?x=1"))
+	if d := decide(a); d != auth.Allow {
+		t.Errorf("after it: %v", d)
+	}
+	if r.signedIn(&old) {
+		t.Error("the old cookie still counts")
+	}
+	if got := r.session(a).ID; got != id || len(r.keys("session/")) != 2 {
+		t.Errorf("session %s, was %s; %v", got, id, r.keys("session/"))
+	}
+	l.goesOn(t, r)
+}
+
+// With a new password only the session in which it was changed goes on; hosts get new ones out of it.
+func TestHandedOverAfterANewPassword(t *testing.T) { // S56
+	r := newPortalRig(t)
+	p := r.person("alice")
+	a := r.handOver(p.home, one)
+	r.signIn(p, p.home) // two fresh proofs
+	a = r.handOver(p.home, one)
+	r.must(p.home, auth.StepDone)(r.Change(t.Context(), p.home.v, auth.Change{Op: auth.ChangePassword, Password: "another walk by the sea"}, ""))
+	if r.signedIn(a) || !r.signedIn(p.home) {
+		t.Errorf("signed in: one %v, portal %v", r.signedIn(a), r.signedIn(p.home))
+	}
+	if s := r.session(p.home); len(s.Handed) != 0 {
+		t.Errorf("handed over to %v", s.Handed)
+	}
+	if a = r.handOver(p.home, one); !r.signedIn(a) {
+		t.Error("not handed over")
+	}
+}
+
+// Sessions from before there was a portal count no more where it hands them over, and its own count nowhere else.
+func TestPortalComesAndGoes(t *testing.T) {
+	r := newRig(t)
+	p := r.person("alice")
+	before := p.home
+	r.change = func(c *auth.Config) {
+		c.Portal = &auth.Portal{Host: two, Lists: func(h string) bool { return h == host }}
+	}
+	r.Realm = r.realm(r.change)
+	if r.signedIn(before) {
+		t.Error("a session without a parent counts on a gated host")
+	}
+	home := newBrowser().at(two)
+	r.signIn(p, home)
+	a := r.handOver(home, host)
+	r.Realm = r.realm(nil)
+	if r.signedIn(a) {
+		t.Error("without a portal, what it handed over counts")
+	}
+}
+
+// With a wildcard there is no end of hosts, but of what is stored for one session.
+func TestHandedOverToManyHosts(t *testing.T) {
+	r := newRig(t)
+	r.Realm = r.realm(func(c *auth.Config) {
+		c.Portal = &auth.Portal{Host: host, Lists: func(h string) bool { return strings.HasSuffix(h, ".example.net") }}
+	})
+	p := r.person("alice")
+	var last *browser
+	for i := range 205 {
+		last = r.handOver(p.home, "h"+string(rune('a'+i/26))+string(rune('a'+i%26))+".example.net")
+	}
+	if n := len(r.keys("session/")); n > 201 || !r.signedIn(last) || !r.signedIn(p.home) {
+		t.Errorf("%d sessions", n)
+	}
+	if _, err := r.SignOut(t.Context(), last.v); err != nil || len(r.keys("session/")) != 0 {
+		t.Errorf("left: %v, %v", r.keys("session/"), err)
+	}
+}
+
+// failing is a store of which one write fails.
+type failing struct {
+	storage.Store
+	left int // writes until then
+}
+
+var errBroken = errors.New("broken")
+
+// Close leaves the store to whoever opened it.
+func (f *failing) Close() error { return nil }
+
+func (f *failing) Update(ctx context.Context, fn func(storage.Tx) error) error {
+	return f.Store.Update(ctx, func(tx storage.Tx) error { return fn(&failingTx{tx, f}) })
+}
+
+type failingTx struct {
+	storage.Tx
+	f *failing
+}
+
+func (tx *failingTx) Put(key string, value []byte, expires time.Time) error {
+	if tx.f.left--; tx.f.left == 0 {
+		return errBroken
+	}
+	return tx.Tx.Put(key, value, expires)
+}
+
+// A store that fails on the way leaves no half of a session, and the code can be used when it is back.
+func TestHandOverWhileTheStoreFails(t *testing.T) { // S76, S89
+	probe := newPortalRig(t)
+	store := &failing{Store: probe.store}
+	state, err := auth.NewState(t.Context(), auth.Options{Store: store, Secrets: [][]byte{secret}, Now: probe.clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { state.Close() })
+	alice := probe.person("alice")
+	b := alice.home.at(one)
+	code := probe.code(alice.home, b, "/deep?x=1")
+	r := &rig{t: t, clock: probe.clock, state: state, store: store}
+	r.Realm = r.realm(probe.change)
+	before := slices.Concat(probe.keys("session/"), probe.keys("user-session/"), probe.keys("handover/"))
+	for n := 1; ; n++ {
+		store.left = n
+		path, cookies, err := r.TakeOver(t.Context(), b.v, code)
+		if err == nil {
+			if n < 4 || path != "/deep?x=1" || len(cookies) != 1 {
+				t.Errorf("after %d failures: %q, %v", n-1, path, cookies)
+			}
+			break
+		}
+		after := slices.Concat(probe.keys("session/"), probe.keys("user-session/"), probe.keys("handover/"))
+		if !errors.Is(err, errBroken) || len(cookies) > 0 || !slices.Equal(before, after) {
+			t.Fatalf("write %d fails: %v, %v\n%v", n, err, cookies, after)
+		}
+	}
+}
