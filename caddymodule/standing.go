@@ -48,7 +48,8 @@ func (a *App) checkHosts(web *caddyhttp.App, s *standing) error {
 			}
 		}
 		if s.any && a.settings.host == "" && len(s.hosts) > 0 {
-			return alone(s.hosts[0], "any other name")
+			return fmt.Errorf("mfa stands on %s and on a site that answers to any name, and a session counts on one host only: "+
+				"say with the option url which name is yours there, or name one host for signing in with the option portal", s.hosts[0])
 		}
 		return nil
 	}

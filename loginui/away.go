@@ -101,13 +101,13 @@ func getHandover(x *exchange) error {
 	if x.r.Method != http.MethodGet {
 		return x.wrongMethod("GET")
 	}
-	if x.in.Visit.Flow == "" && x.in.Session == nil {
-		return x.message(http.StatusBadRequest, x.plain("cookies"))
-	}
 	return x.ifLoaded(func(x *exchange) error {
 		path, cookies, err := x.realm.TakeOver(x.r.Context(), x.in.Visit, x.r.URL.Query().Get("code"))
 		if err != nil && !errors.Is(err, auth.ErrToken) {
 			return err
+		}
+		if len(cookies) == 0 && x.in.Visit.Flow == "" && x.in.Session == nil { // and so it would go on and on
+			return x.message(http.StatusBadRequest, x.plain("cookies"))
 		}
 		x.setCookies(cookies)
 		if path = x.returnTarget(path); path == "" {

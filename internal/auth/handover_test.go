@@ -119,7 +119,10 @@ func TestHandOverRefused(t *testing.T) { // S33, S65, S89
 		want string
 		used bool // the code is of no use any more, in the right browser either
 	}{
-		{"used already", func(r *rig, _ *person, b *browser, code string) (*browser, string) { r.takeOver(b, code); return b, code }, none, true},
+		{"used already", func(r *rig, _ *person, b *browser, code string) (*browser, string) {
+			r.takeOver(b, code)
+			return b, code
+		}, none, true},
 		{"another browser", func(r *rig, _ *person, b *browser, code string) (*browser, string) {
 			mallory := b.at(one)
 			r.target(mallory, "/")
