@@ -38,10 +38,7 @@ func (x *exchange) away(path string) (route, bool) {
 // that. It leads back to the path to of that host; "" leads nowhere. The cookies must be set along with it.
 func (p *Portal) SignInURL(v auth.Visit, need *auth.Requirement, to string) (url string, cookies []auth.Cookie, err error) {
 	if p.home != "" && to != "" {
-		if to = p.returnTarget(to); to == "" {
-			to = "/"
-		}
-		if to, cookies, err = p.realm.SealTarget(v, to); err != nil {
+		if to, cookies, err = p.realm.SealTarget(v, p.localTarget(to)); err != nil {
 			return "", nil, err
 		}
 	}
@@ -95,34 +92,44 @@ func (x *exchange) leave(to string, cookies []auth.Cookie) error {
 	})
 }
 
-// getHandover takes a session over from the portal. A code that is of no use begins anew, which costs two redirects and no second sign-in:
-// a browser that keeps cookies then has the one that the next code is bound to.
+// getHandover takes a session over from the portal. A code that is of no use begins anew, which costs a few redirects and no second
+// sign-in: the next one is bound to a cookie that this browser has by then. One that keeps no cookies would go round in circles.
 func getHandover(x *exchange) error {
 	if x.r.Method != http.MethodGet {
 		return x.wrongMethod("GET")
 	}
 	return x.ifLoaded(func(x *exchange) error {
-		path, cookies, err := x.realm.TakeOver(x.r.Context(), x.in.Visit, x.r.URL.Query().Get("code"))
+		query := x.r.URL.Query()
+		if query.Has("check") {
+			if x.in.Visit.Flow == "" {
+				return x.message(http.StatusBadRequest, x.plain("cookies"))
+			}
+			return x.redirect(x.localTarget(query.Get("to")))
+		}
+		path, cookies, err := x.realm.TakeOver(x.r.Context(), x.in.Visit, query.Get("code"))
 		if err != nil && !errors.Is(err, auth.ErrToken) {
 			return err
 		}
-		if len(cookies) == 0 && x.in.Visit.Flow == "" && x.in.Session == nil { // and so it would go on and on
-			return x.message(http.StatusBadRequest, x.plain("cookies"))
-		}
 		x.setCookies(cookies)
-		if path = x.returnTarget(path); path == "" {
-			path = "/"
+		if path = x.localTarget(path); len(cookies) == 0 && x.in.Visit.Flow == "" {
+			x.preFlow()
+			path = string(appendQuery([]byte(x.prefix+handoverPath+"?check=cookies&to="), path))
 		}
 		return x.redirect(path)
 	})
 }
 
+// localTarget is a return target on this host, "/" where it is none.
+func (p *Portal) localTarget(to string) string {
+	if to = p.returnTarget(to); to == "" || to[0] != '/' {
+		return "/"
+	}
+	return to
+}
+
 // getLoginAway begins a sign-in, for links to the sign-in page of this host.
 func getLoginAway(x *exchange) error {
-	to := x.returnTarget(x.r.URL.Query().Get("to"))
-	if to == "" {
-		to = "/"
-	}
+	to := x.localTarget(x.r.URL.Query().Get("to"))
 	if x.in.Session != nil {
 		return x.redirect(to)
 	}
