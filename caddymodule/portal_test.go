@@ -174,6 +174,16 @@ func TestPortal(t *testing.T) { // S59, S60, S62
 		}
 	}
 
+	// To admins it is one session.
+	realm, err := running(t).Realm(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	views, err := listSessions(t.Context(), call{realm: realm}, nameInput{"alice"})
+	if err != nil || len(views) != 1 || views[0].Host != "auth.localhost" || strings.Join(views[0].Hosts, " ") != "one.localhost two.localhost" {
+		t.Errorf("%+v %v", views, err)
+	}
+
 	// Signing out at one host signs out everywhere.
 	led(t, b.do("POST", b.url("two", "/.mfa/logout"), ""), b.url("auth", "/.mfa/login?signed_out=1"))
 	for _, at := range []string{"one", "two"} {

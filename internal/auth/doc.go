@@ -26,6 +26,7 @@
 //	notice.go     what people are told by mail, and how they undo it
 //	queue.go      mails that wait; delivery.go how they are sent, outbox.go what is kept of that in memory
 //	session.go    the path of every request: cookie → cache → session; cache.go is the cache, front.go its lock-free front
+//	handover.go   one portal for many hosts: how a session of the one becomes a session of each
 //	stream.go     what goes on for longer than a request usually does, and ends with its session
 //	decide.go     what a rule makes of a session; pure. policy.go: what is demanded of people before they get one
 //	throttle.go   wrong answers by account, address.go by client address, slots.go work at once
