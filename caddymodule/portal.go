@@ -62,7 +62,7 @@ func (h *home) lists(host string) bool {
 func stands(pattern, host string) bool {
 	if rest, wild := strings.CutPrefix(pattern, "*."); wild {
 		label, below, _ := strings.Cut(host, ".")
-		return label != "" && below == rest
+		return below == rest && (label == "*" || isLabel(label))
 	}
 	return pattern == host
 }
@@ -133,11 +133,22 @@ func isPattern(s string) bool {
 	}
 	s = strings.TrimPrefix(s, "*.")
 	for label := range strings.SplitSeq(s, ".") {
-		if label == "" || len(label) > 63 || strings.Trim(strings.ToLower(label), "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
+		if !isLabel(strings.ToLower(label)) {
 			return false
 		}
 	}
 	return len(s) <= 253
+}
+
+// isLabel reports whether s is one label of a name, in lower case. Nothing that clients put into a host may mean something in an address or
+// in a policy.
+func isLabel(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return 0 < len(s) && len(s) < 64
 }
 
 // PortalSite serves the sign-in pages for all the hosts of the option `portal`, on the site of its `url`, which is for nothing else: `/`

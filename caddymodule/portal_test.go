@@ -41,7 +41,9 @@ func signedIn(s *site, name string) *roamer {
 	return b
 }
 
-func (b *roamer) url(host, path string) string { return "http://" + host + ".localhost:" + b.port + path }
+func (b *roamer) url(host, path string) string {
+	return "http://" + host + ".localhost:" + b.port + path
+}
 
 // do sends a request with the cookies of its host, and keeps what is set there.
 func (b *roamer) do(method, address, body string, headers ...string) *http.Response {
@@ -343,6 +345,31 @@ func TestForeignHosts(t *testing.T) { // S71
 	arrived(t, b.do("GET", b.url("three", "/open"), "")) // which is for everybody
 	if res := b.do("GET", b.url("auth", "/"), "", "Host: auth.localhost.:"+s.port); res.StatusCode == http.StatusSeeOther {
 		t.Error(res.Header)
+	}
+}
+
+func TestStands(t *testing.T) {
+	for _, c := range []struct {
+		pattern, host string
+		want          bool
+	}{
+		{"app.example.com", "app.example.com", true},
+		{"app.example.com", "x.app.example.com", false},
+		{"*.example.com", "app.example.com", true},
+		{"*.example.com", "*.example.com", true},
+		{"*.example.com", "example.com", false},
+		{"*.example.com", ".example.com", false},
+		{"*.example.com", "a.b.example.com", false},
+		{"*.example.com", "a;sandbox.example.com", false},
+		{"*.example.com", "a@b.example.com", false},
+		{"*.example.com", "app.example.com.", false},
+		{"*.example.com", "app.example.comx", false},
+		{"app.example.com", "*.example.com", false},
+		{"*.localhost", "one.localhost", true},
+	} {
+		if got := stands(c.pattern, c.host); got != c.want {
+			t.Errorf("%s for %s: %v", c.pattern, c.host, got)
+		}
 	}
 }
 

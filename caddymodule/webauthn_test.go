@@ -187,8 +187,13 @@ func TestOriginOfAVisit(t *testing.T) {
 		{"localhost:80", false, "http://localhost"},
 		{"localhost:443", false, "http://localhost:443"},
 		{"[::1]:8080", false, "http://[::1]:8080"},
+		{"[::1]", false, "http://[::1]"},
+		{"dash.example.com:", true, "https://dash.example.com"},
+		{"dash.example.com:1@evil.example", true, "https://dash.example.com"},
+		{"dash.example.com:1;sandbox", true, "https://dash.example.com"},
 	} {
 		v := visit{r: &http.Request{Host: c.host, URL: new(url.URL)}, secure: c.secure}
+		v.host = hostOf(v.r)
 		if got := v.origin(); got != c.want {
 			t.Errorf("%s: got %s, want %s", c.host, got, c.want)
 		}

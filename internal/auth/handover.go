@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -84,8 +85,16 @@ func (r *Realm) OpenTarget(to string) (t Target, ok bool) {
 	if len(fields) != 5 || !r.portal.Lists(fields[1]) {
 		return t, false
 	}
+	t = Target{Origin: fields[0], Host: fields[1], Path: fields[4], nonce: fields[2]}
 	at, err := strconv.ParseInt(fields[3], 10, 64)
-	return Target{fields[0], fields[1], fields[4], fields[2], time.Unix(at, 0)}, err == nil
+	t.at = time.Unix(at, 0)
+	return t, err == nil && t.sound()
+}
+
+// sound reports whether the origin is that of the host, and nothing beyond it: people are led there, with a code.
+func (t *Target) sound() bool {
+	u, err := url.Parse(t.Origin)
+	return err == nil && t.Origin == u.Scheme+"://"+u.Host && u.Hostname() == t.Host && strings.HasPrefix(t.Path, "/")
 }
 
 // handover is the record of a code.

@@ -272,6 +272,17 @@ func TestTargets(t *testing.T) { // S65
 			t.Errorf("%s counts", name)
 		}
 	}
+	for _, origin := range []string{"https://one.example.com:1@evil.example", "https://evil.example", "https://one.example.com/x", "https://one.example.com#", "//one.example.com", ""} {
+		v := b.v
+		v.Origin = origin
+		to, _, err := r.SealTarget(v, "/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if code, target, err := r.HandOver(t.Context(), alice.home.v, to); !errors.Is(err, auth.ErrToken) || code != "" {
+			t.Errorf("from %q: code %q for %+v, %v", origin, code, target, err)
+		}
+	}
 	// Codes are made of the portal's session alone.
 	away := r.handOver(alice.home, two)
 	for name, v := range map[string]auth.Visit{
