@@ -99,19 +99,18 @@ func (t *Target) sound() bool {
 
 // handover is the record of a code.
 type handover struct {
-	UserID  string    `json:"user"`
-	Session string    `json:"session"` // ID of the portal's
-	Host    string    `json:"host"`    // where it counts
-	Nonce   string    `json:"nonce"`   // of the browser, as in Target
-	Path    string    `json:"path"`
-	Expires time.Time `json:"expires"`
+	UserID  string `json:"user"`
+	Session string `json:"session"` // ID of the portal's
+	Host    string `json:"host"`    // where it counts
+	Nonce   string `json:"nonce"`   // of the browser, as in Target
+	Path    string `json:"path"`
 }
 
 // HandOver makes the code with which the host of a target opens a session out of the visitor's, which is of the portal. It is "" where the
 // target is too old: its gate must be asked again. ErrToken: the target is none of ours.
 func (r *Realm) HandOver(ctx context.Context, v Visit, to string) (code string, t Target, err error) {
 	t, ok := r.OpenTarget(to)
-	if !ok || r.away(v.Host) {
+	if !ok {
 		return "", t, ErrToken
 	}
 	now := r.now()
@@ -124,8 +123,8 @@ func (r *Realm) HandOver(ctx context.Context, v Visit, to string) (code string, 
 		if err != nil {
 			return err
 		}
-		h := handover{UserID: u.ID, Session: s.ID, Host: t.Host, Nonce: t.nonce, Path: t.Path, Expires: now.Add(handoverLife)}
-		return putJSON(tx, keyHandover(code), h, h.Expires)
+		h := handover{UserID: u.ID, Session: s.ID, Host: t.Host, Nonce: t.nonce, Path: t.Path}
+		return putJSON(tx, keyHandover(code), h, now.Add(handoverLife))
 	})
 	if err != nil {
 		return "", t, err
@@ -157,11 +156,8 @@ func (r *Realm) TakeOver(ctx context.Context, v Visit, code string) (path string
 		if err := tx.Delete(keyHandover(code)); err != nil {
 			return err
 		}
-		switch {
-		case h.Host != v.Host:
+		if h.Host != v.Host {
 			refused = "another host"
-			return nil
-		case !r.now().Before(h.Expires):
 			return nil
 		}
 		known, path = true, h.Path

@@ -173,10 +173,17 @@ func TestHandOverRefused(t *testing.T) { // S33, S65, S89
 			}
 			return b, code
 		}, again, true},
+		{"idle meanwhile", func(r *rig, alice *person, b *browser, _ string) (*browser, string) {
+			r.clock.Add(59*time.Minute + 30*time.Second)
+			code := r.code(alice.home, b, "/deep?x=1")
+			r.clock.Add(45 * time.Second)
+			return b, code
+		}, again, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newPortalRig(t)
 			alice := r.person("alice")
+			r.session(alice.home) // it is in use
 			b := alice.home.at(one)
 			code := r.code(alice.home, b, "/deep?x=1")
 			by, given := c.spy(r, alice, b, code)
@@ -429,6 +436,12 @@ func TestHandedOverAgain(t *testing.T) { // S52
 		t.Errorf("session %s, was %s; %v", got, id, r.keys("session/"))
 	}
 	l.goesOn(t, r)
+	// Also where the browser has lost the host's cookie, and somebody else has it.
+	old = *a
+	a.v.Session = ""
+	if r.takeOver(a, r.code(p.home, a, "/deep?x=1")); r.signedIn(&old) || !r.signedIn(a) {
+		t.Errorf("signed in with the old cookie %v, with the new one %v", r.signedIn(&old), r.signedIn(a))
+	}
 }
 
 // With a new password only the session in which it was changed goes on; hosts get new ones out of it.
