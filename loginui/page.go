@@ -170,6 +170,9 @@ func (pg *page) Product() string { return pg.realm.Name() }
 // Host is where the visitor is.
 func (pg *page) Host() string { return pg.in.Visit.Host }
 
+// Onward is the address that the return target leads to.
+func (pg *page) Onward() string { return pg.href(pg.To) }
+
 // Goal is the host that a sign-in leads to.
 func (pg *page) Goal() string {
 	if t, ok := pg.elsewhere(pg.To); ok {
