@@ -8,7 +8,7 @@
 //  2. Where there are rules, a path that can be read in two ways is refused (path.go).
 //  3. What lies below the portal's prefix is answered by the portal, package loginui; where that is on another host (portal.go), all but
 //     the way there and back is left to it.
-//  4. The first rule that matches, or else the site, says what the request needs (rules.go).
+//  4. The first rule that matches, or else the site, says what the request needs (rules.go, find.go).
 //  5. The cookie becomes a session and a user (auth.Realm.Session), from memory.
 //  6. auth.Decide decides. The request passes, with identity headers (identity.go, response.go), or its sender is asked to sign
 //     in, or it is refused (refuse.go). With the store out of reach it is refused too.

@@ -164,7 +164,7 @@ func parseSession(d *caddyfile.Dispenser) (*SessionTimes, error) {
 	if d.NextArg() {
 		return nil, d.ArgErr()
 	}
-	t, seen := new(SessionTimes), options{}
+	t, seen, at := new(SessionTimes), options{}, here(d)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		if err := seen.once(d); err != nil {
 			return nil, err
@@ -191,7 +191,7 @@ func parseSession(d *caddyfile.Dispenser) (*SessionTimes, error) {
 	if _, _, err := t.times(); err != nil {
 		return nil, d.WrapErr(err)
 	}
-	return t, nil
+	return t, seen.some(at, "idle and lifetime")
 }
 
 // options refuses repeats.
@@ -202,6 +202,14 @@ func (o options) once(d *caddyfile.Dispenser) error {
 		return d.Errf("the option %q is given twice", d.Val())
 	}
 	o[d.Val()] = true
+	return nil
+}
+
+// some refuses a block at which nothing was seen: whoever writes it believes that it does something.
+func (o options) some(at *caddyfile.Dispenser, known string) error {
+	if len(o) == 0 {
+		return at.Errf("%s is empty; in it may stand %s", at.Val(), known)
+	}
 	return nil
 }
 

@@ -81,9 +81,10 @@ func parseFrom(s string) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("%q is neither a date such as 2027-01-01 nor a moment such as 2027-01-01T08:00:00Z", s)
 }
 
-func checkGrace(d time.Duration) error {
+// checkGrace has text for what the admin wrote.
+func checkGrace(d time.Duration, text string) error {
 	if d < 0 || d > maxGrace {
-		return fmt.Errorf("grace %s is out of range: up to 365d", d)
+		return fmt.Errorf("grace %s is out of range: up to 365d", text)
 	}
 	return nil
 }
@@ -99,7 +100,13 @@ func (p *Policy) policy() (out auth.Policy, err error) {
 	if out.For, err = parsePrincipals(p.For); err != nil {
 		return out, err
 	}
-	return out, errors.Join(checkPolicyName(p.Name), checkDemanded(p.Methods), checkGrace(out.Grace))
+	return out, errors.Join(checkPolicyName(p.Name), checkDemanded(p.Methods), checkGrace(out.Grace, days(out.Grace)))
+}
+
+// offersSetUp reports whether there is something that people can set up by themselves.
+func (a *App) offersSetUp() bool {
+	on := a.names()
+	return slices.Contains(on, auth.MethodWebAuthn) || slices.Contains(on, auth.MethodTOTP)
 }
 
 // checkMeetable says why nobody could meet a policy with the methods of this configuration.
@@ -110,7 +117,7 @@ func (a *App) checkMeetable(p *Policy) error {
 			return fmt.Errorf("%s is switched off by methods, so nobody can set it up", m)
 		}
 	}
-	if !slices.ContainsFunc(demandable, func(m string) bool { return slices.Contains(on, m) }) {
+	if !a.offersSetUp() {
 		return errors.New("nobody can meet a policy, because methods switches webauthn and totp off")
 	}
 	return nil

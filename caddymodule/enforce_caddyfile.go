@@ -1,6 +1,10 @@
 package caddymodule
 
 import (
+	"errors"
+	"slices"
+	"strings"
+
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
@@ -17,9 +21,14 @@ const anyMethod = "any"
 //		grace   <duration>
 //	}
 func parseEnforce(d *caddyfile.Dispenser, earlier []Policy) (p Policy, err error) {
-	if !d.AllArgs(&p.Name) {
+	names := d.RemainingArgs()
+	switch {
+	case len(names) == 0:
 		return p, d.ArgErr()
+	case len(names) > 1:
+		return p, d.Errf("a name with spaces needs quotes: enforce %q", strings.Join(names, " "))
 	}
+	p.Name = names[0]
 	if err := checkPolicyName(p.Name); err != nil {
 		return p, d.WrapErr(err)
 	}
@@ -39,10 +48,13 @@ func parseEnforce(d *caddyfile.Dispenser, earlier []Policy) (p Policy, err error
 			})
 		case "methods":
 			p.Methods, err = someArgs(d, func(methods []string) error {
-				if len(methods) == 1 && methods[0] == anyMethod {
-					return nil
+				if !slices.Contains(methods, anyMethod) {
+					return checkDemanded(methods)
 				}
-				return checkDemanded(methods)
+				if len(methods) > 1 {
+					return errors.New("any stands alone, as it means that one of webauthn, totp is enough")
+				}
+				return nil
 			})
 			if len(p.Methods) == 1 && p.Methods[0] == anyMethod {
 				p.Methods = nil
@@ -75,7 +87,7 @@ func parseGrace(d *caddyfile.Dispenser) (caddy.Duration, error) {
 	if err != nil || grace <= 0 {
 		return 0, d.Errf("%q is not a duration such as 12h or 14d", text)
 	}
-	if err := checkGrace(grace); err != nil {
+	if err := checkGrace(grace, text); err != nil {
 		return 0, d.WrapErr(err)
 	}
 	return caddy.Duration(grace), nil
@@ -90,7 +102,7 @@ func parseRecovery(d *caddyfile.Dispenser) (*Recovery, error) {
 	if d.NextArg() {
 		return nil, d.ArgErr()
 	}
-	r, seen := new(Recovery), options{}
+	r, seen, at := new(Recovery), options{}, here(d)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		if err := seen.once(d); err != nil {
 			return nil, err
@@ -105,5 +117,5 @@ func parseRecovery(d *caddyfile.Dispenser) (*Recovery, error) {
 			return nil, err
 		}
 	}
-	return r, nil
+	return r, seen.some(at, "viewable")
 }

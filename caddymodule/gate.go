@@ -119,6 +119,7 @@ type visit struct {
 	cookies cookies
 	outer   *passage   // of a gate further out, nil if there is none
 	denied  *auth.User // who is signed in and may not pass, else nil
+	resend  bool       // it is the button that sends a kept form
 }
 
 // ServeHTTP takes a request through the steps that the package's documentation lists, in that order.
@@ -198,63 +199,27 @@ func (v *visit) decide(next caddyhttp.Handler, found finding) error {
 	}
 	switch decision {
 	case auth.Allow:
+		if v.again() {
+			if err := v.restore(session); err != nil {
+				return v.notRestored(err)
+			}
+		}
 		countAllow.Inc()
 		return v.pass(next, found.need, session, user)
 	case auth.SignIn:
 		countSignIn.Inc()
-		return v.begin(nil, "sign_in_required")
+		return v.begin(nil, nil, "sign_in_required")
 	case auth.StepUp:
 		countStepUp.Inc()
-		return v.begin(found.need, "step_up_required")
+		return v.begin(found.need.Missing(now, session), session, "step_up_required")
 	case auth.Enroll:
 		countEnroll.Inc()
-		return v.begin(found.need, "step_up_required")
+		return v.begin(found.need.Missing(now, session), session, "step_up_required")
 	default:
 		countDeny.Inc()
 		v.denied = user
 		return v.refuse(errNotAllowed)
 	}
-}
-
-// finding is what a request needs, and by which words of the configuration.
-type finding struct {
-	need   *auth.Requirement
-	source string
-	tried  []*Rule // rules that match and only report
-}
-
-// find returns the requirement of the first rule that matches, or else the site's own.
-func (g *Gate) find(r *http.Request) (finding, error) {
-	f := finding{need: &g.site, source: g.Source}
-	if g.index == nil {
-		for _, rule := range g.Rules {
-			if done, err := f.try(rule, r); done || err != nil {
-				return f, err
-			}
-		}
-		return f, nil
-	}
-	var room [32]int
-	for _, i := range g.index.candidates(room[:0], r) {
-		if done, err := f.try(g.Rules[i], r); done || err != nil {
-			return f, err
-		}
-	}
-	return f, nil
-}
-
-// try reports whether the search is over with rule.
-func (f *finding) try(rule *Rule, r *http.Request) (bool, error) {
-	ok, err := rule.matches(r)
-	switch {
-	case err != nil || !ok:
-		return false, err
-	case rule.ReportOnly:
-		f.tried = append(f.tried, rule)
-		return false, nil
-	}
-	f.need, f.source = &rule.requirement, rule.Source
-	return true, nil
 }
 
 // report logs what would have become of a request. user is nil where nobody has signed in.
@@ -314,13 +279,18 @@ func (v *visit) pass(next caddyhttp.Handler, need *auth.Requirement, session *au
 	if user == nil {
 		return next.ServeHTTP(&p.response, v.r)
 	}
-	defer p.leave()
 	r := p.bind(v.gate.app.live.Load().realm, need, session, v.r)
-	err := next.ServeHTTP(&p.response, r)
+	err := p.run(next, r)
 	if p.cut() {
 		panic(http.ErrAbortHandler) // as Caddy's proxy does: neither an error page nor a proper end may follow
 	}
 	return err
+}
+
+// run returns, or panics as the app does, when the session's end does nothing to the connection any more.
+func (p *passage) run(next caddyhttp.Handler, r *http.Request) error {
+	defer p.leave()
+	return next.ServeHTTP(&p.response, r)
 }
 
 // remember keeps p for gates further in and for those of error routes.

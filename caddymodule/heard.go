@@ -73,32 +73,33 @@ func isWebSocket(r *http.Request) bool {
 	}
 }
 
-// heard is what a reader of the client's bytes needs. A connection may have several at once.
-type heard struct {
+// heardConn is an upgraded connection. It may have several readers at once.
+type heardConn struct {
+	net.Conn
 	stream *stream
 	mu     sync.Mutex
 	ear    ear
 }
 
-func (h *heard) hear(p []byte) {
-	h.mu.Lock()
-	life := h.ear.hears(p)
-	h.mu.Unlock()
+func (c *heardConn) hear(p []byte) {
+	c.mu.Lock()
+	life := c.ear.hears(p)
+	c.mu.Unlock()
 	if life {
-		h.stream.watch.Heard()
+		c.stream.watch.Heard()
 	}
-}
-
-// heardConn is an upgraded connection.
-type heardConn struct {
-	net.Conn
-	heard
 }
 
 func (c *heardConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	c.hear(p[:n])
 	return n, err
+}
+
+// Close ends the watch, too.
+func (c *heardConn) Close() error {
+	c.stream.watch.Close()
+	return c.Conn.Close()
 }
 
 // halfCloser is a connection of which one direction can be closed. Caddy's proxy passes that on.
@@ -109,16 +110,27 @@ type heardHalfConn struct {
 	halfCloser
 }
 
-// heardBody is an upload, or the client's half of a WebSocket over HTTP/2 or HTTP/3.
+// heardBody is a request's body, or the client's half of a WebSocket over HTTP/2 or HTTP/3.
 type heardBody struct {
 	io.ReadCloser
-	heard
+	w   *response
+	mu  sync.Mutex // where Caddy's proxy tries again, the first try may still read
+	ear ear
 }
 
 func (b *heardBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	b.hear(p[:n])
-	if err != nil && b.stream.ended.Load() {
+	s := b.w.stream.Load()
+	if s == nil {
+		return n, err
+	}
+	b.mu.Lock()
+	life := b.ear.hears(p[:n])
+	b.mu.Unlock()
+	if life {
+		s.watch.Heard()
+	}
+	if err != nil && s.ended.Load() {
 		err = errEnded // not that a deadline has passed, for which Caddy's proxy would blame the upstream
 	}
 	return n, err

@@ -321,6 +321,20 @@ func TestSecretFile(t *testing.T) {
 	}
 }
 
+// With codes by mail alone there is nothing to set up: a link would lead the first admin to an account without a second method.
+func TestNoSetupLinkWithMailAlone(t *testing.T) {
+	const link, add = "open this link to create the first admin account", "caddy mfa user add NAME --email ADDRESS"
+	s := newSite(t)
+	s.serve(plainGate, "methods email recovery", "smtp log", "url https://example.com")
+	if log := s.logged(); strings.Contains(log, link) || !strings.Contains(log, add) {
+		t.Errorf("with mail alone the log says %s", log)
+	}
+	s.serve(plainGate, "methods totp recovery")
+	if !strings.Contains(s.logged(), link) {
+		t.Error("no set-up link once there is something to set up")
+	}
+}
+
 func TestUnfinishedSecretIsMadeAnew(t *testing.T) {
 	s := newSite(t)
 	if err := os.MkdirAll(filepath.Dir(s.dir), 0o700); err != nil {

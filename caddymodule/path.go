@@ -30,8 +30,8 @@ func ambiguous(path string) bool {
 	return false
 }
 
-// ordinary reports whether the path, which is decoded, holds nothing that some apps read in a way of their own. No weaker rule
-// opens a path that does (S70):
+// ordinary reports whether the path, which is decoded, holds nothing that some apps read in a way of their own. No rule opens a
+// path that does to whom the site itself would not (S70):
 //
 //   - empty segments: Caddy's matcher merges them, some apps take them for a host
 //   - ";": Tomcat, Jetty and Spring cut what follows it from the segment, so that "/admin;x.css" is no style sheet there

@@ -195,7 +195,7 @@ func (p *PortalSite) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyht
 func (v *visit) visitor() auth.Visit {
 	return auth.Visit{
 		Host: v.host, Origin: v.origin(), Addr: clientAddr(v.vars), UserAgent: v.r.UserAgent(),
-		Session: v.cookies.session, Flow: v.cookies.flow, Browser: v.cookies.browser,
+		Session: v.cookies.session, Flow: v.cookies.flow, Browser: v.cookies.browser, Held: v.cookies.held,
 	}
 }
 
@@ -212,8 +212,9 @@ func (v *visit) foreign() bool {
 	return !localhost(v.host) && only != nil && *only != "" && *only != v.host
 }
 
-// begin sends a person to where they sign in, or prove what need asks for beyond that, and tells a program where it is.
-func (v *visit) begin(need *auth.Requirement, code string) error {
+// begin sends a person to where they sign in, or, in a session, prove what need asks for beyond that, and tells a program where it is. A form
+// that was on its way is kept meanwhile.
+func (v *visit) begin(need *auth.Requirement, session *auth.Session, code string) error {
 	l, err := v.gate.app.open(v.r.Context())
 	if err != nil {
 		return v.unavailable(err)
@@ -221,6 +222,11 @@ func (v *visit) begin(need *auth.Requirement, code string) error {
 	page, to := loginui.Navigation(v.r), ""
 	if page {
 		to = v.sent.RequestURI()
+	}
+	if page && session != nil && v.r.Method == http.MethodPost {
+		if to, err = v.hold(l, session, to); err != nil {
+			return v.unavailable(err)
+		}
 	}
 	where, cookies, err := l.portal.SignInURL(v.visitor(), need, to)
 	if err != nil {

@@ -41,6 +41,10 @@ var (
 		http.StatusNotFound, "not_found", "Page not found",
 		"There is no such page.", "Go to the start page of this site, or to the app that you wanted.",
 	}
+	errNotHeld = &refusal{
+		http.StatusGone, "form_gone", "Your form is not there any more",
+		"It was sent already, or it was kept for too long. Nothing was sent now.", "Go back to the page that it was on, and fill it in again.",
+	}
 	errUnavailable = &refusal{
 		http.StatusServiceUnavailable, "unavailable", "Sign-in is not available right now",
 		"The server cannot tell who you are at the moment.", "Try again in a few seconds.",

@@ -39,7 +39,7 @@ func setsOurs(setCookie string) bool {
 	pair, _, _ := strings.Cut(setCookie, ";")
 	name, _, _ := strings.Cut(strings.TrimLeft(pair, " \t="), "=")
 	name = strings.ToLower(strings.TrimSpace(name)) // browsers check the prefix __Host- in any case
-	for _, ours := range [...]string{"__host-mfa", "__host-mfa-flow", "__host-mfa-browser"} {
+	for _, ours := range [...]string{"__host-mfa", "__host-mfa-flow", "__host-mfa-browser", "__host-mfa-post"} {
 		if name == ours {
 			return true
 		}
@@ -99,11 +99,12 @@ func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, err
 	}
 	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
-	if err != nil || w.stream == nil {
+	stream := w.stream.Load()
+	if err != nil || stream == nil {
 		return conn, rw, err
 	}
-	w.stream.take(conn)
-	c := &heardConn{conn, heard{stream: w.stream, ear: ear{frames: w.frames}}}
+	stream.take(conn)
+	c := &heardConn{Conn: conn, stream: stream, ear: ear{frames: w.frames}}
 	early, _ := rw.Reader.Peek(rw.Reader.Buffered()) // the app has that already
 	c.hear(early)
 	if half, ok := conn.(halfCloser); ok {

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -42,7 +41,6 @@ type Rule struct {
 
 	matchers    caddyhttp.MatcherSets
 	requirement auth.Requirement
-	weaker      bool // it may let through what the site would not
 }
 
 // minMaxAge is the least age after which a proof may count no more: a shorter time could be over before the person is back.
@@ -65,7 +63,6 @@ func (rule *Rule) provision(ctx caddy.Context, app *App, site auth.Requirement) 
 			return err
 		}
 	}
-	rule.weaker = weaker(rule.requirement, site)
 	return nil
 }
 
@@ -147,43 +144,6 @@ func wildcards(pattern string) bool {
 	return strings.Contains(pattern, "*") && strings.Trim(pattern, "/*?%") == ""
 }
 
-// weaker reports whether a may let through what b does not.
-func weaker(a, b auth.Requirement) bool {
-	if b.Mode != auth.ModeSignedIn || a.Mode == auth.ModePublic {
-		return a.Mode != b.Mode
-	}
-	return !subset(a.Allow, b.Allow) || !subset(a.Methods, b.Methods) || b.MaxAge > 0 && (a.MaxAge == 0 || a.MaxAge > b.MaxAge)
-}
-
-// subset reports whether everything in a is in b, where an empty list stands for everything.
-func subset[T comparable](a, b []T) bool {
-	if len(b) == 0 {
-		return true
-	}
-	return len(a) > 0 && !slices.ContainsFunc(a, func(v T) bool { return !slices.Contains(b, v) })
-}
-
-// matches reports whether the rule is for the request. A weaker rule must match the path in each of its readings: as decoded, which
-// is what Caddy's matchers look at, and as sent. It matches no path that is out of the ordinary: there the site's own requirement
-// holds.
-func (rule *Rule) matches(r *http.Request) (bool, error) {
-	ok, err := rule.matchers.AnyMatchWithError(r)
-	if err != nil || !ok || !rule.weaker {
-		return ok, err
-	}
-	if !ordinary(r.URL.Path) {
-		return false, nil
-	}
-	if r.URL.RawPath == "" { // it was sent as what it decodes to is normally encoded
-		return true, nil
-	}
-	decoded := *r.URL
-	r.URL.Path, r.URL.RawPath = decoded.EscapedPath(), "" // in place: Caddy's placeholders hold this very URL
-	ok, err = rule.matchers.AnyMatchWithError(r)
-	*r.URL = decoded
-	return ok, err
-}
-
 const groupPrefix = "group:"
 
 // parsePrincipals reads what `allow` lists.
@@ -214,6 +174,9 @@ func parsePrincipal(name string) (auth.Principal, error) {
 	}
 	if strings.ContainsAny(name, "{}") {
 		return auth.Principal{}, fmt.Errorf("%q: placeholders are not replaced here", name)
+	}
+	if strings.Contains(name, ":") {
+		return auth.Principal{}, fmt.Errorf("%q is neither a user name nor a group, which is written as group:ops", name)
 	}
 	folded, err := auth.FoldName(name)
 	if err != nil {

@@ -168,15 +168,24 @@ func (t *SessionTimes) times() (idle, lifetime time.Duration, err error) {
 		lifetime = time.Duration(t.Lifetime)
 	}
 	if lifetime < minLifetime || lifetime > auth.MaxLifetime {
-		return 0, 0, fmt.Errorf("lifetime %s is out of range: 5m to 30d", lifetime)
+		return 0, 0, fmt.Errorf("lifetime %s is out of range: 5m to 30d", days(lifetime))
 	}
 	if idle = min(idle, lifetime); t != nil && t.Idle != 0 {
 		idle = time.Duration(t.Idle)
 	}
 	if idle < minIdle || idle > lifetime {
-		return 0, 0, fmt.Errorf("idle %s is out of range: 1m to the lifetime, which is %s", idle, lifetime)
+		return 0, 0, fmt.Errorf("idle %s is out of range: 1m to the lifetime, which is %s", days(idle), days(lifetime))
 	}
 	return idle, lifetime, nil
+}
+
+// days writes a duration as people do, in days where it is some: Go knows no unit above the hour.
+func days(d time.Duration) string {
+	const day = 24 * time.Hour
+	if d >= day && d%day == 0 {
+		return fmt.Sprintf("%dd", d/day)
+	}
+	return d.String()
 }
 
 // placeholder is what a secret must be written as: Caddy shows its whole configuration below /config/.

@@ -106,6 +106,8 @@ func TestWrongOptions(t *testing.T) {
 		{"policies of one name", &App{Enforce: []Policy{{Name: "Keys"}, {Name: "KEYS"}}}, `option enforce: policy "KEYS": there are two policies of this name`},
 		{"policy with a bad date", &App{Enforce: []Policy{{Name: "Keys", From: "2027-13-01"}}}, `option enforce: policy "Keys": "2027-13-01" is neither a date`},
 		{"policy with a negative grace", &App{Enforce: []Policy{{Name: "Keys", Grace: -1}}}, `option enforce: policy "Keys": grace -1ns is out of range`},
+		{"policy with a long grace", &App{Enforce: []Policy{{Name: "Keys", Grace: caddy.Duration(400 * 24 * time.Hour)}}}, `policy "Keys": grace 400d is out of range`},
+		{"policy for a slip", &App{Enforce: []Policy{{Name: "Keys", For: []string{"ops:group"}}}}, `option enforce: policy "Keys": "ops:group" is neither a user name nor a group`},
 		{"policy for nobody that could be", &App{Enforce: []Policy{{Name: "Keys", For: []string{"group:"}}}}, `option enforce: policy "Keys": "group:": `},
 		{"policy with any among its methods", &App{Enforce: []Policy{{Name: "Keys", Methods: []string{"any"}}}}, `there is no method "any"`},
 		{"policy with recovery codes", &App{Enforce: []Policy{{Name: "Keys", Methods: []string{"recovery"}}}}, `recovery cannot be demanded`},

@@ -15,7 +15,14 @@ func (a *App) announceSetup(ctx context.Context, realm *auth.Realm) error {
 	if err != nil {
 		return fmt.Errorf("looking for the first account: %w", err)
 	}
-	if token == "" || !a.lease.first() {
+	if token == "" {
+		return nil
+	}
+	if !a.offersSetUp() {
+		a.log.Warn("there is no account, and no method to set up: make the first with caddy mfa user add NAME --email ADDRESS")
+		return nil // the link would lead to an account without a second method
+	}
+	if !a.lease.first() {
 		return nil
 	}
 	// A warning, so that it shows where the log is set to hold no more than those: without it nobody gets in.

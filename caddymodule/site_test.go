@@ -151,6 +151,13 @@ func signIn(t testing.TB, host, name string, groups ...string) string {
 
 func signInTo(t testing.TB, realm *auth.Realm, host, name string, groups ...string) string {
 	t.Helper()
+	v, _ := enrolled(t, realm, host, name, groups...)
+	return v.Session
+}
+
+// enrolled is where a user is after the first sign-in, and the secret of the app that was set up in it.
+func enrolled(t testing.TB, realm *auth.Realm, host, name string, groups ...string) (auth.Visit, string) {
+	t.Helper()
 	ctx := context.Background()
 	const password = "correct horse battery staple 42"
 	if _, _, err := realm.AddUser(ctx, auth.NewUser{Name: name, DisplayName: "The " + name, Email: name + "@example.com", Groups: groups, Password: password}); err != nil {
@@ -194,7 +201,7 @@ func signInTo(t testing.TB, realm *auth.Realm, host, name string, groups ...stri
 	if v.Session == "" {
 		t.Fatal("the flow did not end in a session")
 	}
-	return v.Session
+	return v, setup.Secret
 }
 
 // get sends a request. Each option is a header, "Name: value"; "Host: h" changes the host.

@@ -25,39 +25,46 @@ var errEnded = fmt.Errorf("the session has ended: %w", context.Canceled)
 var longAgo = time.Unix(1, 0)
 
 // tether ties a response to the session that it is for. Most requests are over before anybody could end their session: a response
-// becomes a stream, which costs a little, when it is upgraded or flushed, when it or the request grows, and when it takes its time.
+// becomes a stream, which costs a little, when it is upgraded or flushed, when it grows, when the request has a body, and when it
+// takes its time.
 type tether struct {
-	realm   *auth.Realm // nil: a public request, which no session ends
-	session *auth.Session
-	need    *auth.Requirement
-	ctx     context.Context // the request's
-	cancel  context.CancelCauseFunc
-	beat    uint64
-	body    int64 // bytes
-	frames  bool  // it may become a WebSocket
-	stream  *stream
+	realm    *auth.Realm // nil: a public request, which no session ends
+	session  *auth.Session
+	need     *auth.Requirement
+	cancel   context.CancelCauseFunc
+	beat     uint64
+	body     int64 // bytes
+	frames   bool  // it may become a WebSocket
+	upload   heardBody
+	underway auth.Underway
+	stream   atomic.Pointer[stream]
 }
 
 // bind readies a request that passes, and returns it as the app gets it.
 func (w *response) bind(realm *auth.Realm, need *auth.Requirement, session *auth.Session, r *http.Request) *http.Request {
-	w.tether = tether{realm: realm, need: need, session: session, ctx: r.Context(), beat: realm.Beat()}
+	w.realm, w.need, w.session, w.beat = realm, need, session, realm.Beat()
 	upgrade := len(r.Header["Upgrade"]) > 0 || r.Method == http.MethodConnect
-	upload := r.ContentLength > streamBytes || r.ContentLength < 0 && r.Method != http.MethodGet && r.Method != http.MethodHead
-	early := upgrade || upload || acceptsEvents(r.Header)
-	// Over HTTP/1.1 and HTTP/2 a deadline that passes cancels the request's context. Over HTTP/3 it does not.
-	if !early && r.ProtoMajor < 3 {
-		return r
+	early := upgrade || uploads(r) || acceptsEvents(r.Header)
+	// Over HTTP/1.1 and HTTP/2 a deadline that passes cancels the request's context. Over HTTP/3 it does not, nor where there is a body.
+	if early || r.ProtoMajor >= 3 {
+		ctx, cancel := context.WithCancelCause(r.Context())
+		w.cancel, r = cancel, r.WithContext(ctx)
 	}
-	w.ctx, w.cancel = context.WithCancelCause(w.ctx)
-	r = r.WithContext(w.ctx)
-	if early {
+	if early || !realm.Begin(&w.underway, w) {
 		_ = w.hold() // if the session has ended, the context says so
 	}
 	w.frames = upgrade && isWebSocket(r)
-	if upload && r.Body != nil {
-		r.Body = &heardBody{r.Body, heard{stream: w.stream, ear: ear{frames: w.frames && r.Method == http.MethodConnect}}}
+	if r.ContentLength != 0 && r.Body != nil {
+		w.upload.ReadCloser, w.upload.w, w.upload.ear.frames = r.Body, w, w.frames && r.Method == http.MethodConnect
+		r.Body = &w.upload
 	}
 	return r
+}
+
+// uploads reports whether a body follows. Over HTTP/3 every request without a length looks as if one did: of those, GET and HEAD are
+// left to the beat.
+func uploads(r *http.Request) bool {
+	return r.ContentLength > 0 || r.ContentLength < 0 && (r.ProtoMajor < 3 || r.Method != http.MethodGet && r.Method != http.MethodHead)
 }
 
 func acceptsEvents(h http.Header) bool {
@@ -71,29 +78,44 @@ func acceptsEvents(h http.Header) bool {
 
 // late reports whether a response is a stream, or takes so long that it counts as one.
 func (w *response) late() bool {
-	return w.stream != nil || w.realm != nil && w.realm.Beat() != w.beat
+	return w.stream.Load() != nil || w.realm != nil && w.realm.Beat() != w.beat
 }
 
 // hold makes a stream of the response if it is none yet. It returns errEnded if nothing more may be sent.
 func (w *response) hold() error {
-	if w.stream == nil {
+	s := w.stream.Load()
+	if s == nil {
 		if w.realm == nil {
 			return nil
 		}
-		s := &stream{w: w.ResponseWriter, cancel: w.cancel}
-		w.stream = s
-		s.watch = w.realm.Watch(w.ctx, w.session, w.need, s.end)
+		w.realm.Over(&w.underway)
+		if s = w.stream.Load(); s == nil { // and stays so: nobody else makes one now
+			s = &stream{w: w.ResponseWriter, cancel: w.cancel}
+			w.stream.Store(s)
+			s.watch = w.realm.Watch(w.session, w.need, s.end)
+		}
 	}
-	if w.stream.ended.Load() {
+	if s.ended.Load() {
 		return errEnded
 	}
 	return nil
 }
 
+// Lasts makes a stream of the response when it takes its time, whatever its handler does (auth.Lasting).
+func (w *response) Lasts() {
+	s := &stream{w: w.ResponseWriter, cancel: w.cancel}
+	s.watch = w.realm.Enlist(w.session, w.need, s.end)
+	w.stream.Store(s)
+}
+
 // leave is called when the app has returned, or panics.
 func (w *response) leave() {
-	if w.stream != nil {
-		w.stream.leave()
+	if w.realm == nil {
+		return
+	}
+	w.realm.Over(&w.underway)
+	if s := w.stream.Load(); s != nil {
+		s.leave()
 	}
 	if w.cancel != nil {
 		w.cancel(nil)
@@ -101,9 +123,11 @@ func (w *response) leave() {
 	w.realm = nil // whatever writes from now on begins no stream
 }
 
-// cut reports whether the response ended before its time. A connection that was upgraded is no response any more.
+// cut reports whether the response ended before its time; it is asked after leave. A connection that was upgraded is no response any
+// more.
 func (w *response) cut() bool {
-	return w.stream != nil && w.stream.ended.Load() && w.stream.conn == nil
+	s := w.stream.Load()
+	return s != nil && s.ended.Load() && s.conn == nil
 }
 
 // stream is a response that goes on, or an upgraded connection.
@@ -142,12 +166,15 @@ func (s *stream) end() {
 	_ = c.SetWriteDeadline(longAgo)
 }
 
-// leave returns when end will touch the connection no more.
+// leave returns when end will touch the response no more. A connection that was upgraded may go on without its handler: it is watched
+// until it is closed (heardConn).
 func (s *stream) leave() {
-	s.watch.Close()
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.over = true
+	s.over = s.conn == nil
+	s.mu.Unlock()
+	if s.over {
+		s.watch.Close()
+	}
 }
 
 // take makes a hijacked connection what end closes.

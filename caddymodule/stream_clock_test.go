@@ -29,6 +29,8 @@ type timedSite struct {
 	realm  *auth.Realm
 	cookie string
 
+	returned func() // called when the gate has returned, unless it is nil
+
 	mu  sync.Mutex
 	now time.Time
 }
@@ -55,6 +57,9 @@ func newTimedSite(t *testing.T, app http.HandlerFunc) *timedSite {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := gate.ServeHTTP(w, caddyhttp.PrepareRequest(r, caddy.NewReplacer(), w, nil), next); err != nil {
 			t.Error(err)
+		}
+		if s.returned != nil {
+			s.returned()
 		}
 	}))
 	t.Cleanup(func() {
@@ -286,5 +291,5 @@ func (s *timedSite) watch() *auth.Stream {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return s.realm.Watch(s.t.Context(), session, &auth.Requirement{Mode: auth.ModeSignedIn}, func() {})
+	return s.realm.Watch(session, &auth.Requirement{Mode: auth.ModeSignedIn}, func() {})
 }

@@ -139,6 +139,7 @@ func (l *liveSite) handler() http.Handler {
 	})
 	mux.HandleFunc("/upload", func(_ http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) })
 	mux.HandleFunc("/late", func(w http.ResponseWriter, r *http.Request) {
+		go io.Copy(io.Discard, r.Body) // for a server that waits for the rest of a body does not see that the client leaves
 		select {
 		case <-l.release:
 			io.WriteString(w, "late\n")

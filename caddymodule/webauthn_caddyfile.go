@@ -18,7 +18,8 @@ func parseWebAuthn(d *caddyfile.Dispenser) (*WebAuthn, error) {
 		return nil, d.ArgErr()
 	}
 	w, seen := new(WebAuthn), options{}
-	sites := here(d) // where to look if rp_id and origins do not go together
+	at := here(d)
+	sites := at // where to look if rp_id and origins do not go together
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		if err := seen.once(d); err != nil {
 			return nil, err
@@ -49,7 +50,7 @@ func parseWebAuthn(d *caddyfile.Dispenser) (*WebAuthn, error) {
 	if err := w.check(); err != nil {
 		return nil, sites.WrapErr(err)
 	}
-	return w, nil
+	return w, seen.some(at, "rp_id, origins, user_verification, attestation and aaguids")
 }
 
 func parseAttestation(d *caddyfile.Dispenser) (kind, metadata string, err error) {

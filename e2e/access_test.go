@@ -94,7 +94,7 @@ func TestWithoutScripts(t *testing.T) {
 	b.press("Verify & enable")
 	b.recoveryCodes()
 	b.shoot("without-scripts-codes")
-	b.download("Download")
+	b.download()
 	b.press("I've saved my codes")
 	b.sees("Example app")
 	b.press("Sign out")

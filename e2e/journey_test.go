@@ -57,7 +57,7 @@ func TestFirstStart(t *testing.T) {
 	b.sees("Save your recovery codes")
 	b.shoot("recovery-codes")
 	codes := b.recoveryCodes()
-	if saved := anyRecoveryCode.FindAllString(b.download("Download"), -1); !slices.Equal(saved, codes) {
+	if saved := anyRecoveryCode.FindAllString(b.download(), -1); !slices.Equal(saved, codes) {
 		t.Errorf("the downloaded file holds the codes %q, the page %q", saved, codes)
 	}
 	b.press("I've saved my codes")
@@ -310,8 +310,8 @@ func (b *tab) recoveryCodes() []string {
 	return codes
 }
 
-// download presses a button that saves a file, and returns what is in it.
-func (b *tab) download(words string) string {
+// download saves the recovery codes as a file, and returns what is in it.
+func (b *tab) download() string {
 	b.t.Helper()
 	dir := b.t.TempDir()
 	id := chromedp.FromContext(b.ctx).BrowserContextID
@@ -321,7 +321,7 @@ func (b *tab) download(words string) string {
 		b.t.Fatal(err)
 	}
 	done := chromedp.BrowserEvents(b.ctx, browser.DownloadProgress)
-	b.do(chromedp.Click(button(words), chromedp.NodeVisible))
+	b.do(chromedp.Click(button("Download"), chromedp.NodeVisible))
 	deadline := time.After(patience)
 	for ev, err := range done {
 		if err != nil {

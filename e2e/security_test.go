@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -234,6 +235,57 @@ func TestManageWithoutScripts(t *testing.T) {
 	}
 }
 
+// TestSettingsWithoutScripts goes through what else there is to change in a browser that runs no scripts, from the reminder on.
+func TestSettingsWithoutScripts(t *testing.T) {
+	t.Parallel()
+	o := openPost(t)
+	viewable := "recovery {\n\t\t\tviewable\n\t\t}"
+	s := startMailing(t, o, viewable)
+	alice, _ := o.member(s, "alice")
+	reconfigure(t, s, mailing(o.option(), viewable, soonAppsForAll))
+	b := withoutScripts(t, s)
+	b.password(alice, "/reports?q=1")
+	b.answer(o.open("alice@example.com", aCode).code(t))
+	b.sees("One more way to sign in is needed soon")
+	b.shoot("remind-without-scripts")
+	b.press("Add an authenticator app")
+	alice.Phone = b.qr()
+	b.fill("Code", code(t, alice.Phone))
+	b.press("Verify & enable")
+	b.sees("Example app")
+	if at := strings.TrimPrefix(b.location(), s.URL); at != "/reports?q=1" {
+		t.Errorf("setting up what is required led to %s", at)
+	}
+
+	b.visit("/.mfa/security")
+	b.press("Show my codes")
+	b.sees("Your recovery codes")
+	if shown := b.recoveryCodes(); !slices.Equal(shown, alice.Recovery) {
+		t.Errorf("the page shows %q, want %q", shown, alice.Recovery)
+	}
+	if saved := anyRecoveryCode.FindAllString(b.download(), -1); !slices.Equal(saved, alice.Recovery) {
+		t.Errorf("the file holds %q", saved)
+	}
+	b.press("Done")
+	b.unfold("Authenticator app", "Replace")
+	b.within("Authenticator app", "Set up the new one")
+	alice.Phone = b.qr()
+	b.fill("Code", code(t, alice.Phone))
+	b.press("Verify & enable")
+	b.reads("Replaced.")
+
+	reconfigure(t, s, mailing(o.option(), viewable)) // a policy would hold what follows
+	b.visit("/.mfa/security")
+	b.reveal("Change what is asked first")
+	b.do(chromedp.SetValue(field("Preferred method"), "email"))
+	b.sends("first")
+	b.reads("Asked first when you sign in: Email")
+	b.reveal("Turn off two-factor authentication")
+	b.fill("Type DISABLE to confirm", "DISABLE")
+	b.press("Turn off two-factor authentication")
+	b.reads("Two-factor authentication is off")
+}
+
 // TestTurnOff goes back to codes by mail, and on again: the recovery codes of before stay dead.
 func TestTurnOff(t *testing.T) { // S34
 	t.Parallel()
@@ -246,7 +298,7 @@ func TestTurnOff(t *testing.T) { // S34
 	b.visit("/.mfa/security")
 	b.reads("Two-factor authentication is on")
 	b.do(chromedp.Click(`//summary[normalize-space()="Remove"]`, chromedp.NodeVisible))
-	b.reads("This is your last second method.")
+	b.reads("Without this one two-factor authentication would be off.")
 	b.reveal("Turn off two-factor authentication")
 	b.fill("Type DISABLE to confirm", "disable")
 	if status := b.press("Turn off two-factor authentication"); status != http.StatusUnprocessableEntity {

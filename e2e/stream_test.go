@@ -7,10 +7,15 @@ import (
 	"github.com/caddy-mfa/caddy-mfa/e2e/rig"
 )
 
-// stay opens a WebSocket and an event stream in the page, returns when both have brought something, and notes when each is over.
+// stay opens a WebSocket and an event stream in the page, returns when both have brought something, and notes when each is cut and when it
+// is over: an event stream is not before the browser has tried again.
 const stay = `(() => {
 	const ws = new WebSocket(location.origin.replace(/^http/, "ws") + "/ws");
 	const events = new EventSource("/events?n=1&stay=yes");
+	window.cut = Promise.all([
+		new Promise(done => ws.addEventListener("close", done, { once: true })),
+		new Promise(done => events.addEventListener("error", done, { once: true })),
+	]).then(() => Date.now());
 	window.over = Promise.all([
 		new Promise(done => ws.onclose = () => done("WebSocket")),
 		new Promise(done => events.onerror = () => { if (events.readyState === EventSource.CLOSED) done("events"); }),

@@ -24,6 +24,8 @@ func (x *exchange) away(path string) (route, bool) {
 	switch path {
 	case sessionPath:
 		return route{get: getSession}, true
+	case resendPath: // a form belongs to the host that it is for
+		return route{get: getResend}, true
 	case handoverPath:
 		return route{get: getHandover}, true
 	case logoutPath:

@@ -9,6 +9,13 @@ import (
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
 )
 
+// enrollment is what the page of the methods that may be set up shows.
+type enrollment struct {
+	Choices []string
+	Duties  []duty // policies that must be met now
+	More    bool   // something is set up already, and is not enough
+}
+
 // enrollPage offers the methods that may be set up now.
 func (x *exchange) enrollPage() (*page, []string, error) {
 	now, err := x.realm.Progress(x.r.Context(), x.in.Visit)
@@ -22,12 +29,13 @@ func (x *exchange) enrollPage() (*page, []string, error) {
 	if pg.Mail = now.Mail; now.Mail != nil && !pg.Change { // an address that the person was given does, too
 		pg.Others = []string{auth.MethodEmail}
 	}
-	if len(now.Policies) > 0 {
-		pg.Notice = x.t("enroll.required", strings.Join(now.Policies, ", "))
-	}
 	choices := withPage("enroll_", slices.Clone(now.Enrollable)...)
 	sortMethods(choices)
-	pg.Body = choices
+	body := &enrollment{Choices: choices, More: len(now.Duties) > 0 && now.User.HasSecond()}
+	for _, d := range now.Duties {
+		body.Duties = append(body.Duties, x.duty(d, choices))
+	}
+	pg.Body = body
 	return pg, choices, nil
 }
 

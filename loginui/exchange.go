@@ -62,11 +62,11 @@ func (p *Portal) next(o auth.Outcome) string {
 // onward is where somebody goes who is done: a return target.
 func (p *Portal) onward(o auth.Outcome) string {
 	to := p.returnTarget(o.To)
-	if to == "" {
-		to = "/"
-	}
-	if o.Changed != "" && o.Changed != auth.ChangeProve { // said there, and only if it was made
+	switch {
+	case o.Changed != "" && o.Changed != auth.ChangeProve && (to == "" || to == p.prefix+securityPath): // said there, and only if it was made
 		to = p.prefix + securityPath + "?done=" + url.QueryEscape(string(o.Changed))
+	case to == "":
+		to = "/"
 	}
 	to = p.reminded(o, to)
 	if o.RecoveryLeft >= 0 {
@@ -171,7 +171,11 @@ func (x *exchange) settle(err error) error {
 		}
 		return x.redirect(x.next(now.Outcome))
 	case errors.As(err, &slow):
-		m := x.plain("throttled")
+		id := "throttled"
+		if slow.Changes {
+			id = "changes"
+		}
+		m := x.plain(id)
 		m.Text = x.throttled(slow)
 		return x.message(http.StatusTooManyRequests, m)
 	case errors.Is(err, auth.ErrBusy):
@@ -182,10 +186,10 @@ func (x *exchange) settle(err error) error {
 }
 
 // again is where somebody goes whose flow is over: to the sign-in page, keeping the target that the form carried. What is left to be
-// over in a session is a change, whose forms lead back to the Security page; other forms are of a sign-in that was sent twice.
+// over in a session is a change, whose forms lead back to the Security page or the reminder; other forms are of a sign-in that was sent twice.
 func (x *exchange) again() string {
 	security := x.prefix + securityPath
-	if x.in.Session != nil && (x.r.Method != http.MethodPost || x.form["to"] == security) {
+	if to := x.form["to"]; x.in.Session != nil && (x.r.Method != http.MethodPost || to == security || x.reminderOf(to) != "") {
 		return security + "?lost=1"
 	}
 	to := x.prefix + "/login?again=1"
@@ -227,6 +231,9 @@ func (x *exchange) throttled(slow *auth.Throttled) string {
 		return x.t("throttled.off")
 	}
 	x.retryAfter(slow.RetryAfter)
+	if slow.Changes {
+		return x.t("changes.wait", x.wait(slow.RetryAfter))
+	}
 	return x.t("throttled.wait", x.wait(slow.RetryAfter))
 }
 
@@ -244,7 +251,7 @@ func (x *exchange) redirect(to string) error {
 
 func (x *exchange) setCookies(cookies []auth.Cookie) { SetCookies(x.w, cookies) }
 
-// SetCookies sends cookies of ours.
+// SetCookies makes a browser keep cookies of ours, or forget those without a value.
 func SetCookies(w http.ResponseWriter, cookies []auth.Cookie) {
 	for _, c := range cookies {
 		age := int(math.Ceil(c.MaxAge.Seconds()))

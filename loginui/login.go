@@ -1,6 +1,7 @@
 package loginui
 
 import (
+	"errors"
 	"net/http"
 
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
@@ -96,6 +97,14 @@ func postLogin(x *exchange) error {
 		which = auth.MethodRecovery
 	}
 	out, err := x.realm.SignInAtOnce(x.r.Context(), x.in.Visit, name, password, which, code, pg.To)
+	sent := errors.Is(err, auth.ErrNoFlow) // before: it is the second of two posts of one form
+	if x.in.Session != nil && (sent || errors.Is(err, auth.ErrRejected)) {
+		return x.signedIn(pg.To)
+	}
+	if sent {
+		x.setCookies(out.Cookies)
+		return err
+	}
 	if err != nil {
 		return x.showLogin(pg, err)
 	}

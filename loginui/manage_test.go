@@ -205,7 +205,7 @@ func TestTurnOffAndOn(t *testing.T) {
 	b.want(b.post("/.mfa/security/add", "method", "totp"), 303, "/.mfa/enroll/totp")
 	secret := b.secret()
 	b.want(b.post("/.mfa/enroll/totp", "code", b.code(secret)), 303, "/.mfa/security?done=add")
-	page := b.want(b.get("/.mfa/security"), 200, "Two-factor authentication is on", "Asked first when you sign in: <strong>Authenticator app</strong>", "Type DISABLE to confirm", "turn two-factor authentication off below")
+	page := b.want(b.get("/.mfa/security"), 200, "Two-factor authentication is on", "Asked first when you sign in: <strong>Authenticator app</strong>", "Type DISABLE to confirm", "Without this one two-factor authentication would be off. Turn it off instead, or set up another one first.")
 	if strings.Contains(page.body, `action="/.mfa/security/remove"`) {
 		t.Error("the last method can be removed without the word")
 	}
@@ -215,7 +215,10 @@ func TestTurnOffAndOn(t *testing.T) {
 		b.want(b.post("/.mfa/security/off", "confirm", word), 422, `id="confirm-error" role="alert">Type DISABLE, in capital letters.`)
 	}
 	b.want(b.post("/.mfa/security/off", "confirm", "DISABLE"), 303, "/.mfa/security?done=off")
-	b.want(b.get("/.mfa/security?done=off"), 200, "Two-factor authentication is off", "You sign in with your password and a code by mail.")
+	page = b.want(b.get("/.mfa/security?done=off"), 200, "Your keys, your apps and your recovery codes were removed.", "Signing in takes your password and a code by mail.")
+	if n := strings.Count(page.body, "Two-factor authentication is off"); n != 1 {
+		t.Errorf("it says %d times that it is off", n)
+	}
 	r.pass(time.Minute)
 	fresh, code, _ := r.mailed("")
 	fresh.want(fresh.post("/.mfa/verify/recovery", "code", old[0]), 303, "/.mfa/verify/email") // neither is asked for

@@ -77,6 +77,37 @@ func TestOnePageSecondPage(t *testing.T) {
 	b.want(b.post("/.mfa/verify/totp", "code", b.code(secret), "to", "/x"), 303, "/x")
 }
 
+// TestOnePageSentTwice: whoever presses the button twice, without scripts to hold the second press, sees the answer of the second post.
+// Whether the cookies of the first have arrived by then or not, it leads on.
+func TestOnePageSentTwice(t *testing.T) {
+	r, secret, _ := onePageRig(t)
+	for name, arrived := range map[string]bool{"before the second": true, "after it": false} {
+		r.pass(time.Minute) // for another code
+		b := r.browser()
+		b.get("/.mfa/login?to=/deep")
+		before := maps.Clone(b.cookies)
+		fields := []string{"name", "alice", "password", password, "code", b.code(secret), "to", "/deep"}
+		b.want(b.post("/.mfa/login", fields...), 303, "/deep")
+		if arrived {
+			b.want(b.post("/.mfa/login", fields...), 303, "/deep")
+			continue
+		}
+		session := b.cookies[auth.CookieSession]
+		b.cookies = before
+		b.want(b.post("/.mfa/login", fields...), 303, "/.mfa/login?again=1&to=%2Fdeep")
+		if b.cookies[auth.CookieFlow] != "" {
+			t.Errorf("%s: the cookie of a sign-in that is over stays", name)
+		}
+		b.cookies[auth.CookieSession] = session
+		b.want(b.get("/.mfa/login?again=1&to=/deep"), 303, "/deep")
+		delete(b.cookies, auth.CookieSession) // it was lost with the first answer
+		b.want(b.get("/.mfa/login?again=1&to=/deep"), 200, "finished elsewhere")
+		r.pass(time.Minute)
+		b.want(b.post("/.mfa/login", "name", "alice", "password", password, "code", "000000", "to", "/deep"), 401)
+		b.want(b.post("/.mfa/login", "name", "alice", "password", password, "code", b.code(secret), "to", "/deep"), 303, "/deep")
+	}
+}
+
 // TestOnePageShowsNoOther: without the option nothing is there of it.
 func TestOnePageShowsNoOther(t *testing.T) {
 	r := newRig(t)
@@ -106,7 +137,12 @@ func (a answer) shape(typed string) string {
 			fmt.Fprintln(&b, name, value)
 		}
 	}
-	page := drawnSealed.ReplaceAllStringFunc(drawnOptions.ReplaceAllString(a.body, "options"), func(s string) string { return fmt.Sprint("sealed ", len(s)) })
+	page := drawnSealed.ReplaceAllStringFunc(drawnOptions.ReplaceAllString(a.body, "options"), func(s string) string {
+		if keys { // a name has one to three
+			return "sealed"
+		}
+		return fmt.Sprint("sealed ", len(s))
+	})
 	return b.String() + strings.ReplaceAll(page, typed, "NAME")
 }
 

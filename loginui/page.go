@@ -161,6 +161,14 @@ func (pg *page) URL(path string) string { return pg.prefix + path }
 // Asset is the address of a static file.
 func (pg *page) Asset(name string) string { return pg.prefix + staticPath + asset(name).name }
 
+// Back is where a change is left to: the page on which it was begun.
+func (pg *page) Back() string {
+	if to := pg.reminderOf(pg.To); to != "" {
+		return to
+	}
+	return pg.URL(securityPath)
+}
+
 // Along is the address of a page of the flow, with what has to go along with it.
 func (pg *page) Along(path string) string { return pg.prefix + path + pg.along }
 

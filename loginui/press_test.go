@@ -40,6 +40,6 @@ func TestStopReset(t *testing.T) { // S28, S61
 		t.Fatal(err)
 	}
 	token = r.part(r.letter("How you sign in"), `/stop-reset#(\S+)`)
-	r.pass(time.Hour)
+	r.pass(2 * time.Hour)
 	b.want(b.post("/.mfa/stop-reset", "token", token), 422, "This link no longer works") // too late
 }

@@ -24,7 +24,7 @@ func (x *exchange) codesPage() (*page, auth.Progress, error) {
 	if now.Step != auth.StepRecovery {
 		return nil, now, auth.ErrStep
 	}
-	id, again := "codes", views(now)
+	id, again := "codes", now.Change.Views()
 	if again {
 		id = "codes.again"
 	}
@@ -32,9 +32,6 @@ func (x *exchange) codesPage() (*page, auth.Progress, error) {
 	pg.Body = codeList{now.RecoveryList, again}
 	return pg, now, nil
 }
-
-// views reports whether a flow is for somebody who wants to see their codes again.
-func views(now auth.Progress) bool { return now.Change != nil && now.Change.Op == auth.ChangeViewCodes }
 
 func getRecoveryCodes(x *exchange) error {
 	pg, _, err := x.codesPage()
@@ -49,7 +46,7 @@ func postRecoveryCodes(x *exchange) error {
 	pg, now, err := x.codesPage()
 	_, download := x.form["download"]
 	_, confirm := x.form["confirm"]
-	if old := confirm && views(now) && errors.Is(err, auth.ErrStep); err != nil && !old { // who has seen them may go, however late
+	if old := confirm && now.Change.Views() && errors.Is(err, auth.ErrStep); err != nil && !old { // who has seen them may go, however late
 		return err
 	}
 	var out auth.Outcome
@@ -73,25 +70,20 @@ func postRecoveryCodes(x *exchange) error {
 
 // download answers with the codes as a text file. It works without script.
 func (x *exchange) download(now auth.Progress) {
-	var b strings.Builder
-	line := func(s string) { b.WriteString(s + "\n") }
-	line(x.t("codes.file.head", x.realm.Name()))
-	line("")
-	line(x.t("codes.file.site", x.in.Visit.Host))
-	line(x.t("codes.file.user", now.User.Name))
 	date := "codes.file.made"
-	if views(now) {
+	if now.Change.Views() {
 		date = "codes.file.seen"
 	}
-	line(x.t(date, x.now().UTC().Format("2006-01-02")))
-	line("")
-	for i, code := range now.RecoveryList {
-		line(fmt.Sprintf("%2d  %s", i+1, code))
+	lines := []string{
+		x.t("codes.file.head", x.realm.Name()), "", x.t("codes.file.site", x.in.Visit.Host), x.t("codes.file.user", now.User.Name),
+		x.t(date, x.now().UTC().Format("2006-01-02")), "",
 	}
-	line("")
-	line(x.t("codes.file.once"))
+	for i, code := range now.RecoveryList {
+		lines = append(lines, fmt.Sprintf("%2d  %s", i+1, code))
+	}
+	lines = append(lines, "", x.t("codes.file.once"), "")
 	x.w.Header().Set("Content-Disposition", `attachment; filename="recovery-codes-`+fileName(x.in.Visit.Host)+`.txt"`)
-	x.write(http.StatusOK, "text/plain; charset=utf-8", []byte(b.String()))
+	x.write(http.StatusOK, "text/plain; charset=utf-8", []byte(strings.Join(lines, "\n")))
 }
 
 // fileName is s with everything replaced that a file system or a header could take amiss.

@@ -92,14 +92,14 @@ func TestRecoveryCodesSeenAgain(t *testing.T) { // S36, S58
 // TestPagesNameThePolicies: whoever must set something up, or cannot, sees who says so.
 func TestPagesNameThePolicies(t *testing.T) {
 	keys := auth.Policy{Name: "Keys & <nothing> else", Methods: []string{auth.MethodWebAuthn}}
-	const said = "Your administrator requires: Keys &amp; &lt;nothing&gt; else, Two factors."
 	r := newRigWith(t, auth.Config{Policies: []auth.Policy{keys, {Name: "Two factors"}, {Name: "Later", Grace: time.Hour}}})
 	r.addAlice()
 	b := r.browser()
 	b.get("/.mfa/login")
 	b.want(b.post("/.mfa/login", "name", "alice", "password", password), 303, "/.mfa/enroll")
-	page := b.want(b.get("/.mfa/enroll"), 200, said, "Security key or passkey")
-	if strings.Contains(page.body, "Later") || strings.Contains(page.body, "Authenticator app") {
+	page := b.want(b.get("/.mfa/enroll"), 200, "Your password alone is not enough here.", "Your administrator requires:",
+		"Keys &amp; &lt;nothing&gt; else</p><p class=\"row-more\">Security key or passkey<", "Two factors</p><p class=\"row-more\">A security key, a passkey or an authenticator app<")
+	if strings.Contains(page.body, "Later") || strings.Contains(page.body, `value="totp"`) {
 		t.Error("it names what is not required yet, or offers what would not do")
 	}
 

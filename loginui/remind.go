@@ -1,6 +1,10 @@
 package loginui
 
 import (
+	"slices"
+	"strings"
+	"time"
+
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
 )
 
@@ -10,8 +14,10 @@ const remindPath = "/remind"
 // reminder is what that page shows.
 type reminder struct {
 	To     string
-	Duties []duty   // those that are not met, with time left
-	Add    []string // methods that would meet one of them
+	Here   string    // this very page, where whoever sets something up comes back to: it leads on once all is met
+	Duties []duty    // those that are not met, with time left
+	Due    time.Time // of all of them; zero where each has its own
+	Add    []string  // methods that would meet one of them
 }
 
 // getRemind names the policies that whoever has signed in does not meet yet, and by when they must, and leads on.
@@ -23,39 +29,48 @@ func getRemind(x *exchange) error {
 	if to == "" {
 		to = "/"
 	}
-	account, err := x.realm.Account(x.r.Context(), x.in.User.ID)
+	account, err := x.realm.Account(x.r.Context(), x.in.Visit, x.in.User.ID)
 	if err != nil {
 		return err
 	}
-	body := &reminder{To: x.href(to)}
+	body := &reminder{To: x.href(to), Here: x.reminder(to)}
 	addable := withPage("enroll_", x.realm.Addable(x.in.Visit)...)
-	sortMethods(addable)
 	for _, d := range account.Duties {
-		if d := x.duty(d); d.Later {
+		if d := x.duty(d, addable); d.Later {
 			body.Duties = append(body.Duties, d)
-		}
-	}
-	for _, m := range addable {
-		if meets(body.Duties, m) {
-			body.Add = append(body.Add, m)
 		}
 	}
 	if len(body.Duties) == 0 {
 		return x.redirect(body.To)
 	}
+	body.Due = body.Duties[0].Due
+	for _, d := range body.Duties {
+		if !d.Due.Equal(body.Due) {
+			body.Due = time.Time{}
+		}
+		for _, m := range d.Add {
+			if !slices.Contains(body.Add, m) {
+				body.Add = append(body.Add, m)
+			}
+		}
+	}
+	sortMethods(body.Add)
 	pg := x.newPage("remind", "remind")
 	pg.Body = body
 	return x.render(pg)
 }
 
-// meets reports whether a method would meet one of the policies.
-func meets(duties []duty, method string) bool {
-	for _, d := range duties {
-		if d.Counts(method) {
-			return true
-		}
+// reminderOf is a return target if it is the reminder, "" for every other.
+func (p *Portal) reminderOf(to string) string {
+	if to = p.returnTarget(to); !strings.HasPrefix(to, p.prefix+remindPath+"?") {
+		return ""
 	}
-	return false
+	return to
+}
+
+// reminder is the address of the reminder that leads on to a path.
+func (p *Portal) reminder(to string) string {
+	return string(appendQuery([]byte(p.prefix+remindPath+"?to="), to))
 }
 
 // reminded leads past the reminder, where there is one for this sign-in.
@@ -63,5 +78,5 @@ func (p *Portal) reminded(o auth.Outcome, to string) string {
 	if o.Changed != "" || len(o.Policies) == 0 {
 		return to
 	}
-	return string(appendQuery([]byte(p.prefix+remindPath+"?to="), to))
+	return p.reminder(to)
 }

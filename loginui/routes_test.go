@@ -55,6 +55,8 @@ func TestRoutes(t *testing.T) {
 		"/remind":              {"303 /.mfa/login", "405"},
 		"/logout":              {"303 /.mfa/login", "303 /.mfa/login?signed_out=1"},
 		"/session":             {"200", "405"},
+		"/resend":              {"303 /.mfa/login", "405"},
+		"/step-up":             {"303 /.mfa/login", "303 /.mfa/login"},
 	}
 	if want, got := slices.Sorted(maps.Keys(routes)), slices.Sorted(maps.Keys(tests)); !slices.Equal(want, got) {
 		t.Errorf("routes %q, tested %q", want, got)

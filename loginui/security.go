@@ -2,6 +2,7 @@ package loginui
 
 import (
 	"errors"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -17,6 +18,7 @@ type overview struct {
 	Duties   []duty
 	ResetAt  time.Time // when a reset that was announced is due; zero for none
 	First    string    // what is asked first at sign-in, in words
+	Keys     bool      // one of the keys may be asked for
 	Firsts   []choice  // what may be; with one alone there is nothing to choose
 	Ways     []enrolled
 	Add      []string // methods that can be set up
@@ -44,7 +46,8 @@ type duty struct {
 	auth.Duty
 	Asks    string // in words
 	Overdue bool
-	Later   bool // there is time until Due
+	Later   bool     // there is time until Due
+	Add     []string // methods that count and can be set up here
 }
 
 // choice is a method that may be asked first.
@@ -55,11 +58,13 @@ type choice struct {
 
 // codesLine is what is said of the recovery codes.
 type codesLine struct {
-	Left string // "" where none were made
-	Few  bool
-	Made time.Time
-	New  refusal
-	View bool // they can be seen again
+	State string // how many are left, or why none works; "" where none were made
+	Warn  bool   // few are left, or none
+	Works bool   // one of them would sign somebody in
+	Dead  bool   // none would, used or not
+	Made  time.Time
+	New   refusal
+	View  bool // they can be seen again
 }
 
 // address is where the person's mails go.
@@ -97,7 +102,7 @@ func (x *exchange) securityPage() (*page, *overview, error) {
 		return nil, nil, auth.ErrNoSession
 	}
 	ctx := x.r.Context()
-	account, err := x.realm.Account(ctx, x.in.User.ID)
+	account, err := x.realm.Account(ctx, x.in.Visit, x.in.User.ID)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -108,10 +113,10 @@ func (x *exchange) securityPage() (*page, *overview, error) {
 	pg := x.newPage("security", "security")
 	body := &overview{User: &account.User, On: account.TwoFactor, ResetAt: account.ResetAt, Off: refusalOf(account.May[auth.ChangeOff])}
 	pg.Body = body
-	for _, d := range account.Duties {
-		body.Duties = append(body.Duties, x.duty(d))
-	}
 	x.ways(body, &account, site)
+	for _, d := range account.Duties {
+		body.Duties = append(body.Duties, x.duty(d, body.Add))
+	}
 	if body.Sessions, err = x.sessions(ctx); err != nil {
 		return nil, nil, err
 	}
@@ -130,27 +135,28 @@ func (x *exchange) ways(body *overview, account *auth.Account, site string) {
 	body.Codes.New, body.Codes.View = refusalOf(account.May[auth.ChangeCodes]), account.May[auth.ChangeViewCodes] == nil
 	creds := account.Credentials
 	sort.SliceStable(creds, func(i, j int) bool { return creds[i].Created.Before(creds[j].Created) })
-	strong := 0
 	for _, c := range creds {
 		switch c.Method {
 		case auth.MethodPassword:
 			body.Password = c.Created
 		case auth.MethodRecovery:
-			body.Codes.Left = x.t("security.left", account.RecoveryLeft, method.RecoveryCodes)
-			body.Codes.Few, body.Codes.Made = account.RecoveryLeft <= fewCodes, c.Created
-		case auth.MethodEmail: // it is changed with the address
-			body.Address.Codes, body.Address.Used = !c.Disabled && x.realm.SignsInByMail(), c.Used
-		default:
-			if body.Ways = append(body.Ways, x.enrolled(c, site)); !c.Disabled {
-				strong++
+			left := account.RecoveryLeft
+			body.Codes.State, body.Codes.Made = x.t("security.left", left, method.RecoveryCodes), c.Created
+			if why := x.dead(account, &c); why != "" {
+				left, body.Codes.State, body.Codes.Dead = 0, why, true
 			}
+			body.Codes.Works, body.Codes.Warn = left > 0, left <= fewCodes
+		case auth.MethodEmail: // it is changed with the address
+			body.Address.Codes, body.Address.Used = slices.Contains(account.First, c.Method), c.Used
+		default:
+			e := x.enrolled(c, site)
+			e.Dead, e.Kept = x.dead(account, &c), account.Kept[c.ID]
+			body.Ways = append(body.Ways, e)
 		}
-	}
-	for i, e := range body.Ways {
-		body.Ways[i].Last = !e.Disabled && strong == 1
 	}
 	for i, m := range account.First {
 		body.Firsts = append(body.Firsts, choice{m, x.t("method." + m), m == account.User.Preferred})
+		body.Keys = body.Keys || m == auth.MethodWebAuthn
 		if i == 0 {
 			body.First = x.t("method." + m)
 		}
@@ -159,14 +165,31 @@ func (x *exchange) ways(body *overview, account *auth.Account, site string) {
 	sortMethods(body.Add)
 }
 
-// duty describes a policy.
-func (x *exchange) duty(d auth.Duty) duty {
+// dead is why a credential signs nobody in, in words for a tag; "" if it does.
+func (x *exchange) dead(account *auth.Account, c *auth.Credential) string {
+	switch {
+	case c.Disabled:
+		return x.t("security.suspended")
+	case slices.Contains(account.SwitchedOff, c.Method):
+		return x.t("security.switchedoff")
+	}
+	return ""
+}
+
+// duty describes a policy to somebody who can set up the methods addable.
+func (x *exchange) duty(d auth.Duty, addable []string) duty {
 	now := x.now()
 	asks := x.t("security.duty.any")
 	if len(d.Methods) > 0 {
 		asks = x.either(d.Methods)
 	}
-	return duty{Duty: d, Asks: asks, Overdue: d.Overdue(now), Later: !d.Met && now.Before(d.Due)}
+	var add []string
+	for _, m := range addable {
+		if d.Counts(m) {
+			add = append(add, m)
+		}
+	}
+	return duty{Duty: d, Asks: asks, Overdue: d.Overdue(now), Later: !d.Met && now.Before(d.Due), Add: add}
 }
 
 // either names methods of which one is enough.

@@ -80,13 +80,13 @@ func (x *exchange) activity(ctx context.Context, most int) ([]eventRow, error) {
 	}
 	var rows []eventRow
 	for _, e := range events[:min(most, len(events))] {
-		row := eventRow{What: x.t("event." + e.Name), Stamp: stamp(e.Time), Machine: machine(e.Time), Warn: suspect[e.Name]}
-		if row.What == "" { // of a later version that ran before
-			row.What = strings.ReplaceAll(e.Name, "_", " ")
-		}
+		row := eventRow{What: x.event(&e), Stamp: stamp(e.Time), Machine: machine(e.Time), Warn: suspect[e.Name]}
 		with := x.methods(e.Methods)
 		if e.Method != "" {
 			with = x.t("method." + e.Method)
+		}
+		if with == e.Label { // it says so already
+			with = ""
 		}
 		addr := e.Addr
 		if addr == "invalid IP" { // there was none, as on a Unix socket
@@ -104,6 +104,21 @@ func (x *exchange) activity(ctx context.Context, most int) ([]eventRow, error) {
 		rows = append(rows, row)
 	}
 	return rows, nil
+}
+
+// event says what happened. What people called a method is text of theirs, so only pages that escape may show it.
+func (x *exchange) event(e *auth.Event) string {
+	named := "event." + e.Name + ".named"
+	switch {
+	case e.Name == auth.EventRenamed && e.Label != "" && e.Before != "":
+		return x.t(named, e.Before, e.Label)
+	case e.Name != auth.EventRenamed && e.Label != "" && english[named] != "":
+		return x.t(named, e.Label)
+	}
+	if what := x.t("event." + e.Name); what != "" {
+		return what
+	}
+	return strings.ReplaceAll(e.Name, "_", " ") // of a later version that ran before
 }
 
 // getActivity shows all that is kept of what happened to somebody's account.

@@ -8,7 +8,7 @@ import (
 )
 
 func postSecurityAdd(x *exchange) error {
-	return x.change(auth.Change{Op: auth.ChangeAdd, Method: x.form["method"]})
+	return x.changeTo(auth.Change{Op: auth.ChangeAdd, Method: x.form["method"]}, x.returnTarget(x.form["to"]))
 }
 
 func postSecurityRename(x *exchange) error {
@@ -71,12 +71,19 @@ func postSecurityEmail(x *exchange) error {
 	return x.change(auth.Change{Op: auth.ChangeAddress, Address: x.form.trimmed("email")})
 }
 
-// change makes a change, or begins one that first asks who is there. In the end the Security page says what was done (see next).
-func (x *exchange) change(c auth.Change) error {
+// change is changeTo for the Security page.
+func (x *exchange) change(c auth.Change) error { return x.changeTo(c, "") }
+
+// changeTo makes a change, or begins one that first asks who is there. In the end the visitor goes to the given page; with none the
+// Security page says what was done (see next).
+func (x *exchange) changeTo(c auth.Change, to string) error {
 	if x.in.Session == nil || x.in.User == nil {
 		return auth.ErrNoSession
 	}
-	out, err := x.realm.Change(x.r.Context(), x.in.Visit, c, x.prefix+securityPath)
+	if to == "" {
+		to = x.prefix + securityPath
+	}
+	out, err := x.realm.Change(x.r.Context(), x.in.Visit, c, to)
 	if err == nil {
 		return x.advance(out)
 	}
@@ -89,7 +96,7 @@ func (x *exchange) change(c auth.Change) error {
 // refuseChange shows the page again with what was typed, and what was wrong with it.
 func (x *exchange) refuseChange(c auth.Change, err error) error {
 	invalid, slow := (*auth.Invalid)(nil), (*auth.Throttled)(nil)
-	sends := c.Op == auth.ChangeAddress && errors.As(err, &slow) // or would have, but for the limit
+	sends := c.Op == auth.ChangeAddress && errors.As(err, &slow) && !slow.Changes // or would have, but for the limit
 	if !errors.As(err, &invalid) && !sends {
 		return err
 	}

@@ -10,7 +10,8 @@ type enrolled struct {
 	auth.Credential
 	Title string   // what the person calls it, or else the method
 	About []string // what else there is to say
-	Last  bool     // there is no other one
+	Dead  string   // why it signs nobody in, for a tag; "" if it does
+	Kept  string   // why it cannot be removed; "" if it can
 }
 
 // enrolled describes a credential on the site with the given RP ID.
@@ -42,7 +43,7 @@ func (x *exchange) enrolled(c auth.Credential, site string) enrolled {
 	if about := x.t(kind); about != e.Title {
 		e.About = append(e.About, about)
 	}
-	if key.RPID != site {
+	if site != "" && key.RPID != site {
 		e.About = append(e.About, x.t("security.elsewhere", key.RPID))
 	}
 	return e

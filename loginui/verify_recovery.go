@@ -38,7 +38,7 @@ func getRecoveryUsed(x *exchange) error {
 	if to == "" {
 		to = "/"
 	}
-	account, err := x.realm.Account(x.r.Context(), x.in.User.ID)
+	account, err := x.realm.Account(x.r.Context(), x.in.Visit, x.in.User.ID)
 	if err != nil {
 		return err
 	}

@@ -58,7 +58,9 @@ var appPage = template.Must(template.New("").Parse(`<!doctype html>
 <dl>
 <dt>Remote-User<dd id="user">{{.Header.Get "Remote-User"}}
 <dt>Remote-Groups<dd id="groups">{{.Header.Get "Remote-Groups"}}
+<dt>Text<dd id="text">{{.PostFormValue "text"}}
 </dl>
+<form method="post" action="/admin/save?draft=1"><label for="text-field">Text</label> <input id="text-field" name="text"> <button>Save</button></form>
 <form method="post" action="/.mfa/logout"><button>Sign out</button></form>
 `))
 

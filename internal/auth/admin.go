@@ -2,10 +2,7 @@ package auth
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"sort"
 	"strings"
 	"time"
 
@@ -23,23 +20,6 @@ type NewUser struct {
 	Password                 string
 }
 
-// Account is what people and admins see of a user.
-type Account struct {
-	User         User
-	Credentials  []Credential // without secrets; the password and the recovery codes are among them
-	RecoveryLeft int          // unused recovery codes
-	Sessions     int          // live ones
-	Shut         []string     // methods that are off, after too many wrong answers, for browsers that the account does not know
-	Duties       []Duty       // the policies that apply, in the order of the configuration
-	TwoFactor    bool         // a second method other than mail is set up and works
-	First        []string     // the second methods that are set up and work, in the order in which a sign-in asks for them
-	// May says of the changes that depend on what is set up (ChangeOff, ChangeCodes, ChangeViewCodes) what speaks against them: nil for nothing,
-	// an *Invalid, or ErrStep where this configuration has no such thing.
-	May       map[ChangeOp]error
-	ResetAt   time.Time // when the reset that was announced is due; zero for none
-	ResetTold bool      // a mail server took the announcement
-}
-
 // Invited is an invitation that was made.
 type Invited struct {
 	Token    string // to be sent to the person, "" where none was needed
@@ -50,36 +30,19 @@ type Invited struct {
 // AddUser makes a user, who may set up a second method during the next 72 hours. Without a password it invites the person. An
 // *Invalid says what was wrong; nothing was changed then.
 func (r *Realm) AddUser(ctx context.Context, n NewUser) (u User, in Invited, err error) {
-	fail := func(err error) (User, Invited, error) { return User{}, Invited{}, err }
-	name, err := FoldName(n.Name)
+	asked, err := n.user()
 	if err != nil {
-		return fail(err)
-	}
-	display, err := cleanDisplayName(n.DisplayName)
-	if err != nil {
-		return fail(err)
-	}
-	groups, err := mergeGroups(nil, n.Groups, nil)
-	if err != nil {
-		return fail(err)
-	}
-	if n.Email != "" {
-		if _, err := FoldEmail(n.Email); err != nil {
-			return fail(err)
-		}
-		if mail.CheckAddress(strings.TrimSpace(n.Email)) != nil {
-			return fail(&Invalid{"email", "No mail can be sent to this address."})
-		}
+		return u, in, err
 	}
 	var cred Credential
 	if n.Password != "" {
-		if cred, err = r.hashPassword(ctx, n.Password, r.name, name, display, n.Email); err != nil {
-			return fail(err)
+		if cred, err = r.hashPassword(ctx, n.Password, r.name, asked.Name, asked.DisplayName, asked.Email); err != nil {
+			return u, in, err
 		}
 	}
 	handle := newHandle()
 	err = r.store.Update(ctx, func(tx storage.Tx) error {
-		u = User{Name: name, DisplayName: display, Email: strings.TrimSpace(n.Email), Groups: groups}
+		u = *asked
 		if err := r.createUser(tx, &u, handle); err != nil {
 			return err
 		}
@@ -96,93 +59,36 @@ func (r *Realm) AddUser(ctx context.Context, n NewUser) (u User, in Invited, err
 		return r.audit(tx, Event{Name: EventUserAdded, UserID: u.ID, User: u.Name, Actor: "command"})
 	})
 	if err != nil {
-		return fail(err)
+		return User{}, Invited{}, err
 	}
 	r.wakeMail()
 	r.log.Info("user added", "user", u.Name)
 	return u, in, nil
 }
 
-// Users returns all users, by name.
-func (r *Realm) Users(ctx context.Context) (users []User, err error) {
-	err = r.store.View(ctx, func(tx storage.Tx) error {
-		users = nil
-		for e, err := range tx.Scan("user/", "") {
-			if err != nil {
-				return err
-			}
-			var u User
-			if err := json.Unmarshal(e.Value, &u); err != nil {
-				return fmt.Errorf("decoding record %q: %w", e.Key, err)
-			}
-			users = append(users, u)
-		}
-		return nil
-	})
-	// slices.SortFunc would be compiled once more for this type, 25 KB of binary.
-	sort.Slice(users, func(i, j int) bool { return users[i].Name < users[j].Name })
-	return users, err
-}
-
-// User returns what there is about the user with the given name.
-func (r *Realm) User(ctx context.Context, name string) (a Account, err error) {
-	err = r.store.View(ctx, func(tx storage.Tx) error {
-		u, err := byName(tx, name)
-		if err != nil {
-			return err
-		}
-		a, err = r.account(tx, u)
-		return err
-	})
-	return a, err
-}
-
-// Account returns what there is about the user with the given id.
-func (r *Realm) Account(ctx context.Context, userID string) (a Account, err error) {
-	err = r.store.View(ctx, func(tx storage.Tx) error {
-		u, err := getUser(tx, userID)
-		if err != nil {
-			return err
-		}
-		if u == nil {
-			return ErrUnknownUser
-		}
-		a, err = r.account(tx, u)
-		return err
-	})
-	return a, err
-}
-
-func (r *Realm) account(tx storage.Tx, u *User) (Account, error) {
-	creds, err := r.getCreds(tx, u.ID)
-	if err != nil {
-		return Account{}, err
+// user is the user that n asks for. The error is an *Invalid.
+func (n *NewUser) user() (*User, error) {
+	u := &User{Email: strings.TrimSpace(n.Email)}
+	var err error
+	if u.Name, err = FoldName(n.Name); err != nil {
+		return nil, err
 	}
-	a := Account{User: *u, Duties: r.duties(r.now(), u, creds), TwoFactor: r.strong(creds), First: r.order(u, creds), May: map[ChangeOp]error{}}
-	for _, op := range []ChangeOp{ChangeOff, ChangeCodes, ChangeViewCodes} {
-		a.May[op] = r.settable(Change{Op: op}, u, creds)
+	if u.DisplayName, err = cleanDisplayName(n.DisplayName); err != nil {
+		return nil, err
 	}
-	for _, c := range creds {
-		if set := r.codes(); set != nil && c.Method == MethodRecovery {
-			a.RecoveryLeft += set.Left(c.Credential)
-		}
-		c.Secret = nil
-		a.Credentials = append(a.Credentials, c.Credential)
+	if u.Groups, err = mergeGroups(nil, n.Groups, nil); err != nil {
+		return nil, err
 	}
-	sessions, err := r.liveSessions(tx, u)
-	if err != nil {
-		return Account{}, err
+	if n.Email == "" {
+		return u, nil
 	}
-	a.Sessions = len(sessions)
-	p, err := getPending(tx, u.ID)
-	if err != nil {
-		return Account{}, err
+	if _, err := FoldEmail(n.Email); err != nil {
+		return nil, err
 	}
-	if p != nil {
-		a.ResetAt, a.ResetTold = p.Due, p.Told
+	if mail.CheckAddress(u.Email) != nil {
+		return nil, &Invalid{"email", "No mail can be sent to this address."}
 	}
-	a.Shut, err = shut(tx, u.ID)
-	return a, err
+	return u, nil
 }
 
 // byName returns ErrUnknownUser where findUser returns nil.
@@ -354,86 +260,4 @@ func (r *Realm) ChangeGroups(ctx context.Context, name string, add, remove []str
 		return User{}, err
 	}
 	return *u, nil
-}
-
-// Sessions returns a user's live sessions, the newest first. What was handed over is no session of its own here: see Session.Handed.
-func (r *Realm) Sessions(ctx context.Context, name string) (out []Session, err error) {
-	err = r.store.View(ctx, func(tx storage.Tx) error {
-		u, err := byName(tx, name)
-		if err != nil {
-			return err
-		}
-		out, err = r.liveSessions(tx, u)
-		return err
-	})
-	sort.Slice(out, func(i, j int) bool { return out[j].Created.Before(out[i].Created) })
-	return out, err
-}
-
-func (r *Realm) liveSessions(tx storage.Tx, u *User) (out []Session, err error) {
-	for e, err := range tx.Scan(keyUserSessions(u.ID), "") {
-		if err != nil {
-			return nil, err
-		}
-		var s Session
-		err = getJSON(tx, keySession(string(e.Value)), &s)
-		if errors.Is(err, storage.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		if s.Parent != "" { // it is a part of that
-			continue
-		}
-		if cached := r.cache.get(s.Token); cached != nil {
-			s.Seen, s.IdleEnd = cached.session.Load().Seen, cached.session.Load().IdleEnd // later than was noted
-		}
-		if live(r.now(), u, &s) {
-			out = append(out, s)
-		}
-	}
-	return out, nil
-}
-
-// RevokeSessions ends one session of a user by its ID, or with id "" all of them together with flows and invitations in progress.
-// It returns how many ended. An unknown id is an *Invalid.
-func (r *Realm) RevokeSessions(ctx context.Context, name, id string) (n int, err error) {
-	var ended *Session
-	u, err := r.change(ctx, name, EventSessionsEnded, func(tx storage.Tx, u *User) error {
-		if id == "" {
-			all, err := r.liveSessions(tx, u)
-			if err != nil {
-				return err
-			}
-			n = len(all)
-			if err := r.endAll(tx, u); err != nil {
-				return err
-			}
-			return putUser(tx, u)
-		}
-		s, err := sessionByID(tx, u.ID, id)
-		if errors.Is(err, storage.ErrNotFound) {
-			return &Invalid{"id", "There is no such session."}
-		}
-		if err != nil {
-			return err
-		}
-		if s, err = root(tx, s); err != nil {
-			return err
-		}
-		n = 1
-		ended, err = deleteSession(tx, s.Token)
-		return err
-	})
-	if ended != nil {
-		r.cache.invalidateSession(ended.Token)
-	}
-	if err != nil {
-		return 0, err
-	}
-	if id == "" {
-		err = r.sweep(ctx, u.ID, u.Epoch)
-	}
-	return n, err
 }

@@ -14,6 +14,10 @@ import (
 const (
 	MinResetDelay = time.Hour
 	MaxResetDelay = 30 * 24 * time.Hour
+
+	// resetLate is how late a reset is still done. One that is found later is of a server that stood still, whose link nobody could use,
+	// or of a copy of the store that is older than what its owner said since. Until then the link works, for the reset may be done yet.
+	resetLate = time.Hour
 )
 
 // pendingReset is a reset that was announced by mail to the person that it is about, who can stop it.
@@ -53,11 +57,12 @@ func dropPending(tx storage.Tx, user string) (bool, error) {
 	return true, nil
 }
 
-// AnnounceReset has ResetMFA done after a delay, and announces it to the user, who can stop it by a link that works until then. It
+// AnnounceReset has ResetMFA done after a delay, and announces it to the user, who can stop it by a link that works until it is done. It
 // returns when that is, and the address that is written to. One that is pending is replaced. An *Invalid says what is in the way;
 // nothing was changed then.
 //
-// A mail server has to take the announcement in the first half of the delay. Else nothing is reset.
+// A mail server has to take the announcement in the first half of the delay, and a State has to run when it is due or within an hour
+// after. Else nothing is reset.
 func (r *Realm) AnnounceReset(ctx context.Context, name string, delay time.Duration) (due time.Time, to string, err error) {
 	if delay < MinResetDelay || delay > MaxResetDelay {
 		return due, "", &Invalid{"delay", "A reset is announced 1 hour to 30 days beforehand."}
@@ -93,7 +98,8 @@ func (r *Realm) AnnounceReset(ctx context.Context, name string, delay time.Durat
 			return err
 		}
 		key := keyToken(token)
-		if err := putJSON(tx, key, ticket{Purpose: purposeStopReset, UserID: u.ID, Epoch: u.Epoch, Expires: due}, due); err != nil {
+		until := due.Add(resetLate)
+		if err := putJSON(tx, key, ticket{Purpose: purposeStopReset, UserID: u.ID, Epoch: u.Epoch, Expires: until}, until); err != nil {
 			return err
 		}
 		return putJSON(tx, keyPendingReset(u.ID), pendingReset{Due: due, Token: key, Mail: id}, time.Time{})
@@ -219,11 +225,13 @@ func (s *State) doDueResets(ctx context.Context) {
 	}
 }
 
-// resetDue does a reset that was announced, if it is due, unless another node was quicker or it was stopped meanwhile.
+// resetDue does a reset that was announced, if it is due, unless another node was quicker or it was stopped meanwhile. One that was due
+// too long ago it calls off, and tells its owner.
 func (r *Realm) resetDue(ctx context.Context, user string) error {
 	var u *User
+	late := false
 	err := r.store.Update(ctx, func(tx storage.Tx) error {
-		u = nil
+		u, late = nil, false
 		p, err := getPending(tx, user)
 		if err != nil || p == nil || r.now().Before(p.Due) {
 			return err
@@ -239,12 +247,21 @@ func (r *Realm) resetDue(ctx context.Context, user string) error {
 		if !p.Told {
 			return r.undelivered(tx, who.ID, who.Name)
 		}
+		if late = r.now().Sub(p.Due) >= resetLate; late {
+			if err := r.callOff(tx, Event{UserID: who.ID, User: who.Name, Actor: "late"}, "it came due while no server ran; announce it anew if it is still wanted"); err != nil {
+				return err
+			}
+			return r.notify(tx, Visit{}, who, notice{at: r.now(), kind: mailNotice, write: resetTooLate})
+		}
 		u = who
 		if err := r.resetMFA(tx, u); err != nil {
 			return err
 		}
 		return r.audit(tx, Event{Name: EventReset, UserID: u.ID, User: u.Name, Actor: "command"})
 	})
+	if late && err == nil {
+		r.wakeMail()
+	}
 	if err != nil || u == nil {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -49,7 +48,7 @@ const (
 	EventPasswordReset    = "password_reset" // by mail
 	EventNotMe            = "not_me"         // somebody used the link of a notice
 	EventResetAnnounced   = "reset_announced"
-	EventResetStopped     = "reset_stopped" // by the link in its announcement, "This wasn't me" or an admin, or it could not be announced
+	EventResetStopped     = "reset_stopped" // by the link in its announcement, "This wasn't me" or an admin, or it could not be announced or done in time
 
 	EventPasswordChanged = "password_changed"
 	EventNameChanged     = "display_name_changed"
@@ -64,12 +63,14 @@ type Event struct {
 	Time    time.Time `json:"time"`
 	UserID  string    `json:"user,omitempty"`
 	User    string    `json:"name,omitempty"`  // as it was then; the account may be gone
-	Actor   string    `json:"actor,omitempty"` // "command" for what an admin did, "mail" for a reset that could not be announced; else the person
+	Actor   string    `json:"actor,omitempty"` // "command" for what an admin did, "mail" for a reset that could not be announced, "late" for one that nothing did in time; else the person
 	Session string    `json:"session,omitempty"`
 	Addr    string    `json:"addr,omitempty"`
 	Host    string    `json:"host,omitempty"` // that a session was handed over to
 	Method  string    `json:"method,omitempty"`
 	Methods []string  `json:"methods,omitempty"`
+	Label   string    `json:"label,omitempty"`  // of a method that was added, renamed or removed: what the person calls it, 64 bytes as a rule
+	Before  string    `json:"before,omitempty"` // of one that was renamed: what it was called
 	Count   int       `json:"count,omitempty"`
 }
 
@@ -78,13 +79,22 @@ func (s *State) audit(tx storage.Tx, e Event) error {
 	if e.Time.IsZero() {
 		e.Time = s.now()
 	}
-	id, until := ulid.Make().String(), e.Time.Add(auditLife)
+	id, until := ulid.Make(), e.Time.Add(auditLife)
 	if e.UserID != "" && e.Name != EventUserDeleted && e.Name != EventHandedOver {
-		if err := putJSON(tx, keyActivity(e.UserID)+id, e, until); err != nil {
+		if err := putJSON(tx, keyActivity(e.UserID)+newestFirst(id), e, until); err != nil {
 			return err
 		}
 	}
-	return putJSON(tx, "audit/"+id, e, until)
+	return putJSON(tx, "audit/"+id.String(), e, until)
+}
+
+// newestFirst spells an ID so that later ones come before it: Scan knows one direction, and whoever has done much must not make a view
+// of the newest read all.
+func newestFirst(id ulid.ULID) string {
+	for i := range id {
+		id[i] = ^id[i]
+	}
+	return id.String()
 }
 
 // MaxActivity is how many events Activity returns at most.
@@ -102,12 +112,13 @@ func (r *Realm) Activity(ctx context.Context, userID string) (events []Event, er
 			if err := json.Unmarshal(e.Value, &event); err != nil {
 				return fmt.Errorf("decoding record %q: %w", e.Key, err)
 			}
-			events = append(events, event)
+			if events = append(events, event); len(events) == MaxActivity {
+				break
+			}
 		}
 		return nil
 	})
-	slices.Reverse(events)
-	return events[:min(len(events), MaxActivity)], err
+	return events, err
 }
 
 // maxFailures bounds the events that wait to be written: they go in one transaction.

@@ -39,12 +39,17 @@ func (r *Realm) commit(ctx context.Context, v Visit, answers []answer, a attempt
 			if err := r.endFlow(tx, v); err != nil {
 				return err
 			}
+			if token := r.flowToken(v); len(answers) > 1 && token != "" { // for the second of two posts of one form
+				if err := tx.Put(keySpent(hashToken(token)), nil, now.Add(untoldLife)); err != nil {
+					return err
+				}
+			}
 		}
 		for i, g := range got {
 			f.Proofs = append(f.Proofs, Proof{Method: answers[i].m.Name(), Kinds: g.Kinds, Credential: g.Credential.ID, At: now, UserVerified: g.UserVerified})
 		}
 		if f.untold != nil { // from now on a flow like any other
-			if err := r.finish(tx, f.untold, b.who); err != nil {
+			if err := errors.Join(r.finish(tx, f.untold, b.who), r.renewUntold(tx, f, b.user, b.creds)); err != nil {
 				return err
 			}
 			f.untold = nil

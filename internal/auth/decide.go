@@ -27,6 +27,15 @@ type Requirement struct {
 	Allow   []Principal   // any of these; empty: every user
 	Methods []string      // one of these must be among the proofs; empty: any
 	MaxAge  time.Duration // of the newest qualifying proof; 0: any age
+	And     *Requirement  // what must be met as well; nil: nothing
+}
+
+// Missing is the part of the requirement that a session lacks a proof for, or the last one.
+func (req *Requirement) Missing(now time.Time, s *Session) *Requirement {
+	for req.And != nil && (req.Mode == ModePublic || req.satisfied(now, s.Proofs)) {
+		req = req.And
+	}
+	return req
 }
 
 // satisfied reports whether one of the proofs does for what the requirement asks beyond a session.
@@ -65,6 +74,14 @@ func (d Decision) String() string {
 // Decide applies a requirement. It is pure. It refuses any session with fewer than two kinds, that has ended, or whose epoch is
 // not the user's. Enrolling is not a proof. u and s are nil when nobody is signed in.
 func Decide(now time.Time, req Requirement, u *User, s *Session) Decision {
+	d := decide(now, &req, u, s)
+	for and := req.And; d == Allow && and != nil; and = and.And {
+		d = decide(now, and, u, s)
+	}
+	return d
+}
+
+func decide(now time.Time, req *Requirement, u *User, s *Session) Decision {
 	switch req.Mode {
 	case ModePublic:
 		return Allow
@@ -90,8 +107,14 @@ func Decide(now time.Time, req Requirement, u *User, s *Session) Decision {
 // Holds reports whether a request that Decide let through may go on. It asks what Decide asks, but for MaxAge, which is about the
 // moment in which a request comes: what was begun with a fresh proof is not cut off because the proof has grown old.
 func Holds(now time.Time, req Requirement, u *User, s *Session) bool {
-	req.MaxAge = 0
-	return Decide(now, req, u, s) == Allow
+	for and := &req; and != nil; and = and.And {
+		ageless := *and
+		ageless.MaxAge = 0
+		if decide(now, &ageless, u, s) != Allow {
+			return false
+		}
+	}
+	return true
 }
 
 // live reports whether s is a session of u that counts at now.

@@ -33,32 +33,35 @@ func (r *Realm) next(now time.Time, site Site, f *flow, u *User, creds []held) (
 		proofs = recent(now, proofs)
 	}
 	switch {
-	case f.Change != nil && f.Change.Done:
-		p.Step = StepDone // but for the codes below
+	case f.Change != nil && f.Change.Done: // but for the codes below
 	case f.Change != nil && f.Change.Op == ChangeProve:
 		return r.nextProof(now, site, f, u, creds, p)
 	case len(proofs) == 0 && f.Change == nil && f.Purpose != PurposeSignIn:
 		p.Step = StepPassword
+		return p
 	case len(proofs) == 0 && f.Change == nil:
 		p.Step = StepStart
+		return p
 	case !Kinds(proofs).MultiFactor():
 		ways := r.ways(now, site, u, proofs, creds)
 		if slices.Contains(ways, MethodEmail) {
 			p.Mail = r.codeMail(now, f, creds)
 		}
 		p.Elsewhere = r.elsewhere(site, creds)
-		var free, policies []string // what may be set up instead, and who wants it
+		var free []string // what may be set up instead
+		var asked []Duty  // who wants it
 		if f.Change == nil && r.mayEnroll(now, site, u) {
-			if free, policies = r.demanded(now, site, u, creds); len(free) == 0 {
+			if free, asked = r.demanded(now, site, u, creds); len(free) == 0 {
 				free = r.enrollable(site)
 			}
 		}
 		begun := f.secrets.Challenge != nil && slices.Contains(free, f.secrets.Challenge.Method)
 		switch {
 		case len(ways) > 0 && !begun:
-			p.Step, p.Method, p.Others, p.Enrollable, p.Policies = StepVerify, ways[0], ways[1:], free, policies
+			p.Step, p.Method, p.Others, p.Enrollable = StepVerify, ways[0], ways[1:], free
+			p.Duties, p.Policies = asked, namesOf(asked)
 		case len(free) > 0:
-			p.Policies = policies
+			p.Duties, p.Policies = asked, namesOf(asked)
 			enroll(free)
 		default:
 			p.Step = StepAskAdmin
@@ -72,31 +75,28 @@ func (r *Realm) next(now time.Time, site Site, f *flow, u *User, creds []held) (
 		p.Step, p.Method, p.Enrollable = StepEnroll, MethodEmail, []string{MethodEmail}
 		p.Mail = r.codeMail(now, f, creds)
 		return p
-	case f.Change != nil && f.Change.Op == ChangePassword && !proved(proofs, MethodPassword): // S6
+	case f.Change != nil && f.Change.Op == ChangePassword && (!proved(proofs, MethodPassword) || f.secrets.Hash == nil): // S6; see awaitsHash
 		p.Step, p.Method = StepVerify, MethodPassword
 		return p
 	case f.Change != nil && f.Change.Op == ChangeCodes:
 		p.Step, p.RecoveryList = StepRecovery, f.secrets.Codes
 		return p
-	case f.views():
+	case f.Change.Views():
 		p.Step, p.RecoveryList = StepRecovery, r.viewable(f.Change.Credential, creds)
 		return p
 	case f.Change != nil && (f.Change.Op == ChangeAdd || f.Change.Op == ChangeReplace):
 		enroll([]string{f.Change.Method})
 		return p
-	default:
-		p.Step = StepDone
 	}
-	if p.Step != StepDone {
-		return p
-	}
+	p.Step = StepDone
 	if f.Change == nil {
-		need, policies := r.demanded(now, site, u, creds)
-		switch p.Policies = policies; {
+		need, asked := r.demanded(now, site, u, creds)
+		p.Duties, p.Policies = asked, namesOf(asked)
+		switch {
 		case len(need) > 0:
 			enroll(need)
 			return p
-		case len(policies) > 0:
+		case len(asked) > 0:
 			p.Step = StepAskAdmin
 			return p
 		}
@@ -232,7 +232,7 @@ func (r *Realm) advance(tx storage.Tx, v Visit, f *flow, u *User, creds []held) 
 				return Outcome{}, err
 			}
 		}
-		if f.views() && out.Step == StepRecovery && !f.Change.Told {
+		if f.Change.Views() && out.Step == StepRecovery && !f.Change.Told {
 			if err := r.tellViewed(tx, now, v, f, u); err != nil {
 				return Outcome{}, err
 			}
@@ -251,6 +251,9 @@ func (r *Realm) advance(tx storage.Tx, v Visit, f *flow, u *User, creds []held) 
 	if f.Change != nil {
 		out.Changed = f.Change.Op
 		out.Cookies, err = r.finishChange(tx, now, v, f, u, creds)
+		if u.Epoch != f.Epoch {
+			out.void = &void{u.ID, u.Epoch}
+		}
 	} else {
 		out.Cookies, err = r.openSession(tx, now, v, f, u)
 	}
@@ -267,10 +270,13 @@ func (r *Realm) openSession(tx storage.Tx, now time.Time, v Visit, f *flow, u *U
 			return nil, err
 		}
 		if s != nil {
-			if err := r.audit(tx, Event{Name: EventReplaced, UserID: s.UserID, Session: s.ID, Addr: v.Addr.String()}); err != nil {
+			if err := r.auditReplaced(tx, v, u, s); err != nil {
 				return nil, err
 			}
 		}
+	}
+	if err := r.makeRoom(tx, v, u); err != nil {
+		return nil, err
 	}
 	browserName, system := Describe(v.UserAgent)
 	token := newToken()

@@ -16,21 +16,26 @@
 //	portal.go     what the pages get: Visit in, Outcome and Progress out
 //	prove.go      the commit rule, through which every answer goes; commit.go its last part
 //	onepage.go    name, password and code on one page, of which nobody learns what was wrong
+//	renew.go      a password whose hash is made otherwise today
 //	dispatch.go   what a flow asks next, and how it becomes a session
 //	flow.go       the record of a flow, and its cookie
 //	enroll.go     setting up a method; recovery.go: the codes for when it is lost
 //	ask.go        a challenge that travels in the page; passkey.go: signing in with one, without a name
 //	modify.go     what people who are signed in change, and the proofs that it takes; upgrade.go: a passkey for the next time
+//	settings.go   passwords, names and what else is changed so; changecap.go how much of it
+//	stepup.go     what a rule asks beyond a session; heldpost.go the form that was on its way
 //	invite.go     accepting a ticket (ticket.go): an invitation, the first set-up; reset.go: a forgotten password
 //	mail.go       codes and links by mail, email.go the addresses that they confirm; mailcap.go how many are sent
 //	notice.go     what people are told by mail, and how they undo it
 //	queue.go      mails that wait; delivery.go how they are sent, outbox.go what is kept of that in memory
 //	session.go    the path of every request: cookie → cache → session; cache.go is the cache, front.go its lock-free front
 //	handover.go   one portal for many hosts: how a session of the one becomes a session of each
-//	stream.go     what goes on for longer than a request usually does, and ends with its session
+//	stream.go     what goes on for longer than a request usually does, and ends with its session: streamlook.go finds out when,
+//	              underway.go which requests last
 //	decide.go     what a rule makes of a session; pure. policy.go: what is demanded of people before they get one
 //	throttle.go   wrong answers by account, address.go by client address, slots.go work at once
-//	admin.go      what the commands do; change.go what several of them share
+//	sessions.go   what a person's sessions are, how they end, and how many there may be
+//	admin.go      what the commands do; account.go what they and the Security page see; change.go what several of them share
 //	state.go      what outlives a reload; keys.go signing keys; records.go the keys of the store
 //	seal.go       encryption at rest; reseal.go a change of the secret
 //	audit.go      what is kept of what happened

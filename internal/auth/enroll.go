@@ -151,12 +151,13 @@ func (r *Realm) FinishEnroll(ctx context.Context, v Visit, method, label string,
 		if method == MethodEmail && held != nil && !bytes.Equal(held.Private, ch.Private) {
 			return errNoCode // a newer one was sent meanwhile
 		}
-		event := EventEnrolled
-		if method == MethodEmail {
+		event, told := EventEnrolled, ""
+		if method == MethodEmail { // no trail holds an address
 			event = EventAddressChanged
 			creds, cred.ID, err = r.replaceAddress(tx, v, f, u, creds, cred)
 		} else {
 			creds, err = r.enroll(tx, v, f, u, creds, &cred, label)
+			told = cred.Label
 		}
 		if err != nil {
 			return err
@@ -174,7 +175,7 @@ func (r *Realm) FinishEnroll(ctx context.Context, v Visit, method, label string,
 			}
 			f.Change.Done = true
 		}
-		if err := r.audit(tx, Event{Name: event, UserID: u.ID, User: u.Name, Method: method, Addr: v.Addr.String()}); err != nil {
+		if err := r.audit(tx, Event{Name: event, UserID: u.ID, User: u.Name, Method: method, Label: told, Addr: v.Addr.String()}); err != nil {
 			return err
 		}
 		out, err = r.advance(tx, v, f, u, creds)
@@ -192,6 +193,11 @@ func (r *Realm) FinishEnroll(ctx context.Context, v Visit, method, label string,
 // enroll stores what was set up, under the name that the person gave it or a proposed one, and tells the person. Of
 // one that replaces another replaced tells.
 func (r *Realm) enroll(tx storage.Tx, v Visit, f *flow, u *User, creds []held, c *Credential, label string) ([]held, error) {
+	if f.Change != nil && f.Change.Op == ChangeAdd { // others may have been added since it began
+		if err := room(creds); err != nil {
+			return nil, err
+		}
+	}
 	if label == "" {
 		label = unusedLabel(proposed(*c, v), creds)
 	}

@@ -46,3 +46,27 @@ func (s *State) AwaitResets() {
 func (s *State) LookAtStreams() {
 	s.endStreams(context.Background(), s.streams.all(nil))
 }
+
+// FillHashing takes all slots of argon2id, also those of whoever waits for one.
+func (s *State) FillHashing() (release func()) {
+	n := 0
+	for ; len(s.hashing.waiting) < cap(s.hashing.waiting); n++ {
+		s.hashing.waiting <- struct{}{}
+	}
+	return func() {
+		for range n {
+			<-s.hashing.waiting
+		}
+	}
+}
+
+// Forget drops the sessions of a user from memory, as a change on another node does.
+func (s *State) Forget(name string) {
+	s.cache.mu.Lock()
+	defer s.cache.mu.Unlock()
+	for _, hash := range s.cache.sessions.Keys() {
+		if e, _ := s.cache.sessions.Peek(hash); e.user.Name == name {
+			s.cache.sessions.Remove(hash)
+		}
+	}
+}

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/caddy-mfa/caddy-mfa/storage"
@@ -35,7 +34,8 @@ type flowSecrets struct {
 	Challenge *Challenge `json:"challenge,omitempty"`
 	MailedTo  string     `json:"mailed_to,omitempty"` // where the code of Challenge went
 	Codes     []string   `json:"codes,omitempty"`     // recovery codes that were shown and not yet confirmed
-	Hash      []byte     `json:"hash,omitempty"`      // hash of the one that a change is about
+	Password  string     `json:"password,omitempty"`  // the new one that a change is about, until everything is proven
+	Hash      []byte     `json:"hash,omitempty"`      // and then its hash
 }
 
 // newFlow begins a flow with a token of its own.
@@ -79,12 +79,12 @@ func (r *Realm) getFlow(tx storage.Tx, v Visit) (*flow, *User, []held, error) {
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	if f.views() && len(r.viewable(f.Change.Credential, creds)) == 0 {
+	if f.Change.Views() && len(r.viewable(f.Change.Credential, creds)) == 0 {
 		return nil, nil, nil, ErrNoFlow // what it is to show is gone
 	}
 	// A credential that is gone or disabled proves nothing any more.
 	for _, p := range f.Proofs {
-		if !slices.ContainsFunc(creds, func(c held) bool { return c.ID == p.Credential && !c.Disabled }) {
+		if i := credIndex(creds, p.Credential); i < 0 || creds[i].Disabled {
 			return nil, nil, nil, ErrNoFlow
 		}
 	}
@@ -117,8 +117,8 @@ func (r *Realm) readFlow(tx storage.Tx, token string) (*flow, error) {
 func (r *Realm) putFlow(tx storage.Tx, f *flow) error {
 	key := keyFlow(f.token)
 	f.Sealed = nil
-	if f.secrets.Challenge != nil || f.secrets.Codes != nil || f.secrets.Hash != nil {
-		b, err := json.Marshal(f.secrets)
+	if f.secrets.Challenge != nil || f.secrets.Codes != nil || f.secrets.Password != "" || f.secrets.Hash != nil {
+		b, err := json.Marshal(f.secrets) //nolint:gosec // it is sealed at once
 		if err != nil {
 			return fmt.Errorf("encoding record %q: %w", key, err)
 		}

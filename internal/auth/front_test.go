@@ -134,8 +134,8 @@ func members(t *testing.T, now func() time.Time, n int) (r *Realm, cookies []str
 
 // The front goes on answering for a session that the cache behind it forgot, but not beyond the time when it is to be noted.
 func TestSessionInFrontIsNoted(t *testing.T) {
-	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	r, cookies := members(t, func() time.Time { return now }, 1)
+	clock := NewClock(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC))
+	r, cookies := members(t, clock.Now, 1)
 	ask := func() {
 		t.Helper()
 		if _, _, err := r.Session(t.Context(), "example.com", cookies[0]); err != nil {
@@ -145,7 +145,7 @@ func TestSessionInFrontIsNoted(t *testing.T) {
 	ask()
 	for range 90 {
 		r.cache.sessions.Purge() // as if others had pushed it out
-		now = now.Add(time.Minute)
+		clock.Add(time.Minute)
 		ask()
 	}
 	if seen := r.cache.takeSeen(); len(seen) != 1 {

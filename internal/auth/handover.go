@@ -31,7 +31,7 @@ const (
 	// maxTarget bounds what is opened, in bytes: a path of 8 KiB, encoded twice.
 	maxTarget = 20 << 10
 	// maxHanded bounds the hosts that one session is handed over to at a time: with a wildcard there is no end of names.
-	maxHanded = 200
+	maxHanded = 100
 )
 
 // targetName is the name under which targets are sealed: no cookie has it.

@@ -93,7 +93,7 @@ func (r *Realm) OpenInvitation(ctx context.Context, v Visit, token, to string) (
 func (r *Realm) AcceptInvitation(ctx context.Context, v Visit, name, password string) (out Outcome, err error) {
 	var f *flow
 	var u *User
-	var t ticket
+	var t *ticket
 	open := func(tx storage.Tx) (creds []held, err error) {
 		if f, u, creds, err = r.getFlow(tx, v); err != nil {
 			return nil, err

@@ -83,7 +83,7 @@ func (k *keyring) codecs(name string) []securecookie.Codec {
 	switch name {
 	case CookieSession:
 		return k.session
-	case CookieFlow:
+	case CookieFlow, CookieHeld:
 		return k.flow
 	}
 	return k.browser

@@ -27,9 +27,6 @@ type Mail struct {
 // Mails reports whether people get mail: only then can they reset a password and change their address.
 func (r *Realm) Mails() bool { return r.mail != nil }
 
-// SignsInByMail reports whether codes by mail are a second method.
-func (r *Realm) SignsInByMail() bool { return r.mailed() != nil }
-
 // mailed is the method of codes by mail, nil where it is switched off.
 func (r *Realm) mailed() Mailed {
 	if r.mail == nil {

@@ -122,10 +122,6 @@ func (r *Realm) Change(ctx context.Context, v Visit, c Change, to string) (out O
 		return out, &Invalid{"label", "Type a name."}
 	}
 	c.Done, c.Told, c.Address = false, false, strings.TrimSpace(c.Address)
-	hash, err := r.newPassword(ctx, v, c)
-	if err != nil {
-		return out, err
-	}
 	var user string
 	err = r.store.Update(ctx, func(tx storage.Tx) error {
 		s, u, err := r.liveSession(tx, v)
@@ -137,28 +133,29 @@ func (r *Realm) Change(ctx context.Context, v Visit, c Change, to string) (out O
 		if err != nil {
 			return err
 		}
-		if err := r.possible(v, c, u, creds); err != nil {
+		if err := r.beginnable(tx, v, c, s, u, creds); err != nil {
 			return err
 		}
 		if c.Op == ChangeViewCodes { // of this very set, not of one that is made meanwhile
 			c.Credential = usable(creds, MethodRecovery)[0].ID
 		}
 		c.Name = ""
-		if i := slices.IndexFunc(creds, func(h held) bool { return h.ID == c.Credential }); i >= 0 {
+		if i := credIndex(creds, c.Credential); i >= 0 {
 			c.Name = creds[i].Label
 		}
 		if err := r.endFlow(tx, v); err != nil { // of this browser: it was left
 			return err
 		}
 		f := r.newFlow(v, PurposeChange, to)
-		f.secrets.Hash = hash
+		f.secrets.Password = c.Password
 		f.UserID, f.Epoch, f.Session, f.Change, f.Proofs = u.ID, u.Epoch, s.Token, &c, recent(r.now(), s.Proofs)
 		if c.Op == ChangeProve {
 			f.Proofs = slices.Clone(s.Proofs)
 		}
 		// What a removed credential proved counts no more.
 		f.Proofs = slices.DeleteFunc(f.Proofs, func(p Proof) bool {
-			return !slices.ContainsFunc(creds, func(c held) bool { return c.ID == p.Credential && !c.Disabled })
+			i := credIndex(creds, p.Credential)
+			return i < 0 || creds[i].Disabled
 		})
 		out, err = r.advance(tx, v, f, u, creds)
 		return err
@@ -172,9 +169,36 @@ func (r *Realm) Change(ctx context.Context, v Visit, c Change, to string) (out O
 	return r.resume(ctx, v, out)
 }
 
-// resume prepares the set-up or the recovery codes that a change is about, once everything that it needs is proven.
+// beginnable returns why a change cannot be begun, or nil, and counts it then.
+func (r *Realm) beginnable(tx storage.Tx, v Visit, c Change, s *Session, u *User, creds []held) error {
+	if err := r.possible(v, c, u, creds); err != nil {
+		return err
+	}
+	switch c.Op {
+	case ChangePassword:
+		if err := r.checkPassword(c.Password, u); err != nil {
+			return err
+		}
+	case ChangeEndSession:
+		if c.Session == s.ID { // which would be given a new token in the end
+			return &Invalid{"", "This is the session that you are in. Sign out to end it."}
+		}
+	default: // possible has said all
+	}
+	if c.Op != ChangeProve { // which changes nothing
+		if err := countChange(tx, r.now(), keyChangesMade(u), 0); err != nil {
+			return err
+		}
+	}
+	return countChange(tx, r.now(), keyChangesBegun(u, s), 1)
+}
+
+// resume does what has to be done outside a transaction once everything that a change needs is proven: it prepares the set-up or the
+// recovery codes, hashes the new password and makes that change, or removes the sessions that a change has ended.
 func (r *Realm) resume(ctx context.Context, v Visit, out Outcome) (Outcome, error) {
-	if out.Step != StepRecovery && (out.Step != StepEnroll || out.Method != "") {
+	r.sweepVoid(ctx, out)
+	password := out.Step == StepVerify && out.Method == MethodPassword
+	if !password && out.Step != StepRecovery && (out.Step != StepEnroll || out.Method != "") {
 		return out, nil
 	}
 	i := slices.IndexFunc(out.Cookies, func(c Cookie) bool { return c.Name == CookieFlow })
@@ -182,6 +206,9 @@ func (r *Realm) resume(ctx context.Context, v Visit, out Outcome) (Outcome, erro
 		return out, nil
 	}
 	v.Flow = out.Cookies[i].Value
+	if password {
+		return r.makePassword(ctx, v, out)
+	}
 	p, err := r.Progress(ctx, v)
 	if err != nil || p.Change == nil {
 		return out, err
@@ -211,10 +238,10 @@ func (r *Realm) possible(v Visit, c Change, u *User, creds []held) error {
 		if !slices.Contains(r.enrollable(v.site()), c.Method) {
 			return &Invalid{"method", "This method cannot be set up here."}
 		}
-		if len(creds) >= maxCredentials && !c.Done {
-			return &Invalid{"", fmt.Sprintf("You have %d ways to sign in. Remove one first.", len(creds))}
+		if c.Done {
+			return nil
 		}
-		return nil
+		return room(creds)
 	case ChangeAddress:
 		if r.mail == nil {
 			return ErrStep
@@ -236,7 +263,7 @@ func (r *Realm) possible(v Visit, c Change, u *User, creds []held) error {
 	default:
 		return r.settable(c, u, creds)
 	}
-	i := slices.IndexFunc(creds, func(h held) bool { return h.ID == c.Credential })
+	i := credIndex(creds, c.Credential)
 	if i < 0 || !second(creds[i].Method) || creds[i].Method == MethodEmail { // an address is changed instead
 		return ErrNoCredential
 	}
@@ -255,17 +282,44 @@ func (r *Realm) possible(v Visit, c Change, u *User, creds []held) error {
 	// for another site is none.
 	rest := slices.DeleteFunc(slices.Clone(creds), func(h held) bool { return h.ID == c.Credential })
 	if names := r.broken(r.now(), u, creds, rest); len(names) > 0 {
-		return &Invalid{"", "Your administrator demands it: " + strings.Join(names, ", ") + ". Set up another one first."}
+		return &Invalid{"", "Your administrator requires it: " + strings.Join(names, ", ") + ". Set up another one first."}
 	}
 	for _, m := range r.methods {
 		if m := r.at(v.site(), m.Name()); m != nil && second(m.Name()) && len(fitting(m, rest)) > 0 {
-			if r.strong(creds) && !r.strong(rest) { // mail is left: more goes by that than one method
-				return &Invalid{"", "Without this one two-factor authentication would be off. Turn it off instead, or set up another one first."}
+			switch {
+			case !r.strong(creds) || r.strong(rest):
+				return nil
+			case r.mayTurnOff(u, creds) != nil:
+				return &Invalid{"", "Without this one two-factor authentication would be off. Set up another one first."}
 			}
-			return nil
+			// Mail is left: more goes by that than one method.
+			return &Invalid{"", "Without this one two-factor authentication would be off. Turn it off instead, or set up another one first."}
 		}
 	}
+	if creds[i].Disabled || r.at(v.site(), creds[i].Method) == nil {
+		return &Invalid{"", "Beside it you have no second method that works here. Set up another one first."}
+	}
 	return &Invalid{"", "This is your only second method that works here. Set up another one first."}
+}
+
+// kept are the sentences of Account.Kept.
+func (r *Realm) kept(v Visit, u *User, creds []held) map[string]string {
+	why := map[string]string{}
+	for i := range creds {
+		id, invalid := creds[i].ID, (*Invalid)(nil)
+		if errors.As(r.possible(v, Change{Op: ChangeRemove, Credential: id}, u, creds), &invalid) {
+			why[id] = invalid.Text
+		}
+	}
+	return why
+}
+
+// room returns why there is none for a further credential, or nil.
+func room(creds []held) error {
+	if len(creds) < maxCredentials {
+		return nil
+	}
+	return &Invalid{"", fmt.Sprintf("You have %d ways to sign in. Remove one first.", len(creds))}
 }
 
 // second reports whether a method is one that people set up beside the password. Recovery codes are for when it is lost.
@@ -280,18 +334,27 @@ func (r *Realm) finishChange(tx storage.Tx, now time.Time, v Visit, f *flow, u *
 	if err := r.possible(v, *f.Change, u, creds); err != nil {
 		return nil, err
 	}
+	if f.Change.Op != ChangeProve {
+		if err := countChange(tx, now, keyChangesMade(u), 1); err != nil {
+			return nil, err
+		}
+	}
+	again := slices.ContainsFunc(recent(now, f.Proofs), func(p Proof) bool { return !slices.Contains(s.Proofs, p) })
 	switch f.Change.Op {
 	case ChangeAdd, ChangeAddress, ChangeReplace, ChangeCodes: // FinishEnroll or ConfirmRecoveryCodes has stored it
 	case ChangeViewCodes, ChangeProve: // nothing is left to do
 	case ChangeRename:
-		if err := r.relabel(tx, now, v, f.Change, u); err != nil {
+		told, err := r.relabel(tx, now, v, f.Change, u)
+		if err != nil {
 			return nil, err
 		}
-		if err := r.audit(tx, Event{Name: EventRenamed, UserID: u.ID, User: u.Name, Session: s.ID, Addr: v.Addr.String()}); err != nil {
+		if err := r.audit(tx, Event{
+			Name: EventRenamed, UserID: u.ID, User: u.Name, Method: told.Method, Label: told.Now, Before: told.Before, Session: s.ID, Addr: v.Addr.String(),
+		}); err != nil {
 			return nil, err
 		}
 	case ChangeRemove:
-		i := slices.IndexFunc(creds, func(h held) bool { return h.ID == f.Change.Credential })
+		i := credIndex(creds, f.Change.Credential)
 		gone := creds[i].Credential
 		if _, err := r.removeCreds(tx, u, creds, func(h held) bool { return h.ID == f.Change.Credential }); err != nil {
 			return nil, err
@@ -300,14 +363,14 @@ func (r *Realm) finishChange(tx storage.Tx, now time.Time, v Visit, f *flow, u *
 			return nil, err
 		}
 		if f.Change.EndSessions {
-			if err := r.endUsing(tx, u, f.Change.Credential, s.Token); err != nil {
+			if err := r.endUsing(tx, s, u, f.Change.Credential); err != nil {
 				return nil, err
 			}
 		}
 		if err := r.notify(tx, v, u, notice{at: now, kind: mailNotice, write: methodRemoved(gone)}); err != nil {
 			return nil, err
 		}
-		if err := r.audit(tx, Event{Name: EventRemoved, UserID: u.ID, User: u.Name, Method: gone.Method, Session: s.ID, Addr: v.Addr.String()}); err != nil {
+		if err := r.audit(tx, Event{Name: EventRemoved, UserID: u.ID, User: u.Name, Method: gone.Method, Label: gone.Label, Session: s.ID, Addr: v.Addr.String()}); err != nil {
 			return nil, err
 		}
 	default:
@@ -316,11 +379,12 @@ func (r *Realm) finishChange(tx storage.Tx, now time.Time, v Visit, f *flow, u *
 		}
 	}
 	proofs := recent(now, f.Proofs)
-	if f.Change.Op != ChangePassword && !slices.ContainsFunc(proofs, func(p Proof) bool { return !slices.Contains(s.Proofs, p) }) {
+	if again {
+		if err := r.audit(tx, Event{Name: EventStepUp, UserID: u.ID, User: u.Name, Session: s.ID, Addr: v.Addr.String(), Methods: methodsOf(proofs)}); err != nil {
+			return nil, err
+		}
+	} else if s.Epoch == f.Epoch {
 		return nil, nil
-	}
-	if err := r.audit(tx, Event{Name: EventStepUp, UserID: u.ID, User: u.Name, Session: s.ID, Addr: v.Addr.String(), Methods: methodsOf(proofs)}); err != nil {
-		return nil, err
 	}
 	return r.rotateSession(tx, s, proofs)
 }
@@ -336,53 +400,15 @@ func amend(tx storage.Tx, u *User, id string, fn func(*Credential)) error {
 	return putJSON(tx, keyCred(u.ID, id), rec, time.Time{})
 }
 
-// relabel changes nothing but the name, and tells of it, unless it is the same.
-func (r *Realm) relabel(tx storage.Tx, now time.Time, v Visit, c *Change, u *User) error {
+// relabel changes nothing but the name, and tells of it, unless it is the same. It returns what it tells.
+func (r *Realm) relabel(tx storage.Tx, now time.Time, v Visit, c *Change, u *User) (mail.Changed, error) {
 	told := mail.Changed{What: mail.Renamed, Now: c.Label}
 	err := amend(tx, u, c.Credential, func(cred *Credential) {
 		told.Method, told.Before = cred.Method, cred.Label
 		cred.Label = c.Label
 	})
 	if err != nil || told.Before == told.Now {
-		return err
+		return told, err
 	}
-	return r.tell(tx, v, u, now, mailSetting, told)
-}
-
-// endUsing ends the sessions that a credential helped to open, but keep.
-func (r *Realm) endUsing(tx storage.Tx, u *User, credential, keep string) error {
-	sessions, err := r.liveSessions(tx, u)
-	if err != nil {
-		return err
-	}
-	for _, s := range sessions {
-		if s.Token == keep || !slices.ContainsFunc(s.Proofs, func(p Proof) bool { return p.Credential == credential }) {
-			continue
-		}
-		if _, err := deleteSession(tx, s.Token); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// rotateSession gives a session further proofs and a new token; the old token dies. Its end stays where it was.
-func (r *Realm) rotateSession(tx storage.Tx, s *Session, proofs []Proof) ([]Cookie, error) {
-	if _, err := dropSession(tx, s.Token); err != nil {
-		return nil, err
-	}
-	token := newToken()
-	s.Token = hashToken(token)
-	for _, p := range proofs {
-		s.Proofs = slices.DeleteFunc(s.Proofs, func(old Proof) bool { return old.Method == p.Method && old.Credential == p.Credential })
-		s.Proofs = append(s.Proofs, p)
-	}
-	if err := putJSON(tx, keySession(s.Token), s, s.End); err != nil {
-		return nil, err
-	}
-	if err := tx.Put(keyUserSessions(s.UserID)+s.ID, []byte(s.Token), s.End); err != nil {
-		return nil, err
-	}
-	cookie, err := r.sealCookie(CookieSession, token)
-	return []Cookie{{Name: CookieSession, Value: cookie, MaxAge: s.End.Sub(r.now())}}, err
+	return told, r.tell(tx, v, u, now, mailSetting, told)
 }

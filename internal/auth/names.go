@@ -18,7 +18,7 @@ const (
 )
 
 // FoldName returns the one spelling under which a name is stored and compared: PRECIS UsernameCaseMapped (RFC 8265, section 3.3).
-// An "@" is refused, so that a name never looks like an address. The error is an *Invalid.
+// An "@" is refused, so that a name never looks like an address, and a ":", so that it never looks like a group in a rule. The error is an *Invalid.
 func FoldName(name string) (string, error) {
 	name = strings.TrimSpace(name)
 	switch {
@@ -30,6 +30,8 @@ func FoldName(name string) (string, error) {
 		return "", &Invalid{"name", "A username does not begin with - or +."}
 	case strings.Contains(name, "@"):
 		return "", &Invalid{"name", "A username has no @ in it."}
+	case strings.Contains(name, ":"):
+		return "", &Invalid{"name", "A username has no colon in it."}
 	}
 	folded, err := precis.UsernameCaseMapped.String(name)
 	if err != nil || folded == "" || len(folded) > MaxName {

@@ -26,6 +26,7 @@ func codesViewed(e mail.Event) mail.Message     { return mail.CodesViewed{Event:
 func passwordChanged(e mail.Event) mail.Message { return mail.PasswordChanged{Event: e}.Message() }
 func methodsReset(e mail.Event) mail.Message    { return mail.MethodsReset{Event: e}.Message() }
 func resetStopped(e mail.Event) mail.Message    { return mail.ResetStopped{Event: e}.Message() }
+func resetTooLate(e mail.Event) mail.Message    { return mail.ResetTooLate{Event: e}.Message() }
 func addressChanged(e mail.Event) mail.Message  { return mail.AddressChanged{Event: e}.Message() }
 
 func sessionsEnded(n int) func(mail.Event) mail.Message {
@@ -52,8 +53,8 @@ func methodRemoved(c Credential) func(mail.Event) mail.Message {
 	}
 }
 
-// notify tells the user, at the address that was confirmed, in the transaction of what it tells. A zero Visit is an admin's command. One that finds no room in the queue
-// is left out: what it tells of has happened all the same. Wake the mail after the commit.
+// notify tells the user, at the address that was confirmed, in the transaction of what it tells. A zero Visit is an admin's command.
+// A notice that finds no room in the queue is left out: what it tells of has happened all the same. Wake the mail after the commit.
 func (r *Realm) notify(tx storage.Tx, v Visit, u *User, n notice) error {
 	if r.mail == nil || !u.EmailConfirmed {
 		return nil
@@ -101,10 +102,10 @@ func (u *User) undone(at time.Time) bool {
 }
 
 // NotMe is for somebody who got a notice of what they did not do. It ends every session, flow, invitation and reset, also one that was
-// announced, forgets the
-// known browsers, suspends what was set up since, gives the account back the address that the notice went to, and lets nobody sign
-// in until the password was reset through that mailbox and a method proven that is older, or until an admin helps. What an intruder
-// was told meanwhile undoes nothing of this: links about events of that time are void. ErrToken: used, void or expired.
+// announced, forgets the known browsers, suspends what was set up since, gives the account back the address that the notice went to,
+// and lets nobody sign in until the password was reset through that mailbox and a method proven that is older, or until an admin
+// helps. What an intruder was told meanwhile undoes nothing of this: links about events of that time are void. ErrToken: used, void
+// or expired.
 func (r *Realm) NotMe(ctx context.Context, v Visit, token string) error {
 	if len(token) != len(newTravelToken()) {
 		return ErrToken
@@ -210,7 +211,7 @@ func (r *Realm) suspend(tx storage.Tx, u *User, creds []held, at time.Time) erro
 }
 
 // restoreAddress makes the address that the notice went to the user's again. If it is somebody else's by now the user has none.
-func (r *Realm) restoreAddress(tx storage.Tx, u *User, creds []held, t ticket) ([]held, error) {
+func (r *Realm) restoreAddress(tx storage.Tx, u *User, creds []held, t *ticket) ([]held, error) {
 	if u.EmailConfirmed && u.Email == t.Address && u.EmailSince.Before(t.At) {
 		return creds, nil
 	}

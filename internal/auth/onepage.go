@@ -27,6 +27,7 @@ type untold struct {
 	Seal   []byte    `json:"seal"`  // of vouch, for the right password; else random bytes, which nobody without the key tells from it
 	At     time.Time `json:"at"`
 	End    time.Time `json:"end"`
+	Fresh  []byte    `json:"fresh"`            // freshSize bytes: see Renewing
 	Mailed bool      `json:"mailed,omitempty"` // a code by mail was asked for
 }
 
@@ -39,19 +40,42 @@ func (r *Realm) OnePage() bool { return r.onePage }
 // SignInAtOnce takes name, password, and the answer to a method that needs no challenge, on one page. They are judged together: every
 // wrong answer is the same ErrRejected, takes the same work, and counts against the name's password and its method. Nothing is used
 // up unless all are right. ErrStep where signing in takes two steps, or the method is none for it.
+//
+// A form that is sent twice is wrong the second time, for its code is used: that is ErrNoFlow, with a cookie to drop. So is whatever is
+// wrong in a browser that has just signed in by the same cookie, which tells nothing of any name.
 func (r *Realm) SignInAtOnce(ctx context.Context, v Visit, name, password, method, code, to string) (Outcome, error) {
 	m := r.at(v.site(), method)
 	if !r.onePage || m == nil || method != MethodTOTP && method != MethodRecovery {
 		return Outcome{}, ErrStep
 	}
-	return r.signIn(ctx, v, name, to, []answer{{r.method(MethodPassword), []byte(password)}, {m, []byte(code)}})
+	out, err := r.signIn(ctx, v, name, to, []answer{{r.method(MethodPassword), []byte(password)}, {m, []byte(code)}})
+	if !errors.Is(err, ErrRejected) {
+		return out, err
+	}
+	token, done := r.flowToken(v), false
+	if token == "" {
+		return out, err
+	}
+	if err := r.store.View(ctx, func(tx storage.Tx) (err error) {
+		done, err = exists(tx, keySpent(hashToken(token)))
+		return err
+	}); err != nil {
+		return out, err
+	}
+	if done {
+		return Outcome{RecoveryLeft: -1, Cookies: []Cookie{{Name: CookieFlow}}}, ErrNoFlow
+	}
+	return out, err
 }
 
 // newUntold is what comes of a password on one page, before it is judged.
 func (r *Realm) newUntold(name string) *untold {
 	now := r.now()
 	// A name that is too long is nobody's.
-	return &untold{Token: []byte(newToken()), Name: []byte(name[:min(len(name), MaxEmail+1)]), Seal: []byte(newToken()), At: now, End: now.Add(flowLife)}
+	return &untold{
+		Token: []byte(newToken()), Name: []byte(name[:min(len(name), MaxEmail+1)]), Seal: []byte(newToken()), Fresh: make([]byte, freshSize),
+		At: now, End: now.Add(flowLife),
+	}
 }
 
 // postpone leads on to the second page. right says that a's password was.
@@ -161,9 +185,10 @@ func (r *Realm) untoldFlow(tx storage.Tx, v Visit, p *untold) (*flow, *User, []h
 // spent is where it is noted that a sign-in was finished.
 func (p *untold) spent() string { return keySpent(hashToken(string(p.Token))) }
 
-// finish ends what the password began: it is not used again, and its try is given back.
+// finish ends what the password began: it is not used again, and its try is given back. It is noted for as long as any cookie of it
+// may count: asking for a mail makes one that counts for longer.
 func (r *Realm) finish(tx storage.Tx, p *untold, who subject) error {
-	return errors.Join(spend(tx, p.spent(), p.End), tx.Delete(who.key(MethodPassword)))
+	return errors.Join(spend(tx, p.spent(), p.At.Add(untoldLife)), tx.Delete(who.key(MethodPassword)))
 }
 
 // neutral is what a flow asks whose password is untold: the ways that the configuration has, and not those of the person.
@@ -243,7 +268,8 @@ func (r *Realm) sendUntold(ctx context.Context, v Visit, p *untold) (out Outcome
 		switch slow := (*Throttled)(nil); {
 		case errors.Is(err, ErrStep), errors.Is(err, ErrNoFlow): // there is nobody to mail it to, or no need to any more
 		case errors.As(err, &slow), errors.Is(err, ErrBusy):
-			r.log.Warn("a code was not mailed: there were too many mails", "user", string(p.Name), "client", v.Addr)
+			// Without the name: it is what somebody typed, which may be a password.
+			r.log.Warn("a code was not mailed: there were too many mails", "client", v.Addr)
 		case err != nil && ctx.Err() == nil:
 			r.log.Error("mailing a code failed", "error", err)
 		}
@@ -251,11 +277,11 @@ func (r *Realm) sendUntold(ctx context.Context, v Visit, p *untold) (out Outcome
 	})
 }
 
-// Decoying is a Method that names credentials to whoever may prove it: it makes up one that looks like any other and that nobody has.
+// Decoying is a Method that names credentials to whoever may prove it: it makes up some that look like any others and that nobody has.
 type Decoying interface {
 	Method
-	// Decoy is the same for the same seed.
-	Decoy(seed []byte) Credential
+	// Decoys are at least one, and the same for the same seed.
+	Decoys(seed []byte) []Credential
 }
 
 // named is whom a challenge is for where the password is untold: pages must not show the IDs of users.
@@ -264,10 +290,10 @@ func (s *State) named(p *untold, u User) User {
 	return u
 }
 
-// shown are the credentials that such a challenge names: where there is no account, or it has none that fits, one that nobody has.
+// shown are the credentials that such a challenge names: where there is no account, or it has none that fits, such as nobody has.
 func (s *State) shown(p *untold, m Method, creds []Credential) []Credential {
 	if d, ok := m.(Decoying); ok && len(creds) == 0 {
-		return []Credential{d.Decoy(s.seed("key", p))}
+		return d.Decoys(s.seed("key", p))
 	}
 	return creds
 }

@@ -27,10 +27,10 @@ type Duty struct {
 }
 
 // Overdue reports whether nobody may sign in before it is met.
-func (d Duty) Overdue(now time.Time) bool { return !d.Met && !now.Before(d.Due) }
+func (d *Duty) Overdue(now time.Time) bool { return !d.Met && !now.Before(d.Due) }
 
 // applies reports whether p is for u, and why; nil for a policy that is for everybody.
-func (p Policy) applies(u *User) (because []Principal, ok bool) {
+func (p *Policy) applies(u *User) (because []Principal, ok bool) {
 	for _, who := range p.For {
 		if who.is(u) {
 			because = append(because, who)
@@ -40,7 +40,7 @@ func (p Policy) applies(u *User) (because []Principal, ok bool) {
 }
 
 // Counts reports whether a method is one that p asks for.
-func (p Policy) Counts(method string) bool {
+func (p *Policy) Counts(method string) bool {
 	if len(p.Methods) > 0 {
 		return slices.Contains(p.Methods, method)
 	}
@@ -49,7 +49,7 @@ func (p Policy) Counts(method string) bool {
 
 // due is when p must be met by u. A grace period begins at the first sign-in after the policy came into force, or before it, so that
 // everybody has heard of it for so long.
-func (p Policy) due(now time.Time, u *User) time.Time {
+func (p *Policy) due(now time.Time, u *User) time.Time {
 	if p.Grace == 0 {
 		return p.From
 	}
@@ -67,12 +67,13 @@ func (p Policy) due(now time.Time, u *User) time.Time {
 // switched off, meets none.
 func (r *Realm) duties(now time.Time, u *User, creds []held) []Duty {
 	var out []Duty
-	for _, p := range r.policies {
+	for i := range r.policies {
+		p := &r.policies[i]
 		because, ok := p.applies(u)
 		if !ok {
 			continue
 		}
-		d := Duty{Policy: p, Because: because, Due: p.due(now, u)}
+		d := Duty{Policy: *p, Because: because, Due: p.due(now, u)}
 		if p.Grace > 0 {
 			d.Heard = u.Noticed[p.Name]
 		}
@@ -87,9 +88,18 @@ func (r *Realm) duties(now time.Time, u *User, creds []held) []Duty {
 	return out
 }
 
+// namesOf are the names of policies.
+func namesOf(duties []Duty) (names []string) {
+	for _, d := range duties {
+		names = append(names, d.Name)
+	}
+	return names
+}
+
 // inForce names the policies that are met, and now want to see it.
 func inForce(now time.Time, duties []Duty) (names []string) {
-	for _, d := range duties {
+	for i := range duties {
+		d := &duties[i]
 		if d.Met && !now.Before(d.Due) {
 			names = append(names, d.Name)
 		}
@@ -101,7 +111,8 @@ func inForce(now time.Time, duties []Duty) (names []string) {
 // policy counts, and owed asks for the rest. Recovery codes are for when that is lost, and always do; so does the password.
 func wanted(now time.Time, duties []Duty, ways []string) []string {
 	count := func(method string) (yes, no bool) {
-		for _, d := range duties {
+		for i := range duties {
+			d := &duties[i]
 			if d.Met && !now.Before(d.Due) {
 				yes, no = yes || d.Counts(method), no || !d.Counts(method)
 			}
@@ -124,14 +135,14 @@ func wanted(now time.Time, duties []Duty, ways []string) []string {
 
 // demanded are the methods that a person must set up before a sign-in ends, and the policies that say so: methods that all of these
 // count, or else, where it takes more than one, those of the first. With policies and no method nothing that would do can be set up here.
-func (r *Realm) demanded(now time.Time, site Site, u *User, creds []held) (methods, policies []string) {
+func (r *Realm) demanded(now time.Time, site Site, u *User, creds []held) (methods []string, policies []Duty) {
 	can := r.enrollable(site)
 	all := can
 	for _, d := range r.duties(now, u, creds) {
 		if !d.Overdue(now) {
 			continue
 		}
-		policies = append(policies, d.Name)
+		policies = append(policies, d)
 		not := func(m string) bool { return !d.Counts(m) }
 		if all = slices.DeleteFunc(slices.Clone(all), not); len(methods) == 0 {
 			methods = slices.DeleteFunc(slices.Clone(can), not)
@@ -164,9 +175,10 @@ func (r *Realm) owed(now time.Time, site Site, duties []Duty, proofs []Proof, cr
 
 // announced are the policies that a person does not meet, and need not yet.
 func announced(now time.Time, duties []Duty) (out []Duty) {
-	for _, d := range duties {
+	for i := range duties {
+		d := &duties[i]
 		if !d.Met && now.Before(d.Due) {
-			out = append(out, d)
+			out = append(out, *d)
 		}
 	}
 	return out

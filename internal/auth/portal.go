@@ -23,6 +23,7 @@ type Visit struct {
 	Session   string // value of CookieSession as received, "" if absent; likewise the next two
 	Flow      string
 	Browser   string
+	Held      string // of CookieHeld
 	// To is the path to go to in the end, as the request carries it. It is for a sign-in that is stored nowhere (Outcome.Untold).
 	To string
 }
@@ -66,6 +67,8 @@ type Outcome struct {
 	// Untold, with StepVerify, says that nobody must learn whether the password was right: pages show nothing of the person, and carry
 	// To along, for the flow is stored nowhere.
 	Untold bool
+
+	void *void // what a change has made so; nil: nothing
 }
 
 func (v Visit) site() Site { return Site{Host: v.Host, Origin: v.Origin} }
@@ -79,6 +82,7 @@ type Progress struct {
 	User         User       // zero before a name is proven or given; for an invitation its fixed name
 	Others       []string   // further methods that would do in place of Method, in order of preference
 	Enrollable   []string   // methods that may be set up now
+	Duties       []Duty     // the Policies that Enrollable is for
 	Challenge    *Challenge // with StepEnroll and Method: Public only
 	RecoveryList []string   // with StepRecovery: the pending codes, none while none were made; with ChangeViewCodes the unused ones
 	Mail         *CodeMail  // where a code by mail would do: what is asked, one of the Others, or for the address to be confirmed
@@ -121,10 +125,11 @@ var (
 	ErrNoSession = errors.New("auth: no session")
 )
 
-// Throttled means that too many wrong answers were given. Nothing was verified.
+// Throttled means that too many wrong answers were given, or that too much was asked for. Nothing was verified or done.
 type Throttled struct {
 	RetryAfter time.Duration // 0 with Off
 	Off        bool          // the method is off for browsers that the account does not know
+	Changes    bool          // it is changes that were too many, and no answer was wrong
 }
 
 func (t *Throttled) Error() string { return "auth: throttled" }

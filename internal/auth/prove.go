@@ -169,7 +169,17 @@ func (r *Realm) verify(ctx context.Context, v Visit, answers []answer, read func
 			err = errBlocked
 		}
 		if a.untold != nil && (errors.Is(err, ErrRejected) || err == nil && !r.mayEnroll(r.now(), v.site(), a.user)) {
-			return r.postpone(v, a, got[0], err == nil || errors.Is(err, errBlocked))
+			right := err == nil || errors.Is(err, errBlocked)
+			if a.untold.Fresh, err = fresh(a.creds, answers[0]); err != nil {
+				refund()
+				return none, err
+			}
+			return r.postpone(v, a, got[0], right)
+		}
+		for i := range answers {
+			if err == nil {
+				err = renew(answers[i], &got[i].Credential.Secret)
+			}
 		}
 		if errors.Is(err, ErrRejected) {
 			if hidden || len(answers) > 1 {

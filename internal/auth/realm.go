@@ -39,8 +39,10 @@ func (r *Realm) Name() string { return r.name }
 
 // method returns nil if the method is unknown or switched off.
 func (r *Realm) method(name string) Method {
-	if i := slices.IndexFunc(r.methods, func(m Method) bool { return m.Name() == name }); i >= 0 {
-		return r.methods[i]
+	for _, m := range r.methods {
+		if m.Name() == name {
+			return m
+		}
 	}
 	return nil
 }

@@ -185,6 +185,16 @@ func usable(creds []held, method string) []Credential {
 	return out
 }
 
+// credIndex is where the credential with an ID stands in creds, -1 if it does not.
+func credIndex(creds []held, id string) int {
+	for i := range creds {
+		if creds[i].ID == id {
+			return i
+		}
+	}
+	return -1
+}
+
 // enrolled names the methods of creds, disabled ones too.
 func enrolled(creds []held) []string {
 	var out []string

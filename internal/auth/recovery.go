@@ -26,7 +26,7 @@ func (r *Realm) MakeRecoveryCodes(ctx context.Context, v Visit) (out Outcome, er
 			return err
 		}
 		p := r.next(r.now(), v.site(), f, u, creds)
-		if p.Step != StepRecovery || f.views() {
+		if p.Step != StepRecovery || f.Change.Views() {
 			return ErrStep
 		}
 		out = p.Outcome
@@ -126,8 +126,8 @@ func (r *Realm) ConfirmRecoveryCodes(ctx context.Context, v Visit) (out Outcome,
 // errNoView means that a flow is about something else than seeing codes again.
 var errNoView = errors.New("auth: not about seeing codes")
 
-// views reports whether f is for somebody who wants to see their codes again.
-func (f *flow) views() bool { return f.Change != nil && f.Change.Op == ChangeViewCodes }
+// Views reports whether c is for somebody who wants to see their codes again. No change is not.
+func (c *Change) Views() bool { return c != nil && c.Op == ChangeViewCodes }
 
 // viewable are the unused codes of the set with the given ID, none where they cannot be seen: by the configuration, because they are
 // stored as hashes, or because the set is gone or suspended.
@@ -181,7 +181,7 @@ func (r *Realm) endView(ctx context.Context, v Visit) (out Outcome, err error) {
 		if err != nil {
 			return err
 		}
-		if !f.views() {
+		if !f.Change.Views() {
 			return errNoView
 		}
 		if !f.Change.Told {

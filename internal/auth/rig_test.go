@@ -5,6 +5,7 @@ import (
 	"encoding/base32"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/netip"
 	"slices"
 	"testing"
@@ -37,6 +38,7 @@ type rig struct {
 
 	inbox  *inbox             // nil: no mail is sent
 	change func(*auth.Config) // nil: nothing
+	logger *slog.Logger       // nil: none
 }
 
 func newRig(t testing.TB) *rig {
@@ -68,7 +70,7 @@ func (r *rig) open(secrets ...[]byte) {
 func (r *rig) use(store storage.Store, secrets ...[]byte) {
 	r.t.Helper()
 	var err error
-	r.state, err = auth.NewState(r.t.Context(), auth.Options{Store: store, Secrets: secrets, Now: r.clock.Now})
+	r.state, err = auth.NewState(r.t.Context(), auth.Options{Store: store, Secrets: secrets, Now: r.clock.Now, Logger: r.logger})
 	if err != nil {
 		store.Close()
 		r.t.Fatal(err)

@@ -208,28 +208,6 @@ func (s *State) flushSeen(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// sessionByID returns a user's session; storage.ErrNotFound if there is none.
-func sessionByID(tx storage.Tx, user, id string) (*Session, error) {
-	at, err := tx.Get(keyUserSessions(user) + id)
-	if err != nil {
-		return nil, err
-	}
-	s := new(Session)
-	return s, getJSON(tx, keySession(string(at.Value)), s)
-}
-
-// root returns the session from which s was handed over, or s itself where there is none.
-func root(tx storage.Tx, s *Session) (*Session, error) {
-	if s.Parent == "" {
-		return s, nil
-	}
-	parent, err := sessionByID(tx, s.UserID, s.Parent)
-	if errors.Is(err, storage.ErrNotFound) {
-		return s, nil
-	}
-	return parent, err
-}
-
 // SignOut ends the session and the flow that the visitor's cookies name, and on a host that it was handed over to, all of it. The outcome
 // removes the cookies even where there was nothing to end.
 func (r *Realm) SignOut(ctx context.Context, v Visit) (Outcome, error) {
@@ -278,97 +256,6 @@ func (r *Realm) SignOut(ctx context.Context, v Visit) (Outcome, error) {
 		r.log.Info("signed out", "user", ended.UserID, "session", ended.ID, "client", v.Addr)
 	}
 	return out, nil
-}
-
-// deleteSession removes a session, those that were handed over from it, and their places in the user's list. It returns nil if there
-// was none.
-func deleteSession(tx storage.Tx, hash string) (*Session, error) {
-	s, err := dropSession(tx, hash)
-	if err != nil || s == nil {
-		return nil, err
-	}
-	for _, id := range s.Handed {
-		at, err := tx.Get(keyUserSessions(s.UserID) + id)
-		if errors.Is(err, storage.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		if _, err := dropSession(tx, string(at.Value)); err != nil {
-			return nil, err
-		}
-	}
-	return s, nil
-}
-
-// dropSession removes one session alone, and its place in the user's list. It returns nil if there was none.
-func dropSession(tx storage.Tx, hash string) (*Session, error) {
-	s := new(Session)
-	err := getJSON(tx, keySession(hash), s)
-	if errors.Is(err, storage.ErrNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	if err := tx.Delete(keySession(hash)); err != nil {
-		return nil, err
-	}
-	return s, tx.Delete(keyUserSessions(s.UserID) + s.ID)
-}
-
-// sweep removes what a bumped epoch has made void: the sessions of a user that are older than epoch, and all records below the
-// further prefixes. It takes batches, because a user may have more of them than one transaction holds.
-func (s *State) sweep(ctx context.Context, user string, epoch uint64, prefixes ...string) error {
-	for _, prefix := range append(prefixes, keyUserSessions(user)) {
-		for after, more := "", true; more; {
-			err := s.store.Update(ctx, func(tx storage.Tx) error {
-				var batch []storage.Entry
-				for e, err := range tx.Scan(prefix, after) {
-					if err != nil {
-						return err
-					}
-					if batch = append(batch, e); len(batch) == 100 {
-						break
-					}
-				}
-				for _, e := range batch {
-					if err := sweepOne(tx, e, prefix == keyUserSessions(user), epoch); err != nil {
-						return err
-					}
-				}
-				if more = len(batch) == 100; more {
-					after = batch[len(batch)-1].Key
-				}
-				return nil
-			})
-			if err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func sweepOne(tx storage.Tx, e storage.Entry, session bool, epoch uint64) error {
-	if !session {
-		return tx.Delete(e.Key)
-	}
-	var cur Session
-	err := getJSON(tx, keySession(string(e.Value)), &cur)
-	switch {
-	case errors.Is(err, storage.ErrNotFound):
-	case err != nil:
-		return err
-	case cur.Epoch >= epoch:
-		return nil // begun since
-	default:
-		if err := tx.Delete(keySession(string(e.Value))); err != nil {
-			return err
-		}
-	}
-	return tx.Delete(e.Key)
 }
 
 func earlier(a, b time.Time) time.Time {

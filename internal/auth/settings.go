@@ -11,22 +11,58 @@ import (
 	"github.com/caddy-mfa/caddy-mfa/storage"
 )
 
-// newPassword returns the hash of the password that a change is about, nil if it is about another thing. It comes before anything is
-// asked, so that a password that cannot be is refused where it was typed.
-func (r *Realm) newPassword(ctx context.Context, v Visit, c Change) ([]byte, error) {
-	if c.Op != ChangePassword {
-		return nil, nil
+// checkPassword returns why a password cannot be u's, or nil. It costs no argon2id, so what cannot be is refused where it was typed.
+func (r *Realm) checkPassword(password string, u *User) error {
+	return r.passwords().Check(password, r.name, u.Name, u.DisplayName, u.Email)
+}
+
+// awaitsHash reports whether nothing but the hash of the new password is left. Until then the password waits in the flow, sealed: a run
+// of argon2id is for whoever has proven two kinds.
+func (f *flow) awaitsHash(now time.Time) bool {
+	if f.Change == nil || f.Change.Op != ChangePassword || f.secrets.Password == "" {
+		return false
 	}
+	proofs := recent(now, f.Proofs)
+	return Kinds(proofs).MultiFactor() && proved(proofs, MethodPassword)
+}
+
+// makePassword hashes the new password and makes the change, where all else is proven; else it returns out. So it does where no slot
+// is free: the flow then asks for the present password once more, and goes on.
+func (r *Realm) makePassword(ctx context.Context, v Visit, out Outcome) (Outcome, error) {
+	var f *flow
 	var u *User
 	err := r.store.View(ctx, func(tx storage.Tx) (err error) {
-		_, u, err = r.liveSession(tx, v)
+		f, u, _, err = r.getFlow(tx, v)
+		return err
+	})
+	if err != nil || !f.awaitsHash(r.now()) {
+		return out, err
+	}
+	cred, err := r.hashPassword(ctx, f.secrets.Password, r.name, u.Name, u.DisplayName, u.Email)
+	if errors.Is(err, ErrBusy) {
+		return out, nil
+	}
+	if err != nil {
+		return out, err
+	}
+	var made Outcome
+	err = r.store.Update(ctx, func(tx storage.Tx) error {
+		f, u, creds, err := r.getFlow(tx, v)
+		if err != nil {
+			return err
+		}
+		f.secrets.Password, f.secrets.Hash = "", cred.Secret
+		made, err = r.advance(tx, v, f, u, creds)
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return out, err
 	}
-	cred, err := r.hashPassword(ctx, c.Password, r.name, u.Name, u.DisplayName, u.Email)
-	return cred.Secret, err
+	r.cache.invalidateUser(u.ID)
+	r.ended(v, made)
+	r.wakeMail()
+	r.sweepVoid(ctx, made)
+	return made, nil
 }
 
 // proved reports whether one of the proofs is by a method.
@@ -43,7 +79,7 @@ func (r *Realm) settable(c Change, u *User, creds []held) error {
 		_, err := cleanDisplayName(c.Label)
 		return err
 	case ChangePrefer:
-		if c.Method == "" || second(c.Method) && slices.ContainsFunc(creds, func(h held) bool { return h.Method == c.Method && !h.Disabled }) {
+		if c.Method == "" || second(c.Method) && len(usable(creds, c.Method)) > 0 {
 			return nil
 		}
 		return &Invalid{"method", "You have not set this up."}
@@ -81,6 +117,9 @@ func (r *Realm) mayTurnOff(u *User, creds []held) error {
 	}
 	if m := r.mailed(); m == nil || len(fitting(m, r.withAddress(u, rest))) == 0 {
 		return &Invalid{"", "Without a second method nobody can sign in to your account, and codes cannot be mailed to you."}
+	}
+	if r.mailBarred(u) {
+		return &Invalid{"", "Your password was set by mail, so codes by mail cannot be your second method yet. Change your password first."}
 	}
 	if len(rest) == len(creds) {
 		return &Invalid{"", "Two-factor authentication is off already."}
@@ -126,7 +165,7 @@ func (r *Realm) set(tx storage.Tx, now time.Time, v Visit, f *flow, s *Session, 
 		err = r.endOne(tx, u, c.Session)
 	case ChangeEndOthers:
 		event.Name = EventSessionEnded
-		event.Count, err = r.endOthers(tx, u, s.Token)
+		event.Count, err = r.endOthers(tx, s, u)
 	default:
 		err = ErrStep
 	}
@@ -178,46 +217,12 @@ func (r *Realm) turnOff(tx storage.Tx, now time.Time, v Visit, u *User, creds []
 	return putUser(tx, u)
 }
 
-// endOne ends a session of u. An unknown one, or somebody else's, is ErrNoCredential.
-func (r *Realm) endOne(tx storage.Tx, u *User, id string) error {
-	if id == "" || strings.Contains(id, "/") {
-		return ErrNoCredential
-	}
-	s, err := sessionByID(tx, u.ID, id)
-	if errors.Is(err, storage.ErrNotFound) {
-		return ErrNoCredential
-	}
-	if err != nil {
-		return err
-	}
-	if s, err = root(tx, s); err != nil {
-		return err
-	}
-	_, err = deleteSession(tx, s.Token)
-	return err
-}
-
-// endOthers ends every session of u but the one with the token keep, and counts them.
-func (r *Realm) endOthers(tx storage.Tx, u *User, keep string) (n int, err error) {
-	sessions, err := r.liveSessions(tx, u)
-	for _, s := range sessions {
-		if s.Token == keep {
-			continue
-		}
-		if _, err := deleteSession(tx, s.Token); err != nil {
-			return n, err
-		}
-		n++
-	}
-	return n, err
-}
-
 // replaced removes what a ChangeReplace is about, now that the new one is there, and tells of both.
 func (r *Realm) replaced(tx storage.Tx, v Visit, f *flow, u *User, creds []held, by Credential) ([]held, error) {
 	if f.Change.Op != ChangeReplace {
 		return creds, nil
 	}
-	i := slices.IndexFunc(creds, func(c held) bool { return c.ID == f.Change.Credential })
+	i := credIndex(creds, f.Change.Credential)
 	if i < 0 {
 		return nil, ErrNoCredential
 	}
@@ -231,7 +236,7 @@ func (r *Realm) replaced(tx storage.Tx, v Visit, f *flow, u *User, creds []held,
 	if err := r.tell(tx, v, u, by.Created, mailNotice, told); err != nil {
 		return nil, err
 	}
-	if err := r.audit(tx, Event{Name: EventRemoved, UserID: u.ID, User: u.Name, Method: gone.Method, Addr: v.Addr.String()}); err != nil {
+	if err := r.audit(tx, Event{Name: EventRemoved, UserID: u.ID, User: u.Name, Method: gone.Method, Label: gone.Label, Addr: v.Addr.String()}); err != nil {
 		return nil, err
 	}
 	return creds, putUser(tx, u)

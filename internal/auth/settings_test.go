@@ -158,6 +158,24 @@ func TestTurningTwoFactorOff(t *testing.T) {
 	}
 }
 
+// TestTurningOffWhereMailIsBarred: codes by mail would have to take the place of what is removed, and nobody could sign in.
+func TestTurningOffWhereMailIsBarred(t *testing.T) { // S85
+	r := newMailRig(t)
+	alice, b := r.member("alice"), newBrowser()
+	r.signIn(alice, b)
+	r.mark("alice")
+	var refused *auth.Invalid
+	if _, err := r.Change(t.Context(), b.v, auth.Change{Op: auth.ChangeOff}, ""); !errors.As(err, &refused) || !strings.Contains(refused.Text, "set by mail") {
+		t.Errorf("%v", err)
+	}
+	if a, err := r.User(t.Context(), "alice"); err != nil || !errors.As(a.May[auth.ChangeOff], &refused) {
+		t.Errorf("the page offers it: %v, %v", a.May, err)
+	}
+	r.changes(b, auth.Change{Op: auth.ChangePassword, Password: newPassword}) // as the refusal says
+	r.changes(b, auth.Change{Op: auth.ChangeOff})
+	r.must(newBrowser(), auth.StepVerify)(r.SignIn(t.Context(), newBrowser().v, "alice", newPassword, ""))
+}
+
 func TestOwnSessionsEnd(t *testing.T) { // S57
 	r := newRig(t)
 	ctx := t.Context()
@@ -177,6 +195,14 @@ func TestOwnSessionsEnd(t *testing.T) { // S57
 			t.Errorf("%q: %v", foreign, err)
 		}
 	}
+	for _, stale := range []time.Duration{0, 15 * time.Minute} { // a step-up would give it a new token
+		r.clock.Add(stale)
+		refused := (*auth.Invalid)(nil)
+		if _, err := r.Change(ctx, here.v, auth.Change{Op: auth.ChangeEndSession, Session: id(here)}, ""); !errors.As(err, &refused) || !r.signedIn(here) {
+			t.Errorf("the session at work: %v", err)
+		}
+	}
+	r.signIn(alice, here)
 	r.changes(here, auth.Change{Op: auth.ChangeEndSession, Session: id(there)})
 	if r.signedIn(there) || !r.signedIn(here) || !r.signedIn(bob.home) {
 		t.Error("not exactly the one that was meant")

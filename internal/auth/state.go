@@ -51,6 +51,7 @@ type State struct {
 
 	outbox  *outbox
 	streams streams
+	underway
 
 	realm atomic.Pointer[Realm] // does what is due; nil: nobody
 	look  chan struct{}         // for what is due

@@ -2,12 +2,9 @@ package auth
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/caddy-mfa/caddy-mfa/storage"
 )
 
 const (
@@ -15,8 +12,6 @@ const (
 	streamEvery = 500 * time.Millisecond
 	// streamPause is what lies between two such looks at least, however many sessions end.
 	streamPause = 50 * time.Millisecond
-	// streamWait bounds the wait for the store, for a session that is not in the cache.
-	streamWait = 5 * time.Second
 )
 
 // Stream is a request that goes on: a WebSocket, an event stream, a long download. It may do so for as long as its session lasts
@@ -46,11 +41,16 @@ type streams struct {
 // called once, from anywhere, possibly before Watch returns and shortly after Close; it must not wait for anything.
 //
 // Whatever happened to the session since it was read is found here, so that nothing falls between the decision and the watch.
-func (r *Realm) Watch(ctx context.Context, s *Session, need *Requirement, end func()) *Stream {
+func (r *Realm) Watch(s *Session, need *Requirement, end func()) *Stream {
+	st := r.Enlist(s, need, end)
+	r.endStreams(r.life, []*Stream{st})
+	return st
+}
+
+// Enlist is Watch for what lasts (Lasting): it leaves the first look to those at all streams.
+func (r *Realm) Enlist(s *Session, need *Requirement, end func()) *Stream {
 	st := &Stream{realm: r, need: need, user: s.UserID, id: s.ID, token: s.Token, end: end}
 	if !r.streams.add(st) {
-		end()
-	} else if !r.holds(ctx, r.now(), st) && r.streams.remove(st) {
 		end()
 	}
 	return st
@@ -121,7 +121,7 @@ func (s *State) watchStreams(ctx context.Context) {
 		case <-ctx.Done():
 		case <-s.cache.ended:
 		case <-tick.C:
-			s.streams.beat.Add(1)
+			s.underway.tell(s.streams.beat.Add(1), false)
 		}
 		buf = s.endStreams(ctx, s.streams.all(buf[:0]))
 		clear(buf) // so that it holds on to none
@@ -133,84 +133,6 @@ func (s *State) watchStreams(ctx context.Context) {
 	s.streams.mu.Lock()
 	s.streams.closed = true
 	s.streams.mu.Unlock()
-	s.streams.beat.Add(1) // for requests that are under way
+	s.underway.tell(s.streams.beat.Add(1), true)
 	s.endStreams(ctx, s.streams.all(nil))
-}
-
-// endStreams ends those that may not go on. It returns its argument.
-func (s *State) endStreams(ctx context.Context, all []*Stream) []*Stream {
-	type who struct{ user, session string }
-	var ended map[who]int
-	now := s.now()
-	for _, st := range all {
-		if ctx.Err() == nil && s.holds(ctx, now, st) || !s.streams.remove(st) {
-			continue
-		}
-		st.end()
-		if ended == nil {
-			ended = map[who]int{}
-		}
-		ended[who{st.user, st.id}]++
-	}
-	for w, n := range ended { // one line for 10000 streams
-		s.log.Info("ended the streams of a session", "user", w.user, "session", w.session, "streams", n)
-	}
-	return all
-}
-
-// holds reports whether a stream may go on. One whose session can be found neither in memory nor in the store may not: a request
-// would not pass either.
-func (s *State) holds(ctx context.Context, now time.Time, st *Stream) bool {
-	token, e, err := s.sessionOf(ctx, st)
-	if err != nil {
-		if !errors.Is(err, ErrNoSession) && ctx.Err() == nil {
-			s.log.Warn("a stream is ended because its session cannot be read", "session", st.id, "error", err)
-		}
-		return false
-	}
-	cur := e.session.Load()
-	if !st.realm.stands(now, e, cur) || !Holds(now, *st.need, e.user, cur) {
-		return false
-	}
-	if st.heard.Load() && st.heard.Swap(false) {
-		st.realm.see(found{now, token, e, cur})
-	}
-	return true
-}
-
-// sessionOf finds a stream's session under its present token, in the cache or else in the store.
-func (s *State) sessionOf(ctx context.Context, st *Stream) (token string, e *entry, err error) {
-	gen := s.cache.gen.Load()
-	s.streams.mu.Lock()
-	token = st.token
-	s.streams.mu.Unlock()
-	if e := s.cache.get(token); e != nil {
-		return token, e, nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, streamWait)
-	defer cancel()
-	if e, err = s.loadSession(ctx, gen, token); !errors.Is(err, ErrNoSession) {
-		return token, e, err
-	}
-	if token, err = s.tokenOf(ctx, st.user, st.id); err != nil {
-		return "", nil, err
-	}
-	s.streams.mu.Lock()
-	st.token = token
-	s.streams.mu.Unlock()
-	e, err = s.loadSession(ctx, gen, token)
-	return token, e, err
-}
-
-// tokenOf finds the present token of a session.
-func (s *State) tokenOf(ctx context.Context, user, id string) (token string, err error) {
-	err = s.store.View(ctx, func(tx storage.Tx) error {
-		at, err := tx.Get(keyUserSessions(user) + id)
-		token = string(at.Value)
-		return err
-	})
-	if errors.Is(err, storage.ErrNotFound) {
-		err = ErrNoSession
-	}
-	return token, err
 }

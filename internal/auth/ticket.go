@@ -57,69 +57,55 @@ func (s *State) issue(tx storage.Tx, u *User, p Purpose, token, address string, 
 
 // redeemable reads the ticket under key and the user it is for, who does not exist yet for a set-up. It returns ErrToken if the
 // ticket does not count, or is for none of the purposes.
-func (s *State) redeemable(tx storage.Tx, key string, purposes ...Purpose) (t ticket, u *User, err error) {
-	err = getJSON(tx, key, &t)
-	if errors.Is(err, storage.ErrNotFound) {
-		return t, nil, ErrToken
+func (s *State) redeemable(tx storage.Tx, key string, purposes ...Purpose) (*ticket, *User, error) {
+	t := new(ticket)
+	err := getJSON(tx, key, t)
+	if errors.Is(err, storage.ErrNotFound) || err == nil && !slices.Contains(purposes, t.Purpose) {
+		return nil, nil, ErrToken
 	}
 	if err != nil {
-		return t, nil, err
+		return nil, nil, err
 	}
-	if !slices.Contains(purposes, t.Purpose) {
-		return t, nil, ErrToken
+	var u *User
+	if t.Purpose != PurposeSetup {
+		if u, err = getUser(tx, t.UserID); err != nil {
+			return nil, nil, err
+		}
+		if u == nil {
+			return nil, nil, ErrToken
+		}
 	}
+	counts := false
 	switch t.Purpose {
 	case PurposeSetup:
 		done, err := exists(tx, keySetup)
 		if err != nil {
-			return t, nil, err
+			return nil, nil, err
 		}
 		cur, err := tx.Get(keySetupToken)
 		if err != nil && !errors.Is(err, storage.ErrNotFound) {
-			return t, nil, err
+			return nil, nil, err
 		}
-		if done || string(cur.Value) != key {
-			return t, nil, ErrToken
-		}
-		return t, nil, nil
+		counts = !done && string(cur.Value) == key
 	case PurposeInvite, purposeInviteMail, PurposeReset, purposeLink:
-		u, err := getUser(tx, t.UserID)
-		if err != nil {
-			return t, nil, err
-		}
 		// A link is tied to its flow instead: people may sign in at two places.
-		if u == nil || u.Disabled || u.Epoch != t.Epoch || t.Purpose != purposeLink && u.Tokens[t.Purpose] != key {
-			return t, nil, ErrToken
-		}
-		if t.Address != "" && t.Address != u.Email { // it went to a mailbox that is not this person's any more
-			return t, nil, ErrToken
-		}
-		return t, u, nil
+		newest := t.Purpose == purposeLink || u.Tokens[t.Purpose] == key
+		theirs := t.Address == "" || t.Address == u.Email // else it went to a mailbox that is not this person's any more
+		counts = !u.Disabled && u.Epoch == t.Epoch && newest && theirs
 	case purposeNotMe: // an intruder may have bumped the epoch, and cannot take this away
-		u, err := getUser(tx, t.UserID)
-		if err != nil {
-			return t, nil, err
-		}
-		if u == nil || u.undone(t.At) {
-			return t, nil, ErrToken
-		}
-		return t, u, nil
+		counts = !u.undone(t.At)
 	case purposeStopReset:
-		u, err := getUser(tx, t.UserID)
-		if err != nil {
-			return t, nil, err
-		}
 		p, err := getPending(tx, t.UserID)
 		if err != nil {
-			return t, nil, err
+			return nil, nil, err
 		}
-		if u == nil || u.Disabled || p == nil || p.Token != key {
-			return t, nil, ErrToken
-		}
-		return t, u, nil
+		counts = !u.Disabled && p != nil && p.Token == key
 	case PurposeSignIn, PurposeChange: // begin with a password
 	}
-	return t, nil, ErrToken
+	if !counts {
+		return nil, nil, ErrToken
+	}
+	return t, u, nil
 }
 
 // SetupToken returns the token of the set-up link while nobody was ever added, else "". Every State makes one of its own, which

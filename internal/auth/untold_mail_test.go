@@ -3,7 +3,10 @@ package auth_test
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -210,5 +213,73 @@ func TestUntoldBlock(t *testing.T) {
 	}
 	if events := r.events(); slices.Contains(events[len(events)-1:], auth.EventSignIn) {
 		t.Error("signed in")
+	}
+}
+
+// TestUntoldIsOverWhenItWasFinished: asking for a mail makes a cookie that lasts longer than the one before; finishing with either ends
+// both.
+func TestUntoldIsOverWhenItWasFinished(t *testing.T) { // S52
+	r, _ := untoldMailRig(t)
+	r.change = nil
+	ctx := t.Context()
+	old := r.second("alice", password)
+	r.clock.Add(9 * time.Minute)
+	renewed := *old
+	r.asksUntold(&renewed)
+	if renewed.v.Flow == old.v.Flow {
+		t.Fatal("there is one cookie")
+	}
+	r.must(old, auth.StepDone)(r.Prove(ctx, old.v, auth.MethodEmail, []byte(r.sentCode(aliceMail))))
+	for range 20 {
+		if _, err := r.Progress(ctx, renewed.v); !errors.Is(err, auth.ErrNoFlow) {
+			t.Fatalf("it goes on at %s: %v", r.clock.Now().Format(time.TimeOnly), err)
+		}
+		r.clock.Add(time.Minute)
+	}
+}
+
+// book keeps what is logged.
+type book struct {
+	mu    sync.Mutex
+	lines strings.Builder
+}
+
+func (b *book) Write(line []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.lines.Write(line)
+}
+
+func (b *book) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.lines.String()
+}
+
+// TestTypedNamesAreNotLogged: people type their password into the field for the name.
+func TestTypedNamesAreNotLogged(t *testing.T) { // S78
+	r := &rig{t: t, clock: auth.NewClock(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)), dir: t.TempDir(), inbox: newInbox(), change: onePage}
+	log := new(book)
+	r.logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	r.open(secret)
+	t.Cleanup(func() { r.state.Close() })
+	r.reader("alice")
+	r.clock.Add(15 * time.Minute)
+	for _, typed := range []string{"hunter2", " ALICE "} {
+		b := r.second(typed, password)
+		for range 8 { // more than are mailed to an account
+			r.asksUntold(b)
+		}
+		for _, m := range []string{auth.MethodTOTP, auth.MethodRecovery, auth.MethodEmail} {
+			_, _ = r.Prove(t.Context(), b.v, m, []byte("000000"))
+		}
+		_, _ = r.SignInAtOnce(t.Context(), b.v, typed, password, auth.MethodTOTP, "000000", "")
+		r.clock.Add(time.Minute)
+	}
+	if err := r.state.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if said := log.String(); !strings.Contains(said, "too many mails") || strings.Contains(said, "hunter2") || strings.Contains(said, "ALICE") {
+		t.Errorf("the log:\n%s", said)
 	}
 }

@@ -1,19 +1,13 @@
 package auth_test
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
-	"github.com/caddy-mfa/caddy-mfa/internal/method"
-	"github.com/caddy-mfa/caddy-mfa/storage"
 )
 
 // TestUntoldStoresNothing: neither wrong passwords nor right ones without a code leave more than counters.
@@ -170,145 +164,6 @@ func TestUntoldOfAnotherSignIn(t *testing.T) {
 	}
 }
 
-// counted counts what is verified.
-type (
-	countedPassword struct {
-		*method.Password
-		n *atomic.Int32
-	}
-	countedRecovery struct {
-		*method.Recovery
-		n *atomic.Int32
-	}
-	countedTOTP struct {
-		*method.TOTP
-		n *atomic.Int32
-	}
-)
-
-func (c countedPassword) Verify(now time.Time, u auth.User, creds []auth.Credential, ch auth.Challenge, answer []byte) (auth.Verified, error) {
-	c.n.Add(1)
-	return c.Password.Verify(now, u, creds, ch, answer)
-}
-
-func (c countedRecovery) Verify(now time.Time, u auth.User, creds []auth.Credential, ch auth.Challenge, answer []byte) (auth.Verified, error) {
-	c.n.Add(1)
-	return c.Recovery.Verify(now, u, creds, ch, answer)
-}
-
-func (c countedTOTP) Verify(now time.Time, u auth.User, creds []auth.Credential, ch auth.Challenge, answer []byte) (auth.Verified, error) {
-	c.n.Add(1)
-	return c.TOTP.Verify(now, u, creds, ch, answer)
-}
-
-// countingStore counts the transactions that wrote, and what they wrote: each waits for the disk, so their number is time.
-type countingStore struct {
-	storage.Store
-	commits, puts atomic.Int32
-}
-
-type countingTx struct {
-	storage.Tx
-	puts *int
-}
-
-func (tx countingTx) Put(key string, value []byte, expires time.Time) error {
-	*tx.puts++
-	return tx.Tx.Put(key, value, expires)
-}
-
-func (s *countingStore) Update(ctx context.Context, fn func(storage.Tx) error) error {
-	puts := 0
-	err := s.Store.Update(ctx, func(tx storage.Tx) error { puts = 0; return fn(countingTx{tx, &puts}) })
-	if puts > 0 && err == nil {
-		s.commits.Add(1)
-		s.puts.Add(int32(puts))
-	}
-	return err
-}
-
-// TestUntoldCostsTheSame counts the work of each try: runs of each method, and writes that wait for the disk.
-func TestUntoldCostsTheSame(t *testing.T) { // S88
-	base := newRig(t)
-	p := base.person("alice")
-	store := &countingStore{Store: base.store}
-	r := newRigOn(t, base.clock, store)
-	var passwords, recoveries, apps atomic.Int32
-	r.Realm = r.realm(func(c *auth.Config) {
-		c.OnePage = true
-		for i, m := range c.Methods {
-			switch m := m.(type) {
-			case *method.Password:
-				c.Methods[i] = countedPassword{m, &passwords}
-			case *method.Recovery:
-				c.Methods[i] = countedRecovery{m, &recoveries}
-			case *method.TOTP:
-				c.Methods[i] = countedTOTP{m, &apps}
-			}
-		}
-	})
-	ctx := t.Context()
-	cost := func(try func() error) string {
-		r.clock.Add(2 * time.Hour)
-		passwords.Store(0)
-		recoveries.Store(0)
-		apps.Store(0)
-		store.commits.Store(0)
-		store.puts.Store(0)
-		err := try()
-		return fmt.Sprintf("%v: %d passwords, %d recovery codes, %d apps, %d commits of %d records",
-			err, passwords.Load(), recoveries.Load(), apps.Load(), store.commits.Load(), store.puts.Load())
-	}
-	for name, try := range map[string]func(name, password string) error{
-		"no code": func(name, password string) error {
-			_, err := r.SignIn(ctx, stranger(1).v, name, password, "")
-			return err
-		},
-		"a wrong code": func(name, password string) error {
-			_, err := r.SignInAtOnce(ctx, stranger(1).v, name, password, auth.MethodTOTP, "000000", "")
-			return err
-		},
-		"a wrong recovery": func(name, password string) error {
-			_, err := r.SignInAtOnce(ctx, stranger(1).v, name, password, auth.MethodRecovery, "aaaaa-aaaaa-aaaaa", "")
-			return err
-		},
-		"what is no code": func(name, password string) error {
-			_, err := r.SignInAtOnce(ctx, stranger(1).v, name, password, auth.MethodRecovery, "?", "")
-			return err
-		},
-		"the second page": func(name, password string) error {
-			_, err := r.Prove(ctx, r.second(name, password).v, auth.MethodTOTP, []byte("000000"))
-			return err
-		},
-		"recovery there": func(name, password string) error {
-			_, err := r.Prove(ctx, r.second(name, password).v, auth.MethodRecovery, []byte("aaaaa-aaaaa-aaaaa"))
-			return err
-		},
-		"asking for the key": func(name, password string) error {
-			_, err := r.Ask(ctx, r.second(name, password).v, auth.MethodWebAuthn)
-			return err
-		},
-	} {
-		want := cost(func() error { return try("alice", password) })
-		for part, who := range wrongParts {
-			if got := cost(func() error { return try(who.name, who.password) }); got != want {
-				t.Errorf("%s, %s: %s; with the right password %s", name, part, got, want)
-			}
-		}
-	}
-	// A right code with a wrong password is verified like any other.
-	right := cost(func() error {
-		_, err := r.SignInAtOnce(ctx, stranger(1).v, "alice", "wrong", auth.MethodTOTP, p.now(), "")
-		return err
-	})
-	if wrong := cost(func() error {
-		_, err := r.SignInAtOnce(ctx, stranger(1).v, "alice", "wrong", auth.MethodTOTP, "000000", "")
-		return err
-	}); right != wrong {
-		t.Errorf("a right code: %s; a wrong one: %s", right, wrong)
-	}
-}
-
 // TestUntoldIsKept: that somebody knew the password is written to the account's trail, only later, when time does not tell it.
 func TestUntoldIsKept(t *testing.T) { // S77, S88
 	r, _ := onePageRig(t)
@@ -341,73 +196,5 @@ func TestUntoldIsKept(t *testing.T) { // S77, S88
 	slices.Sort(methods)
 	if err != nil || !slices.Equal(methods, []string{auth.MethodRecovery, auth.MethodTOTP}) {
 		t.Errorf("wrong answers of %q, %v", methods, err)
-	}
-}
-
-// asked is what a page shows of a challenge of keys, and what stands in its seal.
-type asked struct {
-	AllowCredentials []struct {
-		ID         string   `json:"id"`
-		Type       string   `json:"type"`
-		Transports []string `json:"transports"`
-	} `json:"allowCredentials"`
-}
-
-func (r *rig) askedFor(name, typed string) (auth.Ask, asked, *browser) {
-	r.t.Helper()
-	b := r.second(name, typed)
-	a, err := r.Ask(r.t.Context(), b.v, auth.MethodWebAuthn)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	var got asked
-	if err := json.Unmarshal(a.Public, &got); err != nil || len(got.AllowCredentials) == 0 {
-		r.t.Fatalf("%s: %v", a.Public, err)
-	}
-	return *a, got, b
-}
-
-func TestUntoldKeys(t *testing.T) { // S47, S88
-	r := newRig(t)
-	d := stick()
-	_, home := r.keyPerson("alice", d)
-	r.person("bob")
-	r.Realm = r.realm(onePage)
-	ctx := t.Context()
-	seen := map[string]bool{}
-	for _, name := range []string{"alice", "bob", "nobody", "somebody"} {
-		_, first, _ := r.askedFor(name, password)
-		r.clock.Add(time.Minute)
-		_, again, _ := r.askedFor(" "+strings.ToUpper(name), "not the password")
-		r.clock.Add(time.Minute)
-		if fmt.Sprint(first) != fmt.Sprint(again) {
-			t.Errorf("%s: %v with the right password, %v with a wrong one", name, first, again)
-		}
-		id := first.AllowCredentials[0].ID
-		if seen[id] || len(id) < 20 || len(first.AllowCredentials) != 1 {
-			t.Errorf("%s: %v", name, first)
-		}
-		seen[id] = true
-	}
-	for _, typed := range []string{"not the password", password} {
-		r.clock.Add(time.Minute)
-		a, _, b := r.askedFor("alice", typed)
-		if strings.Contains(a.Sealed, r.user("alice").ID) || strings.Contains(string(a.Public), r.user("alice").ID) {
-			t.Error("the page shows the user's ID")
-		}
-		answer, err := d.Get(a.Public)
-		if err != nil {
-			t.Fatal(err)
-		}
-		out, err := r.ProveAsked(ctx, b.v, auth.MethodWebAuthn, answer, a.Sealed)
-		if right := typed == password; right != (err == nil && out.Step == auth.StepDone) || !right && !errors.Is(err, auth.ErrRejected) {
-			t.Errorf("with %q: %+v, %v", typed, out, err)
-		}
-		if _, err := r.ProveAsked(ctx, b.v, auth.MethodWebAuthn, answer, a.Sealed); !errors.Is(err, auth.ErrRejected) && !errors.Is(err, auth.ErrNoFlow) {
-			t.Errorf("again: %v", err)
-		}
-	}
-	if !r.signedIn(home) {
-		t.Error("the person's own session ended")
 	}
 }

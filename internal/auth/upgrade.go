@@ -24,10 +24,10 @@ func (r *Realm) upgrader(site Site) Upgrader {
 }
 
 // upgradable reports whether somebody who signed in with these proofs should get a passkey: they came with a password and a second
-// method, and have no passkey here.
+// method, and have no passkey here, but room for one.
 func (r *Realm) upgradable(site Site, proofs []Proof, creds []held) bool {
 	m := r.upgrader(site)
-	if m == nil || !m.Wants(usable(creds, MethodWebAuthn)) {
+	if m == nil || room(creds) != nil || !m.Wants(usable(creds, MethodWebAuthn)) {
 		return false
 	}
 	var k Kind
@@ -120,7 +120,7 @@ func (r *Realm) Upgrade(ctx context.Context, v Visit, answer []byte, sealed stri
 		if err := r.notify(tx, v, u, notice{at: cred.Created, kind: mailNotice, write: methodAdded(cred)}); err != nil {
 			return err
 		}
-		return r.audit(tx, Event{Name: EventEnrolled, UserID: u.ID, User: u.Name, Actor: "browser", Method: MethodWebAuthn, Session: s.ID, Addr: v.Addr.String()})
+		return r.audit(tx, Event{Name: EventEnrolled, UserID: u.ID, User: u.Name, Actor: "browser", Method: MethodWebAuthn, Label: cred.Label, Session: s.ID, Addr: v.Addr.String()})
 	})
 	if err == nil {
 		r.cache.invalidateUser(u.ID)

@@ -104,6 +104,10 @@ var english = map[string]string{
 	"stopped.subject":   "The reset at %s was stopped",
 	"stopped.title":     "The reset was stopped",
 	"stopped.lead":      "The link in the mail that announced it was used to stop the reset of your account at %s. Your second methods stay as they are.", // product
+	"late.subject":      "The reset at %s was called off",
+	"late.title":        "The reset was called off",
+	"late.lead":         "The reset of your account at %s that was announced to you came due while the server did not run. It is not made up for: your second methods stay as they are.", // product
+	"late.not":          "Only if you believe that somebody is in your account, open this link and press the button there:",
 	"cancelled.subject": "The reset at %s was taken back",
 	"cancelled.title":   "The reset was taken back",
 	"cancelled.lead":    "An administrator took back the reset of your account at %s that was announced to you. Your second methods stay as they are.", // product

@@ -30,6 +30,7 @@ func rendered(e Event, label string) map[string]Message {
 		"reset_announced":  ResetAnnounced{admin, e.At.Add(48 * time.Hour)}.Message(),
 		"reset_stopped":    ResetStopped{e}.Message(),
 		"reset_cancelled":  ResetStopped{admin}.Message(),
+		"reset_late":       ResetTooLate{admin}.Message(),
 		"code_alone":       SignInCode{Product: e.Product, Name: e.Name, Code: "123456", Minutes: 10, Host: "dash.example.com"}.Message(),
 		"confirm":          ConfirmAddress{e.Product, e.Name, "123456", 1, e.Browser, e.Addr, "dash.example.com"}.Message(),
 		"invite":           Invitation{e.Product, e.Name, here + "invite#" + strings.Repeat("k", 43), 72}.Message(),
@@ -145,6 +146,9 @@ func TestNoticesSayAll(t *testing.T) { // S80
 		from := []string{"Firefox on Linux", "192.0.2.7"}
 		if slices.Contains([]string{"methods_reset", "reset_announced", "reset_cancelled"}, name) {
 			from = []string{"an administrator"}
+		}
+		if name == "reset_late" {
+			from = nil
 		}
 		for _, want := range append(from, "1 March 2026, 12:30 UTC+02:00", "alice", event.Link) {
 			if !strings.Contains(m.Text, want) || !strings.Contains(m.HTML, strings.ReplaceAll(want, "+", "&#43;")) {

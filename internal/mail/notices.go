@@ -23,9 +23,11 @@ func (e Event) notice(kind, yours string, note string, extra ...string) Message 
 	}
 	rows := append([]string{"fact.account", value(e.Name)}, extra...)
 	rows = append(rows, "fact.when", when(e.At))
-	if e.ByAdmin {
+	switch {
+	case kind == "late": // nobody did it
+	case e.ByAdmin:
 		rows = append(rows, "fact.by", say("fact.admin"))
-	} else {
+	default:
 		rows = append(rows, "fact.browser", orElse(value(e.Browser), "fact.unknown"), "fact.ip", orElse(ipValue(e.Addr), "fact.unknown"))
 	}
 	blocks := []block{paragraph(say(kind+".lead", clean(e.Product, maxValue)))}
@@ -143,6 +145,12 @@ func (n ResetStopped) Message() Message {
 	}
 	return n.notice("stopped", "notice.yours", "")
 }
+
+// ResetTooLate tells that a reset that was announced is not going to be, because nothing did it in time.
+type ResetTooLate struct{ Event }
+
+// Message renders it.
+func (n ResetTooLate) Message() Message { return n.notice("late", "cancelled.yours", "") }
 
 // AddressChanged goes to the old address. It does not name the new one: whoever reads the old mailbox by now may not be its owner.
 type AddressChanged struct{ Event }

@@ -32,7 +32,7 @@ func (p *Password) CheapForTests() *Password {
 // Name is "password".
 func (*Password) Name() string { return auth.MethodPassword }
 
-// Expensive marks that Verify, and New, take a run of argon2id: 19 MiB of memory.
+// Expensive marks that Verify, Renewed and New take a run of argon2id: 19 MiB of memory.
 func (*Password) Expensive() {}
 
 // Challenge asks for nothing but the answer.
@@ -40,9 +40,8 @@ func (*Password) Challenge(time.Time, auth.User, []auth.Credential) (auth.Challe
 	return auth.Challenge{}, nil
 }
 
-// Verify checks a password. An answer of more than MaxPasswordBytes is rejected unread: no password can be that long. A right
-// password whose record was made with other parameters is hashed again; else the credential stays as it is, even Used, so that
-// signing in twice at once is no conflict between two writes.
+// Verify checks a password. An answer of more than MaxPasswordBytes is rejected unread: no password can be that long. The credential
+// stays as it is, even Used, so that signing in twice at once is no conflict between two writes.
 func (p *Password) Verify(_ time.Time, _ auth.User, creds []auth.Credential, _ auth.Challenge, answer []byte) (auth.Verified, error) {
 	if len(answer) > MaxPasswordBytes {
 		return auth.Verified{}, auth.ErrRejected
@@ -69,15 +68,25 @@ func (p *Password) Verify(_ time.Time, _ auth.User, creds []auth.Credential, _ a
 	if right == nil {
 		return auth.Verified{}, auth.ErrRejected
 	}
-	c := right.cred
-	if p.argon.outdated(right.record) {
-		r, err := p.argon.seal(secret)
-		if err != nil {
-			return auth.Verified{}, err
-		}
-		c.Secret = r.encode()
+	return auth.Verified{Kinds: auth.Knowledge, Credential: right.cred}, nil
+}
+
+// Outdated reports whether a record was made with other parameters than today's.
+func (p *Password) Outdated(secret []byte) bool {
+	r, err := parseRecord(secret)
+	return err == nil && p.argon.outdated(r)
+}
+
+// Renewed is a record of a password with today's parameters. It takes a run of argon2id.
+func (p *Password) Renewed(answer []byte) ([]byte, error) {
+	if len(answer) > MaxPasswordBytes {
+		return nil, auth.ErrRejected
 	}
-	return auth.Verified{Kinds: auth.Knowledge, Credential: c}, nil
+	r, err := p.argon.seal(norm.NFC.Bytes(answer))
+	if err != nil {
+		return nil, err
+	}
+	return r.encode(), nil
 }
 
 // New checks a password as Check does and returns a credential for it; the caller sets ID and Created. It takes a run of argon2id.
@@ -92,4 +101,7 @@ func (p *Password) New(password string, about ...string) (auth.Credential, error
 	return auth.Credential{Method: auth.MethodPassword, Secret: r.encode()}, nil
 }
 
-var _ auth.Expensive = (*Password)(nil)
+var (
+	_ auth.Expensive = (*Password)(nil)
+	_ auth.Renewing  = (*Password)(nil)
+)

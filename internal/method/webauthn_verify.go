@@ -114,22 +114,32 @@ var decoy = keyRecord{PublicKey: []byte("\xa5\x01\x02\x03\x26\x20\x01\x21\x58\x2
 	"\x22\x58\x20" +
 	"\x4f\xe3\x42\xe2\xfe\x1a\x7f\x9b\x8e\xe7\xeb\x4a\x7c\x0f\x9e\x16\x2b\xce\x33\x57\x6b\x31\x5e\xce\xcb\xb6\x40\x68\x37\xbf\x51\xf5")}
 
-// decoyShapes are lengths and transports of what common authenticators make: passkeys of phones and password managers, of Windows, and
-// security keys.
+// decoyShapes are lengths of IDs and transports of what common authenticators make: passkeys of phones, of password managers and of
+// Windows, security keys, and older ones. Browsers that report no transports leave them out of any.
 var decoyShapes = []struct {
 	size       int
 	transports []string
-}{{16, []string{"hybrid", "internal"}}, {20, []string{"hybrid", "internal"}}, {32, []string{"internal"}}, {48, []string{"usb", "nfc"}}}
+}{
+	{16, []string{"hybrid", "internal"}}, {20, []string{"hybrid", "internal"}}, {32, []string{"internal"}}, {48, []string{"usb", "nfc"}}, {64, []string{"usb"}},
+}
 
-// Decoy is a credential of this site that nobody has, for Challenge to name.
-func (s *siteWebAuthn) Decoy(seed []byte) auth.Credential {
-	sum := sha512.Sum512(append(slices.Clip(seed), s.rpID...))
-	shape := decoyShapes[int(sum[63])%len(decoyShapes)]
-	data, err := json.Marshal(keyRecord{RPID: s.rpID, CredentialID: sum[:shape.size], PublicKey: decoy.PublicKey, Transports: shape.transports})
-	if err != nil { // strings and bytes always encode
-		panic(err)
+// Decoys are one to three credentials of this site that nobody has, for Challenge to name.
+func (s *siteWebAuthn) Decoys(seed []byte) []auth.Credential {
+	draw := func(n byte) [sha512.Size]byte { return sha512.Sum512(append(append(slices.Clip(seed), n), s.rpID...)) }
+	look := draw(0) // apart from the IDs, which would tell by what it was chosen
+	decoys := make([]auth.Credential, [...]int{1, 1, 1, 1, 1, 2, 2, 3}[look[0]%8])
+	for i := range decoys {
+		id, shape := draw(byte(i+1)), decoyShapes[int(look[2*i+1])%len(decoyShapes)]
+		if look[2*i+2]%4 == 0 {
+			shape.transports = nil
+		}
+		data, err := json.Marshal(keyRecord{RPID: s.rpID, CredentialID: id[:shape.size], PublicKey: decoy.PublicKey, Transports: shape.transports})
+		if err != nil { // strings and bytes always encode
+			panic(err)
+		}
+		decoys[i] = auth.Credential{Method: auth.MethodWebAuthn, Data: data}
 	}
-	return auth.Credential{Method: auth.MethodWebAuthn, Data: data}
+	return decoys
 }
 
 // Verify checks an assertion (WebAuthn Level 3, section 7.2). It shows possession, and with user verification a second kind: read from

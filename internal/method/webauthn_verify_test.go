@@ -2,9 +2,12 @@ package method
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
@@ -355,6 +358,43 @@ func TestWebAuthnDecoy(t *testing.T) { // S88: the key that stands in for none p
 	}
 	v, err := s.Verify(noon, aliceKeys, nil, ch, answer)
 	refused(t, v, err)
+}
+
+// TestWebAuthnDecoysVary: names without keys look like names with them, of which some have several, and some browsers told no transports.
+func TestWebAuthnDecoysVary(t *testing.T) { // S88
+	s := onSite(t, WebAuthnConfig{})
+	other := *s
+	other.rpID = "example.net"
+	numbers, sizes, transports, ids := map[int]int{}, map[int]int{}, map[string]int{}, map[string]bool{}
+	for i := range 1000 {
+		seed := sha256.Sum256([]byte{byte(i), byte(i >> 8)})
+		decoys := s.Decoys(seed[:])
+		if again := s.Decoys(seed[:]); !reflect.DeepEqual(decoys, again) {
+			t.Fatalf("%v, then %v", decoys, again)
+		}
+		if there := other.Decoys(seed[:]); reflect.DeepEqual(decoys, there) {
+			t.Fatal("the same on another site")
+		}
+		numbers[len(decoys)]++
+		for _, c := range decoys {
+			r, err := parseKeyRecord(c)
+			if err != nil || !s.Fits(c) || ids[string(r.CredentialID)] {
+				t.Fatalf("%s: %v", c.Data, err)
+			}
+			ids[string(r.CredentialID)] = true
+			sizes[len(r.CredentialID)]++
+			transports[strings.Join(r.Transports, " ")]++
+		}
+	}
+	if numbers[1] < 300 || numbers[2] < 100 || numbers[3] < 50 || len(numbers) != 3 {
+		t.Errorf("numbers of keys %v", numbers)
+	}
+	if sizes[16] < 100 || sizes[20] < 100 || sizes[32] < 100 || sizes[48] < 100 || sizes[64] < 100 {
+		t.Errorf("sizes %v", sizes)
+	}
+	if transports[""] < 100 || transports["hybrid internal"] < 100 || transports["internal"] < 100 || transports["usb nfc"] < 100 || transports["usb"] < 100 {
+		t.Errorf("transports %v", transports)
+	}
 }
 
 func TestWebAuthnOtherRPID(t *testing.T) { // S41: a key of another RP ID does not count here, whatever it signs

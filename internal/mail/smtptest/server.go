@@ -88,7 +88,7 @@ type Server struct {
 	arrived chan struct{} // closed and made anew at each mail
 	mails   []Mail
 	wire    bytes.Buffer
-	opened  int
+	conns   []net.Conn // that were opened
 }
 
 // Start runs a server until the test ends, or Stop.
@@ -135,9 +135,15 @@ func Start(t testing.TB, opt Options) *Server {
 func (s *Server) Stop() {
 	s.stop.Do(func() {
 		close(s.done)
-		s.srv.Close()
-		s.port.Close() // the library closes it only once it has begun to serve
+		s.port.Close()
 		s.wait.Wait()
+		// The library's Close reads of each connection what its own STARTTLS may be writing.
+		s.mu.Lock()
+		for _, conn := range s.conns {
+			conn.Close()
+		}
+		s.mu.Unlock()
+		_ = s.srv.Shutdown(context.Background()) // the port is closed already
 	})
 }
 
@@ -176,7 +182,7 @@ func (s *Server) Wire() []byte {
 func (s *Server) Connections() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.opened
+	return len(s.conns)
 }
 
 // answer asks Answer, and makes its trouble on conn.
@@ -217,7 +223,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	l.s.mu.Lock()
-	l.s.opened++
+	l.s.conns = append(l.s.conns, conn)
 	l.s.mu.Unlock()
 	return &recorded{Conn: conn, s: l.s}, nil
 }

@@ -1,0 +1,37 @@
+package auth
+
+import (
+	"errors"
+	"time"
+
+	"github.com/caddy-mfa/caddy-mfa/storage"
+)
+
+const (
+	// changeLimit bounds the changes in changeWindow, which begins with the first: those that are begun in a session, each of which may
+	// leave a flow, and those that are made in an account, each of which leaves events for 90 days. What is begun is counted for each
+	// session by itself: whoever has a stolen one, and no proof, must not keep its owner from changing the password.
+	changeLimit  = 60
+	changeWindow = time.Hour
+)
+
+func keyChangesBegun(u *User, s *Session) string { return keyThrottle(u.ID) + "change/" + s.ID }
+func keyChangesMade(u *User) string              { return keyThrottle(u.ID) + "change/all" }
+
+// countChange counts n changes under key, in the transaction that begins or makes them, or returns *Throttled. With 0 it only looks.
+func countChange(tx storage.Tx, now time.Time, key string, n int) error {
+	var c counter
+	if err := getJSON(tx, key, &c); err != nil && !errors.Is(err, storage.ErrNotFound) {
+		return err
+	}
+	if !now.Before(c.Until) {
+		c = counter{Until: now.Add(changeWindow)}
+	}
+	if c.Count >= changeLimit {
+		return &Throttled{RetryAfter: c.Until.Sub(now), Changes: true}
+	}
+	if c.Count += n; n == 0 {
+		return nil
+	}
+	return putJSON(tx, key, c, c.Until)
+}

@@ -1,0 +1,399 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/caddy-mfa/caddy-mfa/storage"
+)
+
+const (
+	// maxSessions bounds the live sessions of one person. One more ends the one that was not seen for the longest.
+	maxSessions = 200
+	// sweepBatch is how many records are removed in one transaction.
+	sweepBatch = 100
+)
+
+// Sessions returns a user's live sessions, the newest first. What was handed over is no session of its own here: see Session.Handed.
+func (r *Realm) Sessions(ctx context.Context, name string) (out []Session, err error) {
+	err = r.store.View(ctx, func(tx storage.Tx) error {
+		u, err := byName(tx, name)
+		if err != nil {
+			return err
+		}
+		out, err = r.liveSessions(tx, u)
+		return err
+	})
+	sort.Slice(out, func(i, j int) bool { return out[j].Created.Before(out[i].Created) })
+	return out, err
+}
+
+func (r *Realm) liveSessions(tx storage.Tx, u *User) ([]Session, error) {
+	all, err := r.storedSessions(tx, u)
+	out := all[:0]
+	for i := range all {
+		if live(r.now(), u, &all[i]) {
+			out = append(out, all[i])
+		}
+	}
+	return out, err
+}
+
+// storedSessions are a user's sessions, also those that have ended and lie there until their time is over. Those that were handed over
+// are a part of the one that they came from.
+func (r *Realm) storedSessions(tx storage.Tx, u *User) (out []Session, err error) {
+	for e, err := range tx.Scan(keyUserSessions(u.ID), "") {
+		if err != nil {
+			return nil, err
+		}
+		var s Session
+		err = getJSON(tx, keySession(string(e.Value)), &s)
+		if errors.Is(err, storage.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if s.Parent != "" {
+			continue
+		}
+		if cached := r.cache.get(s.Token); cached != nil {
+			s.Seen, s.IdleEnd = cached.session.Load().Seen, cached.session.Load().IdleEnd // later than was noted
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}
+
+// RevokeSessions ends one session of a user by its ID, or with id "" all of them together with flows and invitations in progress.
+// It returns how many ended. An unknown id is an *Invalid.
+func (r *Realm) RevokeSessions(ctx context.Context, name, id string) (n int, err error) {
+	var ended *Session
+	u, err := r.change(ctx, name, EventSessionsEnded, func(tx storage.Tx, u *User) error {
+		if id == "" {
+			all, err := r.liveSessions(tx, u)
+			if err != nil {
+				return err
+			}
+			n = len(all)
+			if err := r.endAll(tx, u); err != nil {
+				return err
+			}
+			return putUser(tx, u)
+		}
+		s, err := rootByID(tx, u.ID, id)
+		if errors.Is(err, storage.ErrNotFound) {
+			return &Invalid{"id", "There is no such session."}
+		}
+		if err != nil {
+			return err
+		}
+		n = 1
+		ended, err = deleteSession(tx, s.Token)
+		return err
+	})
+	if ended != nil {
+		r.cache.invalidateSession(ended.Token)
+	}
+	if err != nil {
+		return 0, err
+	}
+	if id == "" {
+		err = r.sweep(ctx, u.ID, u.Epoch)
+	}
+	return n, err
+}
+
+// endOne ends a session of u. An unknown one, or somebody else's, is ErrNoCredential.
+func (r *Realm) endOne(tx storage.Tx, u *User, id string) error {
+	s, err := rootByID(tx, u.ID, id)
+	if errors.Is(err, storage.ErrNotFound) || id == "" || strings.Contains(id, "/") {
+		return ErrNoCredential
+	}
+	if err != nil {
+		return err
+	}
+	_, err = deleteSession(tx, s.Token)
+	return err
+}
+
+// sessionByID returns a user's session; storage.ErrNotFound if there is none.
+func sessionByID(tx storage.Tx, user, id string) (*Session, error) {
+	at, err := tx.Get(keyUserSessions(user) + id)
+	if err != nil {
+		return nil, err
+	}
+	s := new(Session)
+	return s, getJSON(tx, keySession(string(at.Value)), s)
+}
+
+// rootByID is sessionByID, or the session from which that one was handed over.
+func rootByID(tx storage.Tx, user, id string) (*Session, error) {
+	s, err := sessionByID(tx, user, id)
+	if err != nil {
+		return nil, err
+	}
+	return root(tx, s)
+}
+
+// root returns the session from which s was handed over, or s itself where there is none.
+func root(tx storage.Tx, s *Session) (*Session, error) {
+	if s.Parent == "" {
+		return s, nil
+	}
+	parent, err := sessionByID(tx, s.UserID, s.Parent)
+	if errors.Is(err, storage.ErrNotFound) {
+		return s, nil
+	}
+	return parent, err
+}
+
+// endOthers ends every session of u but s, and counts them. So many may be more than one transaction can delete: a bumped epoch makes
+// them void, and with them what else RevokeSessions ends. The caller gives s a new token, and sweeps after the commit.
+func (r *Realm) endOthers(tx storage.Tx, s *Session, u *User) (n int, err error) {
+	sessions, err := r.liveSessions(tx, u)
+	if err != nil {
+		return 0, err
+	}
+	for _, other := range sessions {
+		if other.ID != s.ID {
+			n++
+		}
+	}
+	if err := r.endAll(tx, u); err != nil {
+		return 0, err
+	}
+	s.Epoch = u.Epoch
+	return n, errors.Join(putUser(tx, u), renewHanded(tx, s))
+}
+
+// renewHanded gives what was handed over from s, which goes on, the epoch of s.
+func renewHanded(tx storage.Tx, s *Session) error {
+	for _, id := range s.Handed {
+		c, err := sessionByID(tx, s.UserID, id)
+		if errors.Is(err, storage.ErrNotFound) {
+			continue
+		}
+		if err == nil {
+			c.Epoch = s.Epoch
+			err = putJSON(tx, keySession(c.Token), c, c.End)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// endUsing ends the sessions that a credential helped to open, but s. Of more than there should be, every other session ends.
+func (r *Realm) endUsing(tx storage.Tx, s *Session, u *User, credential string) error {
+	sessions, err := r.liveSessions(tx, u)
+	if err != nil {
+		return err
+	}
+	var tokens []string
+	records := 0
+	for i := range sessions {
+		for _, p := range sessions[i].Proofs {
+			if p.Credential == credential && sessions[i].ID != s.ID {
+				tokens = append(tokens, sessions[i].Token)
+				records += 1 + len(sessions[i].Handed)
+				break
+			}
+		}
+	}
+	if records > 2*maxSessions {
+		_, err := r.endOthers(tx, s, u)
+		return err
+	}
+	for _, token := range tokens {
+		if _, err := deleteSession(tx, token); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// makeRoom removes what has ended of u's sessions, and then what has not been seen for the longest, where another one, which is about to
+// begin, would be one too many. No conflict is promised for what a Scan did not find: of several sign-ins at once each may leave one
+// more, until the next. It removes a bounded number, for it is part of a sign-in.
+func (r *Realm) makeRoom(tx storage.Tx, v Visit, u *User) error {
+	n := 0
+	for _, err := range tx.Scan(keyUserSessions(u.ID), "") {
+		if err != nil {
+			return err
+		}
+		n++
+	}
+	if n < maxSessions {
+		return nil
+	}
+	sessions, err := r.storedSessions(tx, u)
+	if err != nil {
+		return err
+	}
+	counts := func(s *Session) bool { return r.counts(r.now(), u, s) }
+	sort.Slice(sessions, func(i, j int) bool {
+		a, b := &sessions[i], &sessions[j]
+		if was, is := counts(a), counts(b); was != is {
+			return is
+		}
+		return a.Seen.Before(b.Seen)
+	})
+	records := 0
+	for _, s := range sessions[:max(0, len(sessions)-maxSessions+1)] {
+		if records += 1 + len(s.Handed); records > sweepBatch+maxHanded {
+			break
+		}
+		if _, err := deleteSession(tx, s.Token); err != nil {
+			return err
+		}
+		if !counts(&s) {
+			continue
+		}
+		if err := r.auditReplaced(tx, v, u, &s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// auditReplaced notes that a session, which need not be u's, ended because u signed in.
+func (r *Realm) auditReplaced(tx storage.Tx, v Visit, u *User, s *Session) error {
+	e := Event{Name: EventReplaced, UserID: s.UserID, Session: s.ID, Addr: v.Addr.String()}
+	if s.UserID == u.ID {
+		e.User = u.Name
+	}
+	return r.audit(tx, e)
+}
+
+// rotateSession gives a session further proofs and a new token; the old token dies. Its end stays where it was.
+func (r *Realm) rotateSession(tx storage.Tx, s *Session, proofs []Proof) ([]Cookie, error) {
+	if _, err := dropSession(tx, s.Token); err != nil {
+		return nil, err
+	}
+	token := newToken()
+	s.Token = hashToken(token)
+	for _, p := range proofs {
+		s.Proofs = slices.DeleteFunc(s.Proofs, func(old Proof) bool { return old.Method == p.Method && old.Credential == p.Credential })
+		s.Proofs = append(s.Proofs, p)
+	}
+	if err := putJSON(tx, keySession(s.Token), s, s.End); err != nil {
+		return nil, err
+	}
+	if err := tx.Put(keyUserSessions(s.UserID)+s.ID, []byte(s.Token), s.End); err != nil {
+		return nil, err
+	}
+	cookie, err := r.sealCookie(CookieSession, token)
+	return []Cookie{{Name: CookieSession, Value: cookie, MaxAge: s.End.Sub(r.now())}}, err
+}
+
+// deleteSession removes a session, those that were handed over from it, and their places in the user's list. It returns nil if there
+// was none.
+func deleteSession(tx storage.Tx, hash string) (*Session, error) {
+	s, err := dropSession(tx, hash)
+	if err != nil || s == nil {
+		return nil, err
+	}
+	for _, id := range s.Handed {
+		at, err := tx.Get(keyUserSessions(s.UserID) + id)
+		if errors.Is(err, storage.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if _, err := dropSession(tx, string(at.Value)); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// dropSession removes one session alone, and its place in the user's list. It returns nil if there was none.
+func dropSession(tx storage.Tx, hash string) (*Session, error) {
+	s := new(Session)
+	err := getJSON(tx, keySession(hash), s)
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := tx.Delete(keySession(hash)); err != nil {
+		return nil, err
+	}
+	return s, tx.Delete(keyUserSessions(s.UserID) + s.ID)
+}
+
+// sweep removes what a bumped epoch has made void: the sessions of a user that are older than epoch, and all records below the
+// further prefixes. It takes batches, because a user may have more of them than one transaction holds.
+func (s *State) sweep(ctx context.Context, user string, epoch uint64, prefixes ...string) error {
+	for _, prefix := range append(prefixes, keyUserSessions(user)) {
+		for after, more := "", true; more; {
+			err := s.store.Update(ctx, func(tx storage.Tx) error {
+				var batch []storage.Entry
+				for e, err := range tx.Scan(prefix, after) {
+					if err != nil {
+						return err
+					}
+					if batch = append(batch, e); len(batch) == sweepBatch {
+						break
+					}
+				}
+				for _, e := range batch {
+					if err := sweepOne(tx, e, prefix == keyUserSessions(user), epoch); err != nil {
+						return err
+					}
+				}
+				if more = len(batch) == sweepBatch; more {
+					after = batch[len(batch)-1].Key
+				}
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func sweepOne(tx storage.Tx, e storage.Entry, session bool, epoch uint64) error {
+	if !session {
+		return tx.Delete(e.Key)
+	}
+	var cur Session
+	err := getJSON(tx, keySession(string(e.Value)), &cur)
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+	case err != nil:
+		return err
+	case cur.Epoch >= epoch:
+		return nil // begun since
+	default:
+		if err := tx.Delete(keySession(string(e.Value))); err != nil {
+			return err
+		}
+	}
+	return tx.Delete(e.Key)
+}
+
+// void is what a bumped epoch has made so: sessions and the like of a user that are older.
+type void struct {
+	user  string
+	epoch uint64
+}
+
+// sweepVoid removes the sessions that a change has made void. They have ended: it is no fault if they lie there until their time is over.
+func (r *Realm) sweepVoid(ctx context.Context, out Outcome) {
+	if out.void == nil {
+		return
+	}
+	if err := r.sweep(context.WithoutCancel(ctx), out.void.user, out.void.epoch); err != nil {
+		r.log.Warn("removing ended sessions failed", "error", err)
+	}
+}
