@@ -29,7 +29,7 @@ func (p *Portal) StepUpURL(need auth.Requirement, to string) string {
 	if need.MaxAge > 0 {
 		add("max_age", strconv.Itoa(int(need.MaxAge.Seconds())))
 	}
-	if to != "" && (len(to) <= maxTarget || to[0] != '/') {
+	if to != "" && (len(to) <= maxTarget || p.home != "" && to[0] != '/') {
 		add("to", to)
 	}
 	return string(b)

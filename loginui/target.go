@@ -59,7 +59,7 @@ func (p *Portal) returnTarget(s string) string {
 // LoginURL is the address of the sign-in page that leads back to the path to, of this host. It costs one allocation.
 // A target that is too long is left out.
 func (p *Portal) LoginURL(to string) string {
-	if to == "" || len(to) > maxTarget && to[0] == '/' {
+	if to == "" || len(to) > maxTarget && (p.home == "" || to[0] == '/') {
 		return p.login[:len(p.login)-len("?to=")]
 	}
 	var stack [256]byte
