@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 type target struct {
 	port    string
 	headers []string
+	path    string // "" for /
 }
 
 // round is what one run of wrk showed.
@@ -48,7 +50,7 @@ func load(ctx context.Context, pid int, t target, d time.Duration) (round, error
 	if err != nil {
 		return round{}, err
 	}
-	said, err := exec.CommandContext(ctx, "wrk", append(args, "http://127.0.0.1:"+t.port+"/")...).CombinedOutput()
+	said, err := exec.CommandContext(ctx, "wrk", append(args, "http://127.0.0.1:"+t.port+cmp.Or(t.path, "/"))...).CombinedOutput()
 	if err != nil {
 		return round{}, fmt.Errorf("wrk: %w\n%s", err, said)
 	}

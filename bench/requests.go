@@ -119,7 +119,7 @@ func (b *bench) requests(ctx context.Context) error {
 		{"refused, forged cookie (plain: redir)", redir, append([]string{"Cookie: " + sessionCookie + "=" + forge(cookie)}, navigation...), "at most 1.35"},
 	} {
 		progress("requests: %s", c.name)
-		p, m, err := b.compare(ctx, s.Pid(), target{c.against, c.headers}, target{s.Port, c.headers})
+		p, m, err := b.compare(ctx, s.Pid(), target{port: c.against, headers: c.headers}, target{port: s.Port, headers: c.headers})
 		if err != nil {
 			return err
 		}
@@ -166,7 +166,7 @@ func (b *bench) refusals(ctx context.Context) error {
 		{"with a forged cookie", append([]string{"Cookie: " + sessionCookie + "=" + forged}, navigation...)},
 	} {
 		progress("%d requests %s", b.strangers, c.name)
-		t := target{s.Port, c.headers}
+		t := target{port: s.Port, headers: c.headers}
 		if _, err := load(ctx, s.Pid(), t, 3*time.Second); err != nil { // fills pools and grows the heap to its working size
 			return err
 		}

@@ -10,11 +10,11 @@
 //     the way there and back is left to it.
 //  4. The first rule that matches, or else the site, says what the request needs (rules.go, find.go).
 //  5. The cookie becomes a session and a user (auth.Realm.Session), from memory.
-//  6. auth.Decide decides. The request passes, with identity headers (identity.go, response.go), or its sender is asked to sign
+//  6. auth.Decide decides. The request passes, with identity headers (identity.go, assertion.go, response.go), or its sender is asked to sign
 //     in, or it is refused (refuse.go). With the store out of reach it is refused too.
 //  7. What goes on for longer, such as a WebSocket, ends with its session (stream.go).
 //
-// Nothing on this path writes to the store.
+// Nothing on this path writes to the store, but for a key of assertions that is overdue.
 package caddymodule
 
 import (
@@ -101,6 +101,7 @@ type App struct {
 	// The addresses of sites with a gate, without a path, by host; and that of the first one, "" if there is none. Set by survey.
 	addresses map[string]string
 	address   string
+	asserted  []string // algorithms of the assertions that gates make; complete once all are provisioned
 
 	addressless seldom
 
@@ -193,6 +194,11 @@ func (a *App) open(ctx context.Context) (*live, error) {
 	realm, err := a.lease.take(context.WithoutCancel(ctx), a)
 	if err != nil {
 		return nil, err
+	}
+	for _, alg := range a.asserted { // so that an app can read the key before it is told anything
+		if err := realm.PrepareAssertions(context.WithoutCancel(ctx), alg); err != nil {
+			return nil, err
+		}
 	}
 	l := &live{realm: realm}
 	l.portal, err = loginui.New(l.realm, loginui.Options{Prefix: a.settings.prefix, Home: a.settings.portal.origin(), Logger: processLog()})

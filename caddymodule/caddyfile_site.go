@@ -20,6 +20,11 @@ import (
 //		require <method>...
 //		max_age <duration>
 //		report_only
+//		identity jwt [EdDSA|ES256] [<header>]
+//		identity {
+//			user|name|email|groups <header>|off
+//			jwt                    [EdDSA|ES256] [<header>]
+//		}
 //		rule <path|@matcher>... {
 //			public
 //			allow   <user|group:name>...
@@ -52,8 +57,12 @@ func parseGate(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 			if err = seen.once(h.Dispenser); err == nil {
 				err = parseAsk(h, &g.Allow, &g.Require, &g.MaxAge, &g.ReportOnly)
 			}
+		case "identity":
+			if err = seen.once(h.Dispenser); err == nil {
+				g.Identity, err = parseIdentity(h.Dispenser)
+			}
 		default:
-			err = h.Errf("there is no option %q here; this version knows public, allow, require, max_age, rule and report_only", option)
+			err = h.Errf("there is no option %q here; this version knows public, allow, require, max_age, identity, rule and report_only", option)
 		}
 		if err != nil {
 			return nil, err

@@ -23,7 +23,8 @@ func init() {
 // Gate lets only people through who signed in with two factors, and serves the pages where they do that.
 //
 // The handlers behind it, such as `reverse_proxy`, get the headers `Remote-User`, `Remote-Name`, `Remote-Email` and
-// `Remote-Groups` (comma-separated); what a client sends under these names, in any spelling, is removed. The placeholders
+// `Remote-Groups` (comma-separated), unless the option `identity` says otherwise; what a client sends under these names, in any
+// spelling, is removed. The placeholders
 // `{http.auth.user.id}` (the sign-in name, also as `name`), `{http.auth.user.display_name}`, `{http.auth.user.email}` and
 // `{http.auth.user.groups}` hold the same, and access logs show the first. For people without a name to show, `display_name` is the
 // sign-in name, while `Remote-Name` is absent.
@@ -42,6 +43,9 @@ type Gate struct {
 	// everything else goes on as if there were no gate.
 	ReportOnly bool `json:"report_only,omitempty"`
 
+	// How the app learns who the person is. Default: as a gate further out has it, or else by the headers `Remote-*` alone.
+	Identity *Identity `json:"identity,omitempty"`
+
 	// What some requests need instead. The first rule that matches counts.
 	Rules []*Rule `json:"rules,omitempty"`
 
@@ -51,6 +55,7 @@ type Gate struct {
 	app   *App
 	site  auth.Requirement
 	index *ruleIndex
+	told  *told // nil: Identity says nothing
 	now   func() time.Time
 	log   *zap.Logger
 
@@ -78,6 +83,14 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 	g.log = ctx.Logger()
 	if g.site, err = narrowed(auth.Requirement{Mode: auth.ModeSignedIn}, g.Allow, g.Require, g.MaxAge, g.app); err != nil {
 		return err
+	}
+	if g.Identity != nil {
+		told, part, err := g.Identity.told()
+		if err != nil {
+			return fmt.Errorf("identity: %s: %w", part, err)
+		}
+		g.told = told
+		g.app.willAssert(g.told.alg)
 	}
 	for i, rule := range g.Rules {
 		if by := shadow(g.Rules[:i], rule); by >= 0 {
@@ -117,15 +130,18 @@ type visit struct {
 	host    string
 	secure  bool
 	cookies cookies
-	outer   *passage   // of a gate further out, nil if there is none
-	denied  *auth.User // who is signed in and may not pass, else nil
-	resend  bool       // it is the button that sends a kept form
+	outer   *passage // of a gate further out, nil if there is none
+	told    *told    // what the app learns; who it is about stands in the passage
+	resend  bool     // it is the button that sends a kept form
+
+	assertion string     // "" if there is none
+	denied    *auth.User // who is signed in and may not pass, else nil
 }
 
 // ServeHTTP takes a request through the steps that the package's documentation lists, in that order.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	v := visit{gate: g, w: w, r: r}
-	v.clean()
+	v.arrive()
 	if len(g.Rules) > 0 && (ambiguous(r.URL.Path) || ambiguous(v.sent.Path)) {
 		countAmbiguous.Inc()
 		if !g.ReportOnly {
@@ -150,15 +166,38 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	return v.decide(next, found)
 }
 
-// clean removes from a request what a client must not say, and takes our cookies.
-func (v *visit) clean() {
-	r := v.r
-	v.vars, _ = r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
-	v.sent, v.host, v.secure = sentURL(r), hostOf(r), secure(r, v.vars)
-	cleanHeaders(r)
-	v.cookies = takeCookies(r.Header)
-	if v.outer, _ = v.vars[passageVar].(*passage); v.outer != nil {
+// arrive reads of a request what decides about it, and takes out what a client must not say and the app must not see.
+func (v *visit) arrive() {
+	v.vars, _ = v.r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
+	v.sent, v.host, v.secure = sentURL(v.r), hostOf(v.r), secure(v.r, v.vars)
+	v.outer, _ = v.vars[passageVar].(*passage)
+	v.clean()
+	v.cookies = takeCookies(v.r.Header)
+	if v.outer != nil {
 		v.cookies = v.outer.cookies
+	}
+}
+
+// clean removes what the client may not say, and what a gate further out has said.
+func (v *visit) clean() {
+	outer := toldByDefault
+	if v.outer != nil {
+		if t, ok := v.vars[toldVar].(*told); ok {
+			outer = t
+		}
+	}
+	if v.told = v.gate.told; v.told == nil {
+		v.told = outer
+	}
+	v.told.clean(v.r)
+	if v.told == outer {
+		return
+	}
+	if v.outer != nil {
+		outer.clean(v.r)
+	}
+	if v.vars != nil {
+		v.vars[toldVar] = v.told
 	}
 }
 
@@ -199,6 +238,13 @@ func (v *visit) decide(next caddyhttp.Handler, found finding) error {
 	}
 	switch decision {
 	case auth.Allow:
+		if err := v.assert(session, user); err != nil {
+			if !g.ReportOnly {
+				return v.unavailable(err)
+			}
+			g.faults.report(now, err)
+			return v.pass(next, nil, nil, nil)
+		}
 		if v.again() {
 			if err := v.restore(session); err != nil {
 				return v.notRestored(err)
@@ -269,7 +315,10 @@ func (v *visit) pass(next caddyhttp.Handler, need *auth.Requirement, session *au
 	p.ResponseWriter = v.w
 	if user != nil {
 		p.user = user
-		p.setHeaders(v.r.Header)
+		p.setHeaders(v.r.Header, v.told)
+		if v.assertion != "" {
+			v.r.Header[v.told.header] = []string{v.assertion}
+		}
 	}
 	if v.outer == nil {
 		v.remember(p)
@@ -313,6 +362,9 @@ func (v *visit) portal() error {
 	l, err := v.gate.app.open(v.r.Context())
 	if err != nil {
 		return v.unavailable(err)
+	}
+	if v.asksForKeys() {
+		return v.keys(l.realm)
 	}
 	in := loginui.Request{Secure: v.secure, Away: v.away(), Visit: v.visitor()}
 	if !in.Visit.Addr.IsValid() {

@@ -342,7 +342,8 @@ func TestRules(t *testing.T) {
 		{"/admin/users%3Fx.css", asPage, http.StatusSeeOther},
 		{"/admin/users%23x.css", asPage, http.StatusSeeOther},
 		{"/admin/users%0Ax.css", asPage, http.StatusSeeOther},
-		{"/admin/users%C0%AFx.css", asPage, http.StatusSeeOther},
+		{"/admin/users%FFx.css", asPage, http.StatusSeeOther},
+		{"/admin/users%C0%AFx.css", ops, http.StatusBadRequest},
 		{"/x;y", "X-Probe: yes", http.StatusUnauthorized},
 		// And these are nobody's business, signed in or not.
 		{"/assets/../secret", ops, http.StatusBadRequest},

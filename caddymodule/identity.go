@@ -16,9 +16,40 @@ const (
 	headerName   = "Remote-Name"
 	headerEmail  = "Remote-Email"
 	headerGroups = "Remote-Groups" // comma-separated
+
+	headerAssertion = "Remote-Assertion" // where the option identity asks for one
 )
 
-// reserved reports whether a client must not send a header of this name: identity headers, and those from which some frameworks
+// told is what the apps behind a gate are told, and under which names. It never changes.
+type told struct {
+	names  [4]string // canonical: of the user, the name to show, the address, the groups; "" for what is not told
+	strip  []string  // names beyond those that are always reserved, in lower case
+	header string    // canonical, of the assertion
+	alg    string    // that signs it; "" for no assertion
+}
+
+// toldVar is the variable of a request that holds what the innermost gate so far has told, if that is not the usual.
+const toldVar = "mfa.told"
+
+// String keeps {http.vars.mfa.told} from showing what is inside.
+func (*told) String() string { return "" }
+
+var toldByDefault = &told{names: [...]string{headerUser, headerName, headerEmail, headerGroups}}
+
+// reserved reports whether a client must not send a header of this name to an app that is told so.
+func (t *told) reserved(name string) bool {
+	if reserved(name) {
+		return true
+	}
+	for _, own := range t.strip {
+		if len(own) == len(name) && spelled(name, own) {
+			return true
+		}
+	}
+	return false
+}
+
+// reserved reports whether a client must not send a header of this name to any app: identity headers, and those from which some frameworks
 // take another path or host than the one that was decided about. Servers behind CGI, WSGI and PHP fold "-", "_" and "." into one,
 // so every byte that is no letter or digit counts as the separator (CVE-2025-64484, Caddy's GHSA-f59h-q822-g45g).
 func reserved(name string) bool {
@@ -31,6 +62,8 @@ func reserved(name string) bool {
 		return spelled(name, "remote-email")
 	case len("remote-groups"):
 		return spelled(name, "remote-groups") || spelled(name, "x-rewrite-url")
+	case len("remote-assertion"):
+		return spelled(name, "remote-assertion")
 	case len("x-original-url"):
 		return spelled(name, "x-original-url")
 	}
@@ -52,42 +85,42 @@ func spelled(name, want string) bool {
 	return true
 }
 
-// cleanHeaders removes what a client must not be able to say to the app: reserved headers and trailers, and tokens of Connection
+// clean removes what a client must not be able to say to the app: reserved headers and trailers, and tokens of Connection
 // that name them, because Caddy's proxy would delete ours on their word. It allocates nothing where there is nothing to remove.
-func cleanHeaders(r *http.Request) {
+func (t *told) clean(r *http.Request) {
 	for name := range r.Header {
 		switch {
-		case reserved(name):
+		case t.reserved(name):
 			delete(r.Header, name)
 		case name == "Connection", name == "Trailer":
-			dropTokens(r.Header, name)
+			t.dropTokens(r.Header, name)
 		}
 	}
 	if r.Trailer != nil {
-		deleteReserved(r.Trailer)
+		t.deleteReserved(r.Trailer)
 		// net/http fills in trailers when the body ends, over HTTP/1 unannounced ones too.
 		if r.Body != nil {
-			r.Body = &trailerBody{r.Body, r.Trailer}
+			r.Body = &trailerBody{r.Body, r.Trailer, t}
 		}
 	}
 }
 
-func deleteReserved(h http.Header) {
+func (t *told) deleteReserved(h http.Header) {
 	for name := range h {
-		if reserved(name) {
+		if t.reserved(name) {
 			delete(h, name)
 		}
 	}
 }
 
 // dropTokens removes reserved names from a header that lists names.
-func dropTokens(h http.Header, header string) {
-	if !slices.ContainsFunc(h[header], hasReservedToken) {
+func (t *told) dropTokens(h http.Header, header string) {
+	if !slices.ContainsFunc(h[header], t.hasReservedToken) {
 		return
 	}
 	var kept []string
 	for token := range strings.SplitSeq(strings.Join(h[header], ","), ",") {
-		if token = strings.TrimSpace(token); !reserved(token) {
+		if token = strings.TrimSpace(token); !t.reserved(token) {
 			kept = append(kept, token)
 		}
 	}
@@ -98,9 +131,9 @@ func dropTokens(h http.Header, header string) {
 	h[header] = []string{strings.Join(kept, ", ")}
 }
 
-func hasReservedToken(value string) bool {
+func (t *told) hasReservedToken(value string) bool {
 	for token := range strings.SplitSeq(value, ",") {
-		if reserved(strings.TrimSpace(token)) {
+		if t.reserved(strings.TrimSpace(token)) {
 			return true
 		}
 	}
@@ -111,12 +144,13 @@ func hasReservedToken(value string) bool {
 type trailerBody struct {
 	io.ReadCloser
 	trailer http.Header
+	told    *told
 }
 
 func (b *trailerBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if err == io.EOF {
-		deleteReserved(b.trailer)
+		b.told.deleteReserved(b.trailer)
 	}
 	return n, err
 }
@@ -128,11 +162,11 @@ type identity struct {
 	values [4]string
 }
 
-// setHeaders tells the app who the person is. What has no value stays deleted.
-func (id *identity) setHeaders(h http.Header) {
+// setHeaders tells the app who the person is, as t has it. What has no value stays deleted.
+func (id *identity) setHeaders(h http.Header, t *told) {
 	id.values = [4]string{oneLine(id.user.Name), oneLine(id.user.DisplayName), oneLine(id.user.Email), joinGroups(id.user.Groups)}
-	for i, name := range [...]string{headerUser, headerName, headerEmail, headerGroups} {
-		if id.values[i] != "" {
+	for i, name := range t.names {
+		if name != "" && id.values[i] != "" {
 			h[name] = id.values[i : i+1 : i+1]
 		}
 	}

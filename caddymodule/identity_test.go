@@ -21,7 +21,7 @@ func TestIdentityHeadersOfClientsAreDeleted(t *testing.T) { // S67
 			r := httptest.NewRequest("GET", "/", nil)
 			r.Header[name] = []string{"mallory"}
 			r.Header.Set("Accept", "*/*")
-			cleanHeaders(r)
+			toldByDefault.clean(r)
 			if len(r.Header) != 1 {
 				t.Errorf("left: %v", r.Header)
 			}
@@ -36,7 +36,7 @@ func TestOtherHeadersStay(t *testing.T) {
 	}
 	r := httptest.NewRequest("GET", "/", nil)
 	r.Header = want.Clone()
-	cleanHeaders(r)
+	toldByDefault.clean(r)
 	if !maps.EqualFunc(r.Header, want, func(a, b []string) bool { return strings.Join(a, "|") == strings.Join(b, "|") }) {
 		t.Errorf("got %v", r.Header)
 	}
@@ -56,7 +56,7 @@ func TestConnectionCannotNameIdentityHeaders(t *testing.T) { // S68
 		t.Run(c.name, func(t *testing.T) {
 			r := httptest.NewRequest("GET", "/", nil)
 			r.Header["Connection"] = c.in
-			cleanHeaders(r)
+			toldByDefault.clean(r)
 			if got := strings.Join(r.Header["Connection"], "|"); got != c.want {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
@@ -90,7 +90,7 @@ func TestTrailersCannotNameIdentityHeaders(t *testing.T) { // S68
 		shared["Remote-User"] = []string{"mallory"}
 		shared["Remote_groups"] = []string{"admins"} // never announced
 	}}
-	cleanHeaders(r)
+	toldByDefault.clean(r)
 	if _, ok := r.Trailer["Remote-User"]; ok || r.Header.Get("Trailer") != "X-Checksum" {
 		t.Errorf("announced: %v, %v", r.Trailer, r.Header)
 	}
@@ -107,7 +107,7 @@ func TestCleaningAllocatesNothing(t *testing.T) {
 	for name, value := range browserHeaders {
 		r.Header.Set(name, value)
 	}
-	if n := testing.AllocsPerRun(100, func() { cleanHeaders(r); takeCookies(r.Header) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { toldByDefault.clean(r); takeCookies(r.Header) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }
@@ -144,7 +144,7 @@ func TestIdentityHeadersAreSet(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			h := http.Header{}
 			id := identity{user: &c.user}
-			id.setHeaders(h)
+			id.setHeaders(h, toldByDefault)
 			if len(h) != len(c.want) {
 				t.Errorf("got %v", h)
 			}

@@ -14,8 +14,9 @@ import (
 //   - backslashes: some readers take them for slashes
 //   - "%": a reader that decodes twice sees another path
 //   - NUL: a reader in C stops there
+//   - ASCII in an overlong form of UTF-8 (RFC 3629, section 3): a careless decoder makes dots and slashes of it
 func ambiguous(path string) bool {
-	if strings.ContainsAny(path, "\\%\x00") {
+	if strings.ContainsAny(path, "\\%\x00") || overlong(path) {
 		return true
 	}
 	if !strings.Contains(path, "/.") && !strings.HasPrefix(path, ".") {
@@ -24,6 +25,20 @@ func ambiguous(path string) bool {
 	for segment := range strings.SplitSeq(path, "/") {
 		segment, _, _ = strings.Cut(segment, ";")
 		if segment == "." || segment == ".." {
+			return true
+		}
+	}
+	return false
+}
+
+// overlong reports whether the path holds a sequence of bytes that stands for a character in more bytes than it takes.
+func overlong(path string) bool {
+	for i := range len(path) {
+		switch c := path[i]; {
+		case c < 0xc0:
+		case c == 0xc0, c == 0xc1,
+			c == 0xe0 && i+1 < len(path) && path[i+1] < 0xa0 && path[i+1] >= 0x80,
+			c == 0xf0 && i+1 < len(path) && path[i+1] < 0x90 && path[i+1] >= 0x80:
 			return true
 		}
 	}

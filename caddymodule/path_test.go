@@ -44,6 +44,14 @@ func TestAmbiguousPaths(t *testing.T) { // S70
 		{"/a%252fb", true},
 		{"/100%25", true},
 		{"/a%00b", true},
+		{"/a/%c0%ae%c0%ae/b", true},
+		{"/a%c1%9cb", true},
+		{"/a%e0%80%afb", true},
+		{"/a%f0%80%80%afb", true},
+		{"/a%e0%a4%85b", false}, // अ
+		{"/a%f0%9f%98%80b", false},
+		{"/a%e9b", false}, // é in Latin-1
+		{"/a%e0", false},
 	} {
 		t.Run(c.target, func(t *testing.T) {
 			if got := ambiguous(parse(t, c.target).Path); got != c.want {

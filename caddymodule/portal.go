@@ -178,7 +178,7 @@ var errNoPortal = errors.New("mfa_portal needs the option portal, which names it
 // ServeHTTP answers every request.
 func (p *PortalSite) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
 	v := visit{gate: &p.gate, w: w, r: r}
-	v.clean()
+	v.arrive()
 	switch {
 	case below(v.sent, p.gate.app.settings.prefix):
 		return v.portal()

@@ -174,7 +174,10 @@ func (a *App) addressKnown() bool { return a.settings.base != "" || a.address !=
 
 // base is the portal's address for people on host. For a host that is no configured site's, and for "", it is the address that the
 // option url says, or that of the first site; without either it begins with the path.
-func (a *App) base(host string) string {
+func (a *App) base(host string) string { return a.site(host) + a.settings.prefix }
+
+// site is base without the path, "" where no address is known.
+func (a *App) site(host string) string {
 	at := a.settings.base
 	if a.settings.portal != nil {
 		return at + a.settings.prefix
@@ -185,7 +188,7 @@ func (a *App) base(host string) string {
 	if at == "" {
 		at = a.address
 	}
-	return at + a.settings.prefix
+	return at
 }
 
 // addressOf writes scheme, host and port under which people reach a server. Where it speaks no TLS, something before Caddy does:

@@ -53,55 +53,54 @@ func TestStepUpPages(t *testing.T) {
 	}
 	b.want(b.post("/.mfa/step-up", "max_age", "900", "to", "/admin/"), 303, "/admin/") // nothing is left to prove
 
-	t.Run("a recovery code where an app is asked for", func(t *testing.T) {
-		r.pass(5 * time.Minute)
-		b.want(b.post("/.mfa/step-up", "methods", "totp", "max_age", "60", "to", "/admin/"), 303, "/.mfa/verify/totp")
-		b.want(b.post("/.mfa/verify/totp", "code", codes[0]), 401, "That code is not right")
-		if page := b.get("/.mfa/verify/totp").body; strings.Contains(page, "Use a recovery code") {
-			t.Error("a recovery code is offered")
+	// A recovery code where an app is asked for.
+	r.pass(5 * time.Minute)
+	b.want(b.post("/.mfa/step-up", "methods", "totp", "max_age", "60", "to", "/admin/"), 303, "/.mfa/verify/totp")
+	b.want(b.post("/.mfa/verify/totp", "code", codes[0]), 401, "That code is not right")
+	if page := b.get("/.mfa/verify/totp").body; strings.Contains(page, "Use a recovery code") {
+		t.Error("a recovery code is offered")
+	}
+
+	// The page asks for what is not set up.
+	b.want(b.get("/.mfa/step-up?methods=webauthn&to=%2Fadmin%2F"), 200, "What counts: Security key or passkey", "You have none of that set up yet", `action="/.mfa/security/add"`,
+		`name="method" value="webauthn"`, `name="to" value="/admin/"`)
+
+	// What works nowhere here.
+	b.want(b.get("/.mfa/step-up?methods=email&to=%2Fadmin%2F"), 403, "You may not see this page yet", "Email", "Ask your administrator")
+	b.want(b.post("/.mfa/step-up", "methods", "email", "to", "/admin/"), 303, "/.mfa/ask-admin")
+	b.want(b.get("/.mfa/ask-admin"), 200, "Ask your administrator")
+
+	// Strange values.
+	for _, query := range []string{"", "methods=sms", "methods=totp+totp+%3Cb%3E", "max_age=-1", "max_age=99999999999999999999", "max_age=1e3", "max_age=x&methods=" + strings.Repeat("a", 3000)} {
+		if page := b.want(b.get("/.mfa/step-up?"+query), 200, "Confirm that it is you").body; strings.Contains(page, "<b>") {
+			t.Errorf("%s came through", query)
 		}
-	})
-	t.Run("the app asks for what is not set up", func(t *testing.T) {
-		b.want(b.get("/.mfa/step-up?methods=webauthn&to=%2Fadmin%2F"), 200, "What counts: Security key or passkey", "You have none of that set up yet", `action="/.mfa/security/add"`,
-			`name="method" value="webauthn"`, `name="to" value="/admin/"`)
-	})
-	t.Run("what works nowhere here", func(t *testing.T) {
-		b.want(b.get("/.mfa/step-up?methods=email&to=%2Fadmin%2F"), 403, "You may not see this page yet", "Email", "Ask your administrator")
-		b.want(b.post("/.mfa/step-up", "methods", "email", "to", "/admin/"), 303, "/.mfa/ask-admin")
-		b.want(b.get("/.mfa/ask-admin"), 200, "Ask your administrator")
-	})
-	t.Run("strange values", func(t *testing.T) {
-		for _, query := range []string{"", "methods=sms", "methods=totp+totp+%3Cb%3E", "max_age=-1", "max_age=99999999999999999999", "max_age=1e3", "max_age=x&methods=" + strings.Repeat("a", 3000)} {
-			if page := b.want(b.get("/.mfa/step-up?"+query), 200, "Confirm that it is you").body; strings.Contains(page, "<b>") {
-				t.Errorf("%s came through", query)
-			}
-			values, _ := url.ParseQuery(query)
-			if a := b.post("/.mfa/step-up", "methods", values.Get("methods"), "max_age", values.Get("max_age")); a.StatusCode != 303 && a.StatusCode != 422 {
-				t.Errorf("%s: %s", query, a.Status)
-			}
+		values, _ := url.ParseQuery(query)
+		if a := b.post("/.mfa/step-up", "methods", values.Get("methods"), "max_age", values.Get("max_age")); a.StatusCode != 303 && a.StatusCode != 422 {
+			t.Errorf("%s: %s", query, a.Status)
 		}
-	})
-	t.Run("other sites as target", func(t *testing.T) { // S65
-		for _, to := range []string{"//evil.example.com", "https://evil.example.com/", "/.mfa/logout", `/\evil.example.com`} {
-			if page := b.get("/.mfa/step-up?max_age=60&to=" + url.QueryEscape(to)).body; strings.Contains(page, `name="to"`) {
-				t.Errorf("%q is a target", to)
-			}
-			b.want(b.post("/.mfa/step-up", "methods", "password totp", "to", to), 303, "/")
+	}
+
+	// Other sites as target. S65
+	for _, to := range []string{"//evil.example.com", "https://evil.example.com/", "/.mfa/logout", `/\evil.example.com`} {
+		if page := b.get("/.mfa/step-up?max_age=60&to=" + url.QueryEscape(to)).body; strings.Contains(page, `name="to"`) {
+			t.Errorf("%q is a target", to)
 		}
-	})
-	t.Run("a script may not begin it", func(t *testing.T) {
-		records := r.records()
-		b.headers["Sec-Fetch-Mode"], b.headers["Sec-Fetch-Dest"] = "cors", "empty"
-		b.want(b.post("/.mfa/step-up", "max_age", "60"), 403)
-		b.headers["Sec-Fetch-Mode"], b.headers["Sec-Fetch-Dest"] = "navigate", "document"
-		if !maps.Equal(records, r.records()) {
-			t.Error("something was stored")
-		}
-	})
-	t.Run("nobody signed in", func(t *testing.T) {
-		stranger := r.browser()
-		stranger.want(stranger.get("/.mfa/step-up?max_age=60&to=%2Fadmin%2F"), 303, "/.mfa/login?to=%2Fadmin%2F")
-		stranger.get("/.mfa/login")
-		stranger.want(stranger.post("/.mfa/step-up", "max_age", "60", "to", "/admin/"), 303, "/.mfa/login?to=%2Fadmin%2F")
-	})
+		b.want(b.post("/.mfa/step-up", "methods", "password totp", "to", to), 303, "/")
+	}
+
+	// A script may not begin it.
+	records := r.records()
+	b.headers["Sec-Fetch-Mode"], b.headers["Sec-Fetch-Dest"] = "cors", "empty"
+	b.want(b.post("/.mfa/step-up", "max_age", "60"), 403)
+	b.headers["Sec-Fetch-Mode"], b.headers["Sec-Fetch-Dest"] = "navigate", "document"
+	if !maps.Equal(records, r.records()) {
+		t.Error("something was stored")
+	}
+
+	// Nobody signed in.
+	stranger := r.browser()
+	stranger.want(stranger.get("/.mfa/step-up?max_age=60&to=%2Fadmin%2F"), 303, "/.mfa/login?to=%2Fadmin%2F")
+	stranger.get("/.mfa/login")
+	stranger.want(stranger.post("/.mfa/step-up", "max_age", "60", "to", "/admin/"), 303, "/.mfa/login?to=%2Fadmin%2F")
 }

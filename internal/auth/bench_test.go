@@ -1,9 +1,13 @@
 package auth_test
 
 import (
+	"fmt"
+	"runtime"
 	"testing"
+	"time"
 
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
+	"github.com/caddy-mfa/caddy-mfa/storage"
 )
 
 // BenchmarkSession is the path of every request of a signed-in person.
@@ -32,6 +36,63 @@ func BenchmarkForgedCookie(b *testing.B) {
 			b.Fatal("let through")
 		}
 	}
+}
+
+// BenchmarkManySessions is what 100,000 sessions keep in memory that were all in use a moment ago, of 1000 people.
+func BenchmarkManySessions(b *testing.B) {
+	const people, each = 1000, 100
+	r := newRig(b)
+	var users []auth.User
+	for i := range people {
+		u, _, err := r.AddUser(b.Context(), auth.NewUser{Name: fmt.Sprintf("user%d", i), Groups: []string{"ops", "dev"}, Password: password})
+		if err != nil {
+			b.Fatal(err)
+		}
+		users = append(users, u)
+	}
+	now := r.clock.Now()
+	var cookies []string
+	for _, u := range users {
+		err := r.store.Update(b.Context(), func(tx storage.Tx) error {
+			for range each {
+				cookie, err := r.state.PutSession(tx, auth.Session{
+					UserID: u.ID, Epoch: u.Epoch, Host: host, Created: now, Seen: now, IdleEnd: now.Add(time.Hour), End: now.Add(24 * time.Hour),
+					Addr: "192.0.2.1", Browser: "Firefox 140", OS: "Linux",
+					Proofs: []auth.Proof{
+						{Method: auth.MethodPassword, Kinds: auth.Knowledge, Credential: u.ID, At: now},
+						{Method: auth.MethodTOTP, Kinds: auth.Possession, Credential: u.ID, At: now},
+					},
+				})
+				if err != nil {
+					return err
+				}
+				cookies = append(cookies, cookie)
+			}
+			return nil
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	before := live()
+	for b.Loop() {
+		for _, c := range cookies {
+			if _, _, err := r.Session(b.Context(), host, c); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	b.ReportMetric(float64(live()-before)/(1<<20), "MiB")
+	runtime.KeepAlive(cookies)
+}
+
+// live is the size of the live heap.
+func live() int64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }
 
 func TestSessionAllocatesNothing(t *testing.T) {

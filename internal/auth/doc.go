@@ -33,6 +33,7 @@
 //	stream.go     what goes on for longer than a request usually does, and ends with its session: streamlook.go finds out when,
 //	              underway.go which requests last
 //	decide.go     what a rule makes of a session; pure. policy.go: what is demanded of people before they get one
+//	assertion.go  what apps are told and can verify; assertkeys.go the keys that sign it
 //	throttle.go   wrong answers by account, address.go by client address, slots.go work at once
 //	sessions.go   what a person's sessions are, how they end, and how many there may be
 //	admin.go      what the commands do; account.go what they and the Security page see; change.go what several of them share

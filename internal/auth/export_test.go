@@ -2,8 +2,11 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
+
+	"github.com/caddy-mfa/caddy-mfa/storage"
 )
 
 // Clock is a time that a test moves.
@@ -42,6 +45,12 @@ func (s *State) AwaitResets() {
 	}
 }
 
+// RefreshAssertionKeys does what is due for the keys of assertions, as happens every hour.
+func (s *State) RefreshAssertionKeys(ctx context.Context) error {
+	_, err := s.refreshAssertionKeys(ctx, "")
+	return err
+}
+
 // LookAtStreams ends the streams that may not go on.
 func (s *State) LookAtStreams() {
 	s.endStreams(context.Background(), s.streams.all(nil))
@@ -69,4 +78,16 @@ func (s *State) Forget(name string) {
 			s.cache.sessions.Remove(hash)
 		}
 	}
+}
+
+// PutSession stores a session, and returns the cookie that names it.
+func (s *State) PutSession(tx storage.Tx, session Session) (string, error) {
+	token := newToken()
+	session.ID, session.Token = newID(), hashToken(token)
+	err := errors.Join(putJSON(tx, keySession(session.Token), session, session.End),
+		tx.Put(keyUserSessions(session.UserID)+session.ID, []byte(session.Token), session.End))
+	if err != nil {
+		return "", err
+	}
+	return s.sealCookie(CookieSession, token)
 }

@@ -13,12 +13,10 @@ import (
 	"github.com/caddy-mfa/caddy-mfa/storage"
 )
 
-func (r *rig) session(b *browser) *auth.Session {
+// own is the session that b is in.
+func (r *rig) own(b *browser) *auth.Session {
 	r.t.Helper()
-	s, _, err := r.Session(r.t.Context(), b.v.Host, b.v.Session)
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	s, _ := r.session(b)
 	return s
 }
 
@@ -33,7 +31,7 @@ func TestHeldPost(t *testing.T) {
 	post := auth.HeldPost{URI: "/admin/?token=opensesame", Type: "text/plain", Body: body}
 	hold := func() string {
 		t.Helper()
-		c, err := r.Hold(ctx, r.session(b), post)
+		c, err := r.Hold(ctx, r.own(b), post)
 		if err != nil || c.Name != auth.CookieHeld || c.MaxAge != 10*time.Minute {
 			t.Fatalf("%+v, %v", c, err)
 		}
@@ -42,9 +40,9 @@ func TestHeldPost(t *testing.T) {
 	cookie := hold()
 
 	t.Run("nobody else gets it", func(t *testing.T) { // S57, S87
-		elsewhere := *r.session(b)
+		elsewhere := *r.own(b)
 		elsewhere.Host = "other.example.com"
-		for name, s := range map[string]*auth.Session{"another session": r.session(other), "another user": r.session(mallory.home), "another host": &elsewhere} {
+		for name, s := range map[string]*auth.Session{"another session": r.own(other), "another user": r.own(mallory.home), "another host": &elsewhere} {
 			if _, err := r.Held(ctx, s, cookie); !errors.Is(err, auth.ErrNotHeld) {
 				t.Errorf("%s may look: %v", name, err)
 			}
@@ -53,11 +51,11 @@ func TestHeldPost(t *testing.T) {
 			}
 		}
 		for _, forged := range []string{"", "x", cookie[1:], b.v.Session, b.v.Flow} {
-			if _, err := r.TakeHeld(ctx, r.session(b), forged, post.URI); !errors.Is(err, auth.ErrNotHeld) {
+			if _, err := r.TakeHeld(ctx, r.own(b), forged, post.URI); !errors.Is(err, auth.ErrNotHeld) {
 				t.Errorf("%.10q: %v", forged, err)
 			}
 		}
-		if _, err := r.TakeHeld(ctx, r.session(b), cookie, "/admin/"); !errors.Is(err, auth.ErrNotHeld) {
+		if _, err := r.TakeHeld(ctx, r.own(b), cookie, "/admin/"); !errors.Is(err, auth.ErrNotHeld) {
 			t.Errorf("for another address: %v", err)
 		}
 	})
@@ -83,14 +81,14 @@ func TestHeldPost(t *testing.T) {
 		r.must(b, auth.StepDone)(r.Prove(ctx, b.v, auth.MethodTOTP, []byte(p.now())))
 		r.clock.Add(time.Minute)
 		r.reopen(secret)
-		if got, err := r.Held(ctx, r.session(b), cookie); err != nil || got.URI != post.URI || got.Body != nil {
+		if got, err := r.Held(ctx, r.own(b), cookie); err != nil || got.URI != post.URI || got.Body != nil {
 			t.Fatalf("%+v, %v", got, err)
 		}
 	})
 	t.Run("once", func(t *testing.T) { // S89
 		var taken atomic.Int32
 		var wg sync.WaitGroup
-		s := r.session(b)
+		s := r.own(b)
 		for range 50 {
 			wg.Go(func() {
 				got, err := r.TakeHeld(ctx, s, cookie, post.URI)
@@ -110,7 +108,7 @@ func TestHeldPost(t *testing.T) {
 	t.Run("three of a user, the newest", func(t *testing.T) {
 		cookies := []string{hold(), hold(), hold(), hold(), hold()}
 		for i, c := range cookies {
-			if _, err := r.Held(ctx, r.session(b), c); (err == nil) != (i >= 2) {
+			if _, err := r.Held(ctx, r.own(b), c); (err == nil) != (i >= 2) {
 				t.Errorf("number %d: %v", i, err)
 			}
 		}
@@ -121,23 +119,23 @@ func TestHeldPost(t *testing.T) {
 	t.Run("ten minutes", func(t *testing.T) {
 		c := hold()
 		r.clock.Add(10*time.Minute - time.Second)
-		if _, err := r.Held(ctx, r.session(b), c); err != nil {
+		if _, err := r.Held(ctx, r.own(b), c); err != nil {
 			t.Errorf("before: %v", err)
 		}
 		r.clock.Add(time.Second)
-		if _, err := r.TakeHeld(ctx, r.session(b), c, post.URI); !errors.Is(err, auth.ErrNotHeld) {
+		if _, err := r.TakeHeld(ctx, r.own(b), c, post.URI); !errors.Is(err, auth.ErrNotHeld) {
 			t.Errorf("after: %v", err)
 		}
 	})
 	t.Run("not too much", func(t *testing.T) {
-		if _, err := r.Hold(ctx, r.session(b), auth.HeldPost{Body: bytes.Repeat([]byte("x"), auth.MaxHeld+1)}); err == nil || !strings.Contains(err.Error(), "too large") {
+		if _, err := r.Hold(ctx, r.own(b), auth.HeldPost{Body: bytes.Repeat([]byte("x"), auth.MaxHeld+1)}); err == nil || !strings.Contains(err.Error(), "too large") {
 			t.Errorf("got %v", err)
 		}
-		c, err := r.Hold(ctx, r.session(b), auth.HeldPost{URI: "/"})
+		c, err := r.Hold(ctx, r.own(b), auth.HeldPost{URI: "/"})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := r.TakeHeld(ctx, r.session(b), c.Value, "/"); err != nil || len(got.Body) != 0 {
+		if got, err := r.TakeHeld(ctx, r.own(b), c.Value, "/"); err != nil || len(got.Body) != 0 {
 			t.Errorf("an empty form: %q, %v", got.Body, err)
 		}
 	})

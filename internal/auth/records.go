@@ -22,7 +22,10 @@ const (
 	keySetupToken = "meta/setup-token"
 	keyKeyTurn    = "meta/key-turn"
 
+	keyAssertionTurn = "meta/assertion-key-turn"
+
 	keyPendingResets = "pending-reset/"
+	keyAssertionKeys = "assertion-key/"
 )
 
 func keyUser(id string) string          { return "user/" + id }

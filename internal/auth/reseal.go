@@ -13,7 +13,7 @@ import (
 // reseal seals everything with the first secret, so that an older one can be given up. The schema record comes last: what a crash
 // interrupts is done again at the next start. Flows are left alone, as they live for minutes.
 func (s *State) reseal(ctx context.Context, to *sealer) error {
-	for _, prefix := range []string{"cred/", "key/", keyQueueTexts, keySchema} {
+	for _, prefix := range []string{"cred/", "key/", keyAssertionKeys, keyQueueTexts, keySchema} {
 		for after, more := "", true; more; {
 			err := s.store.Update(ctx, func(tx storage.Tx) error {
 				var keys []string

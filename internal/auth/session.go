@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddy-mfa/caddy-mfa/storage"
@@ -152,6 +153,7 @@ func (s *State) loadSession(ctx context.Context, gen uint64, hash string) (*entr
 		if u == nil {
 			return storage.ErrNotFound
 		}
+		cur.asserted = new(atomic.Pointer[asserted])
 		e.session.Store(cur)
 		e.user, e.parent = u, nil
 		if cur.Parent == "" {

@@ -49,8 +49,9 @@ type State struct {
 		expires time.Time
 	}
 
-	outbox  *outbox
-	streams streams
+	outbox     *outbox
+	streams    streams
+	assertions assertions
 	underway
 
 	realm atomic.Pointer[Realm] // does what is due; nil: nobody
@@ -180,6 +181,9 @@ func (s *State) run(ctx context.Context) {
 		if n%60 == 0 {
 			if err := s.refreshKeys(ctx); err != nil && ctx.Err() == nil {
 				s.log.Error("refreshing the signing keys failed", "error", err)
+			}
+			if _, err := s.refreshAssertionKeys(ctx, ""); err != nil && ctx.Err() == nil {
+				s.log.Error("refreshing the keys of assertions failed", "error", err)
 			}
 		}
 	}

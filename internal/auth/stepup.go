@@ -23,7 +23,7 @@ func (r *Realm) nextProof(now time.Time, site Site, f *flow, u *User, creds []he
 		p.Step = StepDone
 		return p
 	}
-	ways := r.proving(now, site, u, creds, need)
+	ways := r.proving(site, u, creds, need)
 	if len(ways) == 0 {
 		p.Step, p.Elsewhere = StepAskAdmin, r.elsewhere(site, creds)
 		return p
@@ -37,7 +37,7 @@ func (r *Realm) nextProof(now time.Time, site Site, f *flow, u *User, creds []he
 
 // proving are the methods by which u can show at a site what a rule asks for, in the order in which they are asked. The password comes
 // last: it says least about who sits there.
-func (r *Realm) proving(now time.Time, site Site, u *User, creds []held, need Requirement) []string {
+func (r *Realm) proving(site Site, u *User, creds []held, need Requirement) []string {
 	var out []string
 	for _, name := range r.preference() {
 		if len(need.Methods) > 0 && !slices.Contains(need.Methods, name) || name == MethodEmail && (r.mailed() == nil || r.mailBarred(u)) {
@@ -63,7 +63,7 @@ func (r *Realm) Provable(ctx context.Context, v Visit, userID string, need Requi
 			return err
 		}
 		creds, err := r.getCreds(tx, userID)
-		methods = r.proving(r.now(), v.site(), u, r.withAddress(u, creds), need)
+		methods = r.proving(v.site(), u, r.withAddress(u, creds), need)
 		return err
 	})
 	return methods, err

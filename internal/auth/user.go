@@ -3,6 +3,7 @@ package auth
 import (
 	"bytes"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -113,6 +114,8 @@ type Session struct {
 	Addr    string `json:"addr"`    // client address at sign-in
 	Browser string `json:"browser"` // as parsed from User-Agent at sign-in, for people to recognise
 	OS      string `json:"os"`
+
+	asserted *atomic.Pointer[asserted] // the assertion about it that was made last; nil: none is kept
 }
 
 // Kinds combines what the proofs show.
