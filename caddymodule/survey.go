@@ -174,14 +174,16 @@ func (a *App) addressKnown() bool { return a.settings.base != "" || a.address !=
 
 // base is the portal's address for people on host. For a host that is no configured site's, and for "", it is the address that the
 // option url says, or that of the first site; without either it begins with the path.
-func (a *App) base(host string) string { return a.site(host) + a.settings.prefix }
+func (a *App) base(host string) string {
+	if a.settings.portal != nil { // for all hosts
+		host = ""
+	}
+	return a.site(host) + a.settings.prefix
+}
 
 // site is base without the path, "" where no address is known.
 func (a *App) site(host string) string {
 	at := a.settings.base
-	if a.settings.portal != nil {
-		return at + a.settings.prefix
-	}
 	if known := a.addresses[host]; known != "" && host != a.settings.host {
 		at = known
 	}
