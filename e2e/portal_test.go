@@ -31,7 +31,7 @@ http://auth.localhost:{port} {
 http://one.localhost:{port}, http://two.localhost:{port} {
 	bind 127.0.0.1
 	mfa {
-		rule /fresh {
+		rule /admin/* {
 			require totp
 		}
 	}
@@ -185,12 +185,16 @@ func TestStepUpOnAnotherHost(t *testing.T) {
 	b.sees("Example app")
 	before := b.mayUse(one)["__Host-mfa"]
 
-	b.visit(one + "/fresh?x=1#y") // setting up the app was no proof
+	b.visit(one + "/admin/page?x=1#y") // setting up the app was no proof
 	b.sees("Confirm that it is you")
-	if at := b.location(); !strings.HasPrefix(at, auth+"/.mfa/step-up?") {
+	if at := b.location(); !strings.HasPrefix(at, auth+"/.mfa/step-up?") || !strings.HasSuffix(at, "#y") {
 		t.Errorf("asked at %s", at)
 	}
 	b.shoot("portal-step-up")
+	b.visit(one + "/?a=b") // a form that is on its way comes back, too
+	b.fill("Text", "a long letter, typed with care")
+	b.press("Save")
+	b.sees("Confirm that it is you")
 	b.press("Continue")
 	b.sees("Enter your code")
 	next, err := alice.Code(t.Context())
@@ -199,14 +203,21 @@ func TestStepUpOnAnotherHost(t *testing.T) {
 	}
 	b.fill("Code", next)
 	b.press("Verify")
-	b.sees("Example app")
-	if at := b.location(); at != one+"/fresh?x=1#y" {
+	b.sees("Send your form now")
+	if at := b.location(); at != one+"/.mfa/resend" {
 		t.Errorf("came back to %s", at)
 	}
+	b.press("Send it")
+	b.sees("Example app")
+	if text := b.text("#text"); text != "a long letter, typed with care" {
+		t.Errorf("the app got %q", text)
+	}
+	b.visit(one + "/admin/page?x=1#y")
+	b.sees("Example app")
 	if after := b.mayUse(one)["__Host-mfa"]; after == before || after == "" {
 		t.Error("the session has its old cookie")
 	}
-	b.visit(two + "/fresh") // what was proven counts there as well
+	b.visit(two + "/admin/") // what was proven counts there as well
 	b.sees("Example app")
 }
 
