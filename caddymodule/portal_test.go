@@ -439,7 +439,7 @@ func TestStepUpAtThePortal(t *testing.T) {
 	}
 }
 
-// What goes on on one host ends when somebody signs out on another.
+// A connection to one host ends when somebody signs out on another.
 func TestSignOutEndsStreamsElsewhere(t *testing.T) { // S73
 	s := newSite(t)
 	s.app.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -128,23 +128,23 @@ func TestHandOverRefused(t *testing.T) { // S33, S65, S89
 			r.target(mallory, "/")
 			return mallory, code
 		}, again, true},
-		{"a browser without cookies", func(r *rig, _ *person, b *browser, code string) (*browser, string) { return b.at(one), code }, again, true},
-		{"a forged cookie", func(r *rig, _ *person, b *browser, code string) (*browser, string) {
+		{"a browser without cookies", func(_ *rig, _ *person, b *browser, code string) (*browser, string) { return b.at(one), code }, again, true},
+		{"a forged cookie", func(_ *rig, _ *person, b *browser, code string) (*browser, string) {
 			mallory := b.at(one)
 			mallory.v.Flow = b.v.Flow[:len(b.v.Flow)-4] + "AAAA"
 			return mallory, code
 		}, again, true},
-		{"another host", func(r *rig, _ *person, b *browser, code string) (*browser, string) {
+		{"another host", func(_ *rig, _ *person, b *browser, code string) (*browser, string) {
 			c := b.at(two)
 			c.v.Flow = b.v.Flow
 			return c, code
 		}, none, true},
-		{"the portal itself", func(r *rig, _ *person, b *browser, code string) (*browser, string) {
+		{"the portal itself", func(_ *rig, _ *person, b *browser, code string) (*browser, string) {
 			c := b.at(host)
 			c.v.Flow = b.v.Flow
 			return c, code
 		}, none, false},
-		{"a host that is not listed", func(r *rig, _ *person, b *browser, code string) (*browser, string) {
+		{"a host that is not listed", func(_ *rig, _ *person, b *browser, code string) (*browser, string) {
 			c := b.at("evil.example")
 			c.v.Flow = b.v.Flow
 			return c, code
@@ -153,8 +153,8 @@ func TestHandOverRefused(t *testing.T) { // S33, S65, S89
 			r.clock.Add(time.Minute)
 			return b, code
 		}, none, true},
-		{"another code", func(r *rig, _ *person, b *browser, code string) (*browser, string) { return b, code[1:] + "A" }, none, false},
-		{"no code", func(r *rig, _ *person, b *browser, _ string) (*browser, string) { return b, "" }, none, false},
+		{"another code", func(_ *rig, _ *person, b *browser, code string) (*browser, string) { return b, code[1:] + "A" }, none, false},
+		{"no code", func(_ *rig, _ *person, b *browser, _ string) (*browser, string) { return b, "" }, none, false},
 		{"signed out meanwhile", func(r *rig, alice *person, b *browser, code string) (*browser, string) {
 			if _, err := r.SignOut(r.t.Context(), alice.home.v); err != nil {
 				r.t.Fatal(err)
@@ -259,7 +259,7 @@ func TestTargets(t *testing.T) { // S65
 	b := alice.home.at(one)
 	good := r.target(b, "/")
 	wider := r.realm(func(c *auth.Config) {
-		c.Portal = &auth.Portal{Host: host, Lists: func(h string) bool { return true }}
+		c.Portal = &auth.Portal{Host: host, Lists: func(string) bool { return true }}
 	})
 	evil, _, err := wider.SealTarget(b.at("evil.example").v, "/")
 	if err != nil {
@@ -448,9 +448,8 @@ func TestHandedOverAgain(t *testing.T) { // S52
 func TestHandedOverAfterANewPassword(t *testing.T) { // S56
 	r := newPortalRig(t)
 	p := r.person("alice")
-	a := r.handOver(p.home, one)
 	r.signIn(p, p.home) // two fresh proofs
-	a = r.handOver(p.home, one)
+	a := r.handOver(p.home, one)
 	r.must(p.home, auth.StepDone)(r.Change(t.Context(), p.home.v, auth.Change{Op: auth.ChangePassword, Password: "another walk by the sea"}, ""))
 	if r.signedIn(a) || !r.signedIn(p.home) {
 		t.Errorf("signed in: one %v, portal %v", r.signedIn(a), r.signedIn(p.home))
