@@ -228,7 +228,11 @@ func (v *visit) begin(need *auth.Requirement, session *auth.Session, code string
 			return v.unavailable(err)
 		}
 	}
-	where, cookies, err := l.portal.SignInURL(v.visitor(), need, to)
+	var who auth.Visit
+	if v.away() { // else the address says all
+		who = v.visitor()
+	}
+	where, cookies, err := l.portal.SignInURL(who, need, to)
 	if err != nil {
 		return v.unavailable(err)
 	}

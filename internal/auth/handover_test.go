@@ -580,3 +580,26 @@ func TestHandOverWhileTheStoreFails(t *testing.T) { // S76, S89
 		}
 	}
 }
+
+// FuzzOpenTarget: what no gate sealed is no target, and what one did is read as it was meant.
+func FuzzOpenTarget(f *testing.F) {
+	r := newPortalRig(f)
+	b := newBrowser().at(one)
+	f.Add(r.target(b, "/x?y=z"), "/x?y=z")
+	f.Add(b.v.Flow, "/")
+	f.Add("", "/a\nb")
+	f.Add("MTc5NTkxMzE2M3w=", "//evil.example")
+	known, _ := r.OpenTarget(r.target(b, "/x?y=z"))
+	f.Fuzz(func(t *testing.T, to, path string) {
+		if got, ok := r.OpenTarget(to); ok && got.Origin != known.Origin {
+			t.Errorf("%q is taken for %+v", to, got)
+		}
+		sealed, _, err := r.SealTarget(b.v, path)
+		if err != nil {
+			return // too long
+		}
+		if got, ok := r.OpenTarget(sealed); ok && (got.Path != path || got.Origin != b.v.Origin || got.Host != one) {
+			t.Errorf("%q became %+v", path, got)
+		}
+	})
+}
