@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
@@ -100,8 +101,9 @@ func checkSite(h httpcaddyfile.Helper) error {
 	return nil
 }
 
-// siteHosts are the hosts in the addresses of the site that a directive stands in; none where a matcher further in may narrow them. Caddy
-// does not show directives their site, so it is looked up in the helper: should the field be gone, the survey has to do.
+// siteHosts are the hosts in the addresses of the site that a directive stands in; none where a matcher further in may narrow them, and but
+// for those that Caddy has yet to write in ASCII. Caddy does not show directives their site, so it is looked up in the helper: should the
+// field be gone, the survey has to do.
 func siteHosts(h httpcaddyfile.Helper) (hosts []string) {
 	block := reflect.ValueOf(h).FieldByName("parentBlock")
 	if h.IsNamedRoute() || !block.IsValid() || reflect.ValueOf(h.BlockState).Pointer() != reflect.ValueOf(h.State).Pointer() {
@@ -113,7 +115,7 @@ func siteHosts(h httpcaddyfile.Helper) (hosts []string) {
 		if !text.IsValid() {
 			return nil
 		}
-		if addr, err := httpcaddyfile.ParseAddress(text.String()); err == nil && addr.Host != "" {
+		if addr, err := httpcaddyfile.ParseAddress(text.String()); err == nil && addr.Host != "" && strings.IndexFunc(addr.Host, func(c rune) bool { return c >= utf8.RuneSelf }) < 0 {
 			hosts = append(hosts, strings.ToLower(addr.Host))
 		}
 	}

@@ -133,6 +133,8 @@ func TestHostsWithoutAPortal(t *testing.T) {
 		{"a name that redirects", plainGate + "http://www.localhost:{port} {\n\tredir http://localhost:{port}{uri}\n}\n", nil, ""},
 		{"placeholders", "http://{env.MFA_TEST_A}:{port}, http://{env.MFA_TEST_B}:{port} {\n\thandle {\n\t\tmfa\n\t}\n}\n", nil, "mfa stands on several hosts"},
 
+		{"two beyond ASCII", "http://bücher.localhost:{port} {\n\tmfa\n}\nhttp://bûcher.localhost:{port} {\n\tmfa\n}\n", nil, "mfa stands on several hosts, xn--"},
+		{"beyond ASCII", home + "http://bücher.apps.localhost:{port}, http://BÜCHER2.apps.localhost:{port} {\n\tmfa\n}\n", []string{portalOption}, ""},
 		{"not listed", home + inside, []string{portalOption}, "mfa stands on a.localhost, and the option portal does not list that host"},
 		{"no site", one, []string{portalOption}, "no site there has mfa_portal"},
 		{"no site at all", "", []string{portalOption}, ""},
