@@ -37,6 +37,7 @@ const maxAdminBody = 64 << 10
 //	POST /mfa/user/group        {"name": "alice", "add": ["ops"], "remove": ["dev"]}
 //	GET  /mfa/session/list?name=alice
 //	POST /mfa/session/revoke    {"name": "alice", "id": "..."}   (no id: all)
+//	POST /mfa/rules/check       {"requests": [{"url": "https://dash.example.com/admin/", "user": "alice"}]}
 //	POST /mfa/mail/test         {"address": "alice@example.com"}
 //
 // It answers in JSON, errors as Caddy does: {"error": "..."}. Each operation has a path of its own, so that the permissions of a

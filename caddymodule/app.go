@@ -134,6 +134,7 @@ type SessionTimes struct {
 type live struct {
 	realm  *auth.Realm
 	portal *loginui.Portal
+	forms  chan struct{} // holds one thing for each form that is being read, to be kept
 }
 
 // CaddyModule returns the Caddy module information.
@@ -200,7 +201,7 @@ func (a *App) open(ctx context.Context) (*live, error) {
 			return nil, err
 		}
 	}
-	l := &live{realm: realm}
+	l := &live{realm: realm, forms: make(chan struct{}, formsAtOnce)}
 	l.portal, err = loginui.New(l.realm, loginui.Options{Prefix: a.settings.prefix, Home: a.settings.portal.origin(), Logger: processLog()})
 	if err != nil {
 		return nil, fmt.Errorf("preparing the pages: %w", err)

@@ -40,14 +40,19 @@ var errNoServer = errors.New("no admin API answers")
 // call runs the operation with the given name and decodes its output into out. Both ways go through JSON, so both print alike.
 func (c *client) call(name string, in, out any) error {
 	quiet()
-	op := operations[slices.IndexFunc(operations, func(o operation) bool { return o.name == name })]
-	body, err := json.Marshal(in)
-	if err != nil {
-		return fmt.Errorf("encoding the input: %w", err)
-	}
 	found, err := c.locate()
 	if err != nil {
 		return err
+	}
+	return c.callAt(found, name, in, out)
+}
+
+// callAt is call where the place is known.
+func (c *client) callAt(found place, name string, in, out any) error {
+	op := operationNamed(name)
+	body, err := json.Marshal(in)
+	if err != nil {
+		return fmt.Errorf("encoding the input: %w", err)
 	}
 	answer, err := []byte(nil), errNoServer
 	if found.address != "" {
@@ -64,6 +69,10 @@ func (c *client) call(name string, in, out any) error {
 		return fmt.Errorf("reading the answer: %w", err)
 	}
 	return nil
+}
+
+func operationNamed(name string) operation {
+	return operations[slices.IndexFunc(operations, func(o operation) bool { return o.name == name })]
 }
 
 // place is where a command finds the running Caddy, and the store without one.

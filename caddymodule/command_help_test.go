@@ -45,6 +45,7 @@ func TestCommandHelp(t *testing.T) {
 	}
 	walk("mfa", userCommand())
 	walk("mfa", sessionCommand())
+	walk("mfa", rulesCommand())
 	walk("mfa", mailCommand())
 }
 

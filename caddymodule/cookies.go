@@ -10,13 +10,8 @@ import (
 
 // cookies are the values of ours that a request carried, as received; "" for one that is absent.
 type cookies struct {
-	session, flow, browser, held string
+	session, flow, browser string
 }
-
-// count is how many cookies are ours.
-const count = 4
-
-func (c *cookies) all() [count]*string { return [...]*string{&c.session, &c.flow, &c.browser, &c.held} }
 
 // takeCookies reads our cookies and removes them from the header, also malformed ones, so that nothing behind the gate ever sees
 // one (S60). The others stay as they are, byte for byte.
@@ -29,10 +24,10 @@ func takeCookies(h http.Header) cookies {
 	if len(lines) == 0 {
 		return c
 	}
-	var seen [count]int
+	var seen [3]int
 	kept := lines[:0]
 	for _, line := range lines {
-		if !strings.Contains(line, auth.CookieSession) { // the common prefix of all
+		if !strings.Contains(line, auth.CookieSession) { // the common prefix of all three
 			kept = append(kept, line)
 			continue
 		}
@@ -45,7 +40,7 @@ func takeCookies(h http.Header) cookies {
 	} else if len(kept) < len(lines) {
 		h["Cookie"] = kept
 	}
-	for i, p := range c.all() {
+	for i, p := range [...]*string{&c.session, &c.flow, &c.browser} {
 		if seen[i] > 1 {
 			*p = ""
 		}
@@ -54,7 +49,7 @@ func takeCookies(h http.Header) cookies {
 }
 
 // takeFrom returns the line without our cookies.
-func (c *cookies) takeFrom(line string, seen *[count]int) string {
+func (c *cookies) takeFrom(line string, seen *[3]int) string {
 	for i := 0; i < len(line); {
 		end := len(line)
 		if n := strings.IndexByte(line[i:], ';'); n >= 0 {
@@ -66,7 +61,7 @@ func (c *cookies) takeFrom(line string, seen *[count]int) string {
 			i = end + 1
 			continue
 		}
-		*c.all()[which] = textproto.TrimString(value)
+		*[...]*string{&c.session, &c.flow, &c.browser}[which] = textproto.TrimString(value)
 		seen[which]++
 		switch {
 		case i == 0:
@@ -89,8 +84,6 @@ func ourCookie(name string) int {
 		return 1
 	case auth.CookieBrowser:
 		return 2
-	case auth.CookieHeld:
-		return 3
 	}
 	return -1
 }

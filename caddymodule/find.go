@@ -12,7 +12,7 @@ import (
 // finding is what a request needs, and by which words of the configuration.
 type finding struct {
 	need   *auth.Requirement
-	source string
+	source string  // where they are; of several readings, all places
 	tried  []*Rule // rules that match and only report
 }
 
@@ -109,7 +109,10 @@ func (f *finding) add(other finding) {
 	default:
 		both := *other.need // has no And of its own: it stands in the configuration
 		both.And = f.need
-		f.need, f.source = &both, other.source
+		f.need = &both
+		if !strings.Contains(f.source+",", other.source+",") {
+			f.source += ", " + other.source
+		}
 	}
 }
 

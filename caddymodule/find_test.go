@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -52,13 +53,12 @@ func asksOf(f finding) (out []string) {
 	return out
 }
 
-// sent is a request as a server makes it of a request line, or nil.
+// sent is a request as a server makes it of a request line, or nil where the server or the gate refuses it.
 func sent(target string) *http.Request {
-	u, err := url.ParseRequestURI(target)
-	if err != nil || u.Host != "" || !strings.HasPrefix(u.Path, "/") {
+	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader("GET " + target + " HTTP/1.1\r\nHost: localhost\r\n\r\n")))
+	if err != nil || odd(r) || ambiguous(r.URL.Path) {
 		return nil
 	}
-	r := &http.Request{Method: "GET", URL: u, Host: "localhost", Header: http.Header{}, RequestURI: target}
 	return caddyhttp.PrepareRequest(r, caddy.NewReplacer(), discard{http.Header{}}, nil)
 }
 
@@ -91,7 +91,7 @@ var readers = map[string]func(u *url.URL) string{
 // underRead returns a reader to whom the request shows a path that asks for something which the gate did not ask for.
 func underRead(t testing.TB, g *Gate, target string) string {
 	r := sent(target)
-	if r == nil || ambiguous(r.URL.Path) {
+	if r == nil {
 		return ""
 	}
 	before := *r.URL
@@ -131,6 +131,9 @@ var pieces = []string{
 	"%2e", "%2e%2e", "%00", "%01", "%0a", "%25", "%252f", "%3f", "%23", "?", "#", "//", "%c0%af", "é", "%C3%A9", "ADMIN", "host", "@", ":", "%20", "+", "*",
 }
 
+// begins are what a request's target begins with: mostly a path, but also a URL, with and without a host or a slash.
+var begins = []string{"/", "/", "/", "/", "http://localhost/", "http://localhost", "x:", "x:/", "x://h/", "http:", "*"}
+
 // A million requests: no path is judged by one reading and forwarded to be read by another that asks for more.
 func TestDecisionIsOfWhatIsForwarded(t *testing.T) { // S70
 	few := gateOf(t, readRules...)
@@ -146,7 +149,7 @@ func TestDecisionIsOfWhatIsForwarded(t *testing.T) { // S70
 	judged := 0
 	for range 1_000_000 {
 		var b strings.Builder
-		b.WriteByte('/')
+		b.WriteString(begins[random.IntN(len(begins))])
 		for range 1 + random.IntN(7) {
 			b.WriteString(pieces[random.IntN(len(pieces))])
 		}
@@ -155,7 +158,7 @@ func TestDecisionIsOfWhatIsForwarded(t *testing.T) { // S70
 			t.Fatal(why)
 		}
 		r := sent(target)
-		if r == nil || ambiguous(r.URL.Path) {
+		if r == nil {
 			continue
 		}
 		judged++
@@ -171,7 +174,7 @@ func TestDecisionIsOfWhatIsForwarded(t *testing.T) { // S70
 }
 
 func FuzzReadings(f *testing.F) {
-	for _, s := range []string{"/admin/", "/%61dmin/", "/open/..;/admin", "//h/admin/", "/open/x;y", "/x%2Fy/z", "/a.css;b"} {
+	for _, s := range []string{"/admin/", "/%61dmin/", "/open/..;/admin", "x:/admin/", "x:admin", "http://localhost", "//h/admin/", "/open/x;y", "/x%2Fy/z", "/a.css;b"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, target string) {

@@ -55,9 +55,12 @@ type Gate struct {
 	app   *App
 	site  auth.Requirement
 	index *ruleIndex
-	told  *told // nil: Identity says nothing
-	now   func() time.Time
-	log   *zap.Logger
+
+	queries bool // a rule looks at the query
+
+	told *told // nil: Identity says nothing
+	now  func() time.Time
+	log  *zap.Logger
 
 	faults faultLog
 
@@ -93,6 +96,10 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 		g.app.willAssert(g.told.alg)
 	}
 	for i, rule := range g.Rules {
+		if rule == nil {
+			return fmt.Errorf("rule %d is null", i+1)
+		}
+		g.queries = g.queries || rule.looksAtQuery()
 		if by := shadow(g.Rules[:i], rule); by >= 0 {
 			return fmt.Errorf("rule %d never counts: whatever it is for, rule %d matches first", i+1, by+1)
 		}
@@ -132,7 +139,7 @@ type visit struct {
 	cookies cookies
 	outer   *passage // of a gate further out, nil if there is none
 	told    *told    // what the app learns; who it is about stands in the passage
-	resend  bool     // it is the button that sends a kept form
+	resend  string   // the ID of the kept form that the request's button sends, "" for none
 
 	assertion string     // "" if there is none
 	denied    *auth.User // who is signed in and may not pass, else nil
@@ -142,12 +149,12 @@ type visit struct {
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	v := visit{gate: g, w: w, r: r}
 	v.arrive()
-	if len(g.Rules) > 0 && (ambiguous(r.URL.Path) || ambiguous(v.sent.Path)) {
+	if why := v.unclear(); why != nil {
 		countAmbiguous.Inc()
 		if !g.ReportOnly {
-			return v.refuse(errAmbiguous)
+			return v.refuse(why)
 		}
-		v.report(g.Source, errAmbiguous.code, nil)
+		v.report(g.Source, why.code, nil)
 	}
 	if below(v.sent, g.app.settings.prefix) {
 		return v.portal()
@@ -157,7 +164,11 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	}
 	found, err := g.find(r)
 	if err != nil {
-		return err
+		if !g.ReportOnly {
+			return err
+		}
+		g.log.Error("a matcher failed", zap.String("gate", g.Source), zap.Error(err))
+		return v.pass(next, nil, nil, nil)
 	}
 	if found.need.Mode == auth.ModePublic && found.tried == nil {
 		countPublic.Inc()
@@ -201,6 +212,26 @@ func (v *visit) clean() {
 	}
 }
 
+// unclear returns why nobody can say what a request asks for, or nil. Without rules nothing depends on the path's reading.
+func (v *visit) unclear() *refusal {
+	g, r := v.gate, v.r
+	switch {
+	case odd(r), v.sent.Opaque != "":
+		return errOdd
+	case len(g.Rules) == 0:
+		return nil
+	case ambiguous(r.URL.Path) || ambiguous(v.sent.Path):
+		return errAmbiguous
+	case lowerCase(r.Method):
+		return errMethod
+	case g.queries && r.URL.RawQuery != "":
+		if _, err := url.ParseQuery(r.URL.RawQuery); err != nil { // Caddy's matcher matches none of those, and apps read them
+			return errAmbiguous
+		}
+	}
+	return nil
+}
+
 // decide goes on with a request that needs to know who is there.
 func (v *visit) decide(next caddyhttp.Handler, found finding) error {
 	g := v.gate
@@ -212,9 +243,9 @@ func (v *visit) decide(next caddyhttp.Handler, found finding) error {
 		v.report(g.Source, why.code, nil)
 		return v.pass(next, nil, nil, nil)
 	}
-	session, user, err := v.session()
-	if err != nil && !public {
-		if !g.ReportOnly {
+	session, user, err := v.session(public)
+	if err != nil {
+		if !g.ReportOnly && !public {
 			return v.unavailable(err)
 		}
 		g.faults.report(g.now(), err)
@@ -280,20 +311,30 @@ func (v *visit) report(source, decision string, user *auth.User) {
 
 // misplaced returns why nobody can sign in at this address, or nil.
 func (v *visit) misplaced() *refusal {
+	why := v.elsewhere()
+	switch why {
+	case errInsecure:
+		countInsecure.Inc()
+	case errForeignHost:
+		countForeign.Inc()
+	}
+	return why
+}
+
+// elsewhere is misplaced where nothing is counted.
+func (v *visit) elsewhere() *refusal {
 	_ = v.gate.app.look() // a request may come before Start; with sites that are wrong, open fails
 	switch {
 	case !v.secure && !localhost(v.host):
-		countInsecure.Inc()
 		return errInsecure
 	case v.foreign():
-		countForeign.Inc()
 		return errForeignHost
 	}
 	return nil
 }
 
-// session returns nil and nil where nobody is signed in. An error is a fault.
-func (v *visit) session() (*auth.Session, *auth.User, error) {
+// session returns nil and nil where nobody is signed in. An error is a fault. A request that needs nobody is no sign of life (peek).
+func (v *visit) session(peek bool) (*auth.Session, *auth.User, error) {
 	if v.cookies.session == "" {
 		return nil, nil, nil
 	}
@@ -301,7 +342,11 @@ func (v *visit) session() (*auth.Session, *auth.User, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	session, user, err := l.realm.Session(v.r.Context(), v.host, v.cookies.session)
+	look := l.realm.Session
+	if peek {
+		look = l.realm.PeekSession
+	}
+	session, user, err := look(v.r.Context(), v.host, v.cookies.session)
 	if errors.Is(err, auth.ErrNoSession) {
 		return nil, nil, nil
 	}

@@ -38,6 +38,18 @@ func TestGate(t *testing.T) {
 			t.Errorf("%s %+v %v", res.Status, body, res.Header)
 		}
 	})
+	t.Run("whatever the program asks for", func(t *testing.T) {
+		for _, method := range []string{"HEAD", "POST", "PUT", "PATCH", "DELETE", "PROPFIND"} {
+			r, _ := http.NewRequest(method, "http://localhost/api", nil)
+			r.Header.Set("Sec-Fetch-Mode", "cors")
+			r.Header.Set("Accept", "text/html, */*")
+			res := s.send(r)
+			if res.StatusCode != http.StatusUnauthorized || res.Header.Get("Www-Authenticate") != `MFA login="/.mfa/login"` ||
+				res.Header.Get("Cache-Control") != "no-store" || res.Header.Get("Content-Type") != "application/json" {
+				t.Errorf("%s: %s %v", method, res.Status, res.Header)
+			}
+		}
+	})
 	t.Run("a preflight opens nothing", func(t *testing.T) { // S74
 		r, _ := http.NewRequest("OPTIONS", "http://localhost/api", nil)
 		r.Header.Set("Origin", "https://evil.example.com")

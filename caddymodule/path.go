@@ -1,10 +1,30 @@
 package caddymodule
 
 import (
+	"net/http"
 	"net/url"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
+
+// odd reports whether the target of a request is no path, so that nobody can say which path an app makes of it: "*", "host:port", what
+// has a scheme and no slash (RFC 9112, section 3.2). An empty path is "/", and is made so.
+func odd(r *http.Request) bool {
+	u := r.URL
+	switch {
+	case u.Opaque != "" || u.Path != "" && u.Path[0] != '/':
+		return true
+	case u.Path == "":
+		u.Path, u.RawPath = "/", ""
+		return r.Method == http.MethodConnect
+	}
+	return false
+}
+
+// lowerCase reports whether a method is not written in capitals. Methods are told apart by case, but not by every app (RFC 9110, section
+// 9.1).
+func lowerCase(method string) bool { return strings.ContainsFunc(method, unicode.IsLower) }
 
 // ambiguous reports whether two readers could take the path for different ones (S70). path is decoded. Looking at it alone is
 // enough: every "." of a dot segment, every backslash, "%" and NUL of what was sent stands in it, encoded or not, and a "%" that

@@ -195,7 +195,7 @@ func (p *PortalSite) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyht
 func (v *visit) visitor() auth.Visit {
 	return auth.Visit{
 		Host: v.host, Origin: v.origin(), Addr: clientAddr(v.vars), UserAgent: v.r.UserAgent(),
-		Session: v.cookies.session, Flow: v.cookies.flow, Browser: v.cookies.browser, Held: v.cookies.held,
+		Session: v.cookies.session, Flow: v.cookies.flow, Browser: v.cookies.browser,
 	}
 }
 
@@ -219,20 +219,24 @@ func (v *visit) begin(need *auth.Requirement, session *auth.Session, code string
 	if err != nil {
 		return v.unavailable(err)
 	}
-	page, to := loginui.Navigation(v.r), ""
+	page, to, lost := loginui.Navigation(v.r), "", false
 	if page {
 		to = v.sent.RequestURI()
 	}
 	if page && session != nil && v.r.Method == http.MethodPost {
-		if to, err = v.hold(l, session, to); err != nil {
+		id, err := v.keepForm(l, session)
+		if err != nil {
 			return v.unavailable(err)
+		}
+		if lost = id == ""; !lost {
+			to = l.portal.ResendURL(id)
 		}
 	}
 	var who auth.Visit
 	if v.away() { // else the address says all
 		who = v.visitor()
 	}
-	where, cookies, err := l.portal.SignInURL(who, need, to)
+	where, cookies, err := l.portal.SignInURL(who, need, to, lost)
 	if err != nil {
 		return v.unavailable(err)
 	}

@@ -22,6 +22,14 @@ var (
 		http.StatusBadRequest, "ambiguous_path", "This address cannot be used",
 		"The address can be read in more than one way.", "Check it, or go to the start page of this site.",
 	}
+	errOdd = &refusal{
+		http.StatusBadRequest, "no_path", "This address cannot be used",
+		"What was asked for is no path of this site.", "Go to the start page of this site.",
+	}
+	errMethod = &refusal{
+		http.StatusBadRequest, "method_in_lower_case", "This request cannot be answered",
+		"Its method is not written in capitals.", "Use the site in a browser, or write the method in capitals.",
+	}
 	errNotAllowed = &refusal{
 		http.StatusForbidden, "forbidden", "You may not see this page",
 		"You are signed in, but this page is for other people.",
@@ -41,9 +49,9 @@ var (
 		http.StatusNotFound, "not_found", "Page not found",
 		"There is no such page.", "Go to the start page of this site, or to the app that you wanted.",
 	}
-	errNotHeld = &refusal{
+	errNotKept = &refusal{
 		http.StatusGone, "form_gone", "Your form is not there any more",
-		"It was sent already, or it was kept for too long. Nothing was sent now.", "Go back to the page that it was on, and fill it in again.",
+		"It was sent already, or kept for too long, or others took its place. Nothing was sent now.", "Go back to the page that it was on, and fill it in again.",
 	}
 	errUnavailable = &refusal{
 		http.StatusServiceUnavailable, "unavailable", "Sign-in is not available right now",

@@ -1,12 +1,15 @@
 package caddymodule
 
 import (
+	"bufio"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // What a rule leaves unset comes from the site, the first one in written order counts, and what is missing is asked for.
@@ -175,5 +178,132 @@ func TestReportOnly(t *testing.T) {
 				t.Errorf("want %s, logged %s", c.report, lines)
 			}
 		})
+	}
+}
+
+// What is asked for must be a path, in a method that all readers take for the same, and with a query that Caddy's matchers can read.
+func TestUnclearRequests(t *testing.T) { // S70, S75
+	s := newSite(t)
+	s.serve(`{address} {
+	@changes not method GET HEAD OPTIONS
+	@open not path /admin/*
+	@delete query action=delete
+	mfa {
+		rule @delete {
+			allow group:admins
+		}
+		rule @changes {
+			require webauthn
+		}
+		rule / /admin/* {
+			allow group:admins
+		}
+		public @open
+	}
+	reverse_proxy {app}
+}
+
+http://plain.localhost:{port} {
+	mfa
+	reverse_proxy {app}
+}
+`)
+	for host, cookie := range map[string]string{"localhost": signIn(t, "localhost", "alice"), "plain.localhost": signIn(t, "plain.localhost", "bob")} {
+		for _, c := range []struct {
+			line        string
+			rules, none int // status with rules, and without
+		}{
+			{"GET /x", 200, 200},
+			{"GET http://{host}/x", 200, 200},
+			{"GET /admin/x", 403, 200},
+			{"GET http://{host}/admin/x", 403, 200},
+			{"GET http://{host}", 403, 200}, // is /
+			{"GET http://{host}?a=b", 403, 200},
+			{"GET x:http://{host}/admin/x", 400, 400},
+			{"GET x:admin/x", 400, 400},
+			{"GET http:admin/x", 400, 400},
+			{"GET *", 400, 400},
+			{"CONNECT {host}", 400, 400},
+			{"DELETE /x", 401, 200},
+			{"MOVE /x", 401, 200},
+			{"delete /x", 400, 200},
+			{"Get /x", 400, 200},
+			{"GET /x?action=delete", 403, 200},
+			{"GET /x?;&action=delete", 400, 200},
+			{"GET /x?%&action=delete", 400, 200},
+			{"GET /x?a=%41", 200, 200},
+		} {
+			want := c.rules
+			if host == "plain.localhost" {
+				want = c.none
+			}
+			line := strings.ReplaceAll(c.line, "{host}", host+":"+s.port)
+			if got := s.raw(line, "Host: "+host+":"+s.port, sessionCookie(cookie)); got != want {
+				t.Errorf("%s at %s: %d, want %d", line, host, got, want)
+			}
+		}
+	}
+}
+
+// raw sends a request as it is written, and returns the status.
+func (s *site) raw(lines ...string) int {
+	s.t.Helper()
+	conn, err := net.Dial("tcp", "127.0.0.1:"+s.port)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer conn.Close()
+	lines[0] += " HTTP/1.1"
+	if _, err := io.WriteString(conn, strings.Join(append(lines, "Connection: close", "Sec-Fetch-Mode: cors", "", ""), "\r\n")); err != nil {
+		s.t.Fatal(err)
+	}
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		s.t.Fatalf("%s: %v", lines[0], err)
+	}
+	defer res.Body.Close()
+	return res.StatusCode
+}
+
+// A rule that only reports is asked about a session without using it, and a matcher that fails stops nothing at a site that only reports.
+func TestReportOnlyChangesNothing(t *testing.T) { // S55
+	s := newSite(t)
+	s.serve(`{address} {
+	@broken expression int({http.request.header.N}) > 1
+	mfa {
+		report_only
+		rule @broken {
+			allow group:admins
+		}
+		rule /free/* {
+			allow group:admins
+			report_only
+		}
+		public /free/*
+	}
+	reverse_proxy {app}
+}
+`)
+	value := signIn(t, "localhost", "alice")
+	arrived(t, s.get("/x", "N: many"))
+	if !strings.Contains(s.logged(), "a matcher failed") {
+		t.Error("the matcher's fault is not logged")
+	}
+	realm, err := running(t).Realm(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := func() time.Time {
+		t.Helper()
+		session, _, err := realm.PeekSession(t.Context(), "localhost", value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return session.Seen
+	}
+	before := seen()
+	arrived(t, s.get("/free/x", "N: 1", sessionCookie(value)))
+	if !seen().Equal(before) {
+		t.Error("a public request is a sign of life")
 	}
 }

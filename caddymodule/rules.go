@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -70,6 +71,8 @@ func (rule *Rule) provision(ctx caddy.Context, app *App, site auth.Requirement) 
 func (rule *Rule) check() error {
 	asks := len(rule.Allow) > 0 || len(rule.Require) > 0 || rule.MaxAge != 0
 	switch {
+	case rule.Public && rule.ReportOnly:
+		return errors.New("a public rule stops nobody, so there is nothing to report")
 	case rule.Public && asks:
 		return errors.New("a rule is either public, or says who may pass and what they must have proven")
 	case rule.Public && slices.ContainsFunc(rule.MatcherSetsRaw, matchesAll):
@@ -80,6 +83,18 @@ func (rule *Rule) check() error {
 		return errors.New("a rule says public, allow, require or max_age")
 	}
 	return nil
+}
+
+// looksAtQuery reports whether a matcher, or one inside of it, may look at the query. Loading the matchers takes what they were written as.
+func (rule *Rule) looksAtQuery() bool {
+	return slices.ContainsFunc(rule.MatcherSetsRaw, func(set caddy.ModuleMap) bool {
+		for name, raw := range set {
+			if name == "query" || bytes.Contains(raw, []byte("query")) {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 // narrowed is what base asks, with what is set here in its place.

@@ -14,6 +14,7 @@ import (
 func TestRulesThatAreRefused(t *testing.T) {
 	const whole = "would open the whole site to everybody"
 	for _, c := range []struct{ name, rule, want string }{
+		{"public and reporting", `{"public": true, "report_only": true, "match": [{"path": ["/a"]}]}`, "nothing to report"},
 		{"nothing said", `{}`, "a rule says public, allow, require or max_age"},
 		{"both", `{"public": true, "allow": ["alice"], "match": [{"path": ["/a"]}]}`, "a rule is either public"},
 		{"no matcher", `{"public": true}`, whole},

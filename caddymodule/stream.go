@@ -90,9 +90,8 @@ func (w *response) hold() error {
 		}
 		w.realm.Over(&w.underway)
 		if s = w.stream.Load(); s == nil { // and stays so: nobody else makes one now
-			s = &stream{w: w.ResponseWriter, cancel: w.cancel}
-			w.stream.Store(s)
-			s.watch = w.realm.Watch(w.session, w.need, s.end)
+			s = w.begin()
+			s.watch.Look()
 		}
 	}
 	if s.ended.Load() {
@@ -102,10 +101,14 @@ func (w *response) hold() error {
 }
 
 // Lasts makes a stream of the response when it takes its time, whatever its handler does (auth.Lasting).
-func (w *response) Lasts() {
+func (w *response) Lasts() { w.begin() }
+
+// begin makes a stream of the response. Whoever finds it finds it whole: the body may be read by somebody else meanwhile.
+func (w *response) begin() *stream {
 	s := &stream{w: w.ResponseWriter, cancel: w.cancel}
-	s.watch = w.realm.Enlist(w.session, w.need, s.end)
+	s.watch = w.realm.Watch(w.session, w.need, s.end)
 	w.stream.Store(s)
+	return s
 }
 
 // leave is called when the app has returned, or panics.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -265,3 +266,49 @@ func TestUploadsEndWithTheSession(t *testing.T) { // S73
 	// No upstream was blamed for it.
 	arrived(t, l.request(t.Context(), "HTTP/1.1", "GET", "/", nil, http.Header{"Cookie": {strings.TrimPrefix(bob, "Cookie: ")}}))
 }
+
+// Over HTTP/3 a request without a length may have a body, which the transport of Caddy's proxy reads in a goroutine of its own, also while
+// the response becomes a stream.
+func TestBodyIsReadWhileAStreamBegins(t *testing.T) {
+	s := newSite(t)
+	s.serve(plainGate)
+	value := signIn(t, "localhost", "alice")
+	realm, err := running(t).Realm(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	session, _, err := realm.Session(t.Context(), "localhost", value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 1000 {
+		r := httptest.NewRequestWithContext(t.Context(), "GET", "http://localhost/", io.NopCloser(endless{}))
+		r.ContentLength, r.ProtoMajor = -1, 3
+		p := &passage{}
+		p.ResponseWriter = httptest.NewRecorder()
+		r = p.bind(realm, &auth.Requirement{Mode: auth.ModeSignedIn}, session, r)
+		done, stop := make(chan any), make(chan struct{})
+		go func() {
+			defer func() { done <- recover() }()
+			for b := make([]byte, 1); ; {
+				select {
+				case <-stop:
+					return
+				default:
+					_, _ = r.Body.Read(b)
+				}
+			}
+		}()
+		p.Flush()
+		close(stop)
+		if why := <-done; why != nil {
+			t.Fatalf("a goroutine that is not the handler's panics: %v", why)
+		}
+		p.leave()
+	}
+}
+
+// endless is a body that never ends.
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) { return len(p), nil }

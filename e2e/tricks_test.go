@@ -68,7 +68,7 @@ func TestPathTricks(t *testing.T) { // S70
 			"/open/..;/P/x", "/open/..;a=b/P/x", "/P;x/y", "/;x/P/y", "/;/P/y", "/open\\..\\P/x", "/open/%5c..%5cP/x", "/P%2fx", "/P%2Fx", "/P%252fx", "/P/%2e/x", "/P%00/x",
 			"/P/x%23", "/P/x?y", "/P/?", "/%2561dmin/x", "/P/x;y.css", "/P/%3bx", "/P%3bx/y", "//host/P/x", "//host@evil/P/x", "/\x7fP/x", "/P/x%0a", "/P\t/x", "/P%01/x", "/%01P/x",
 			"http://{host}/P/x", "http://{host}//P/x", "http://evil.example.com/P/x", "HTTP://{host}/P/x", "http://{host}/open/../P/x", "http://user@{host}/P/x",
-			"/P/x#", "/P/x%c0%af", "/open/%c0%ae%c0%ae/P/x", "/P/../P/x", "/.//P/x", "/P/x/..;/x",
+			"x:http://{host}/P/x", "x:P/x", "x:/P/x", "x:///P/x", "http:P/x", "http:/P/x", "/P/x#", "/P/x%c0%af", "/open/%c0%ae%c0%ae/P/x", "/P/../P/x", "/.//P/x", "/P/x/..;/x",
 		} {
 			target = strings.NewReplacer("/p-upper/", "/"+strings.ToUpper(part)+"/", "%CODE", "%"+map[string]string{"a": "61", "v": "76"}[first]+part[1:], "P", part).Replace(target)
 			through, status := reached(target, alice)

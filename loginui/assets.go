@@ -34,6 +34,9 @@ var assets = sync.OnceValue(func() map[string]*staticFile {
 	files, _ := assetFiles.ReadDir("assets")
 	for _, f := range files {
 		body, _ := assetFiles.ReadFile("assets/" + f.Name())
+		if f.Name() == scriptName {
+			body = tight(body)
+		}
 		sum := sha256.Sum256(body)
 		stem, ext, _ := strings.Cut(f.Name(), ".")
 		s := &staticFile{name: stem + "." + hex.EncodeToString(sum[:6]) + "." + ext, media: mediaTypes[ext], body: body, zipped: zip(body)}

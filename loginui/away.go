@@ -12,20 +12,17 @@ import (
 
 const (
 	logoutPath   = "/logout"
-	sessionPath  = "/session"
 	handoverPath = "/handover"
 	loginPath    = "/login"
 )
 
 // away is what a gated host answers below the prefix. Everything that it does not do itself leads to the portal.
 func (x *exchange) away(path string) (route, bool) {
-	_, known := routes[path]
+	own, known := routes[path]
 	lead := func(x *exchange) error { return x.redirect(x.home + x.prefix + path) }
 	switch path {
-	case sessionPath:
-		return route{get: getSession}, true
-	case resendPath: // a form belongs to the host that it is for
-		return route{get: getResend}, true
+	case sessionPath, scriptPath, signedInPath, resendPath: // for pages and forms of this very host
+		return own, true
 	case handoverPath:
 		return route{get: getHandover}, true
 	case logoutPath:
@@ -38,14 +35,14 @@ func (x *exchange) away(path string) (route, bool) {
 
 // SignInURL is the address of the page where the visitor of a gated host signs in, or, where need is not nil, proves what it asks for beyond
 // that. It leads back to the path to of that host; "" leads nowhere. The cookies must be set along with it.
-func (p *Portal) SignInURL(v auth.Visit, need *auth.Requirement, to string) (url string, cookies []auth.Cookie, err error) {
+func (p *Portal) SignInURL(v auth.Visit, need *auth.Requirement, to string, lost bool) (url string, cookies []auth.Cookie, err error) {
 	if p.home != "" && to != "" {
 		if to, cookies, err = p.realm.SealTarget(v, p.localTarget(to)); err != nil {
 			return "", nil, err
 		}
 	}
 	if need != nil {
-		return p.home + p.StepUpURL(*need, to), cookies, nil
+		return p.home + p.StepUpURL(*need, to, lost), cookies, nil
 	}
 	return p.home + p.LoginURL(to), cookies, nil
 }
@@ -136,7 +133,7 @@ func getLoginAway(x *exchange) error {
 		return x.redirect(to)
 	}
 	return x.ifLoaded(func(x *exchange) error {
-		url, cookies, err := x.SignInURL(x.in.Visit, nil, to)
+		url, cookies, err := x.SignInURL(x.in.Visit, nil, to, false)
 		if err != nil {
 			return err
 		}

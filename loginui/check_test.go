@@ -38,6 +38,9 @@ func checkHeaders(t *testing.T, req *http.Request, a answer) {
 	if strings.HasPrefix(req.URL.Path, "/.mfa/static/") && a.StatusCode == http.StatusOK {
 		want["Cache-Control"] = "public, max-age=31536000, immutable"
 	}
+	if path := strings.TrimPrefix(req.URL.Path, "/.mfa"); path == scriptPath && a.StatusCode < 400 {
+		want["Cache-Control"] = scriptAge
+	}
 	for name, value := range want {
 		got := slices.Clone(a.Header.Values(name))
 		for i, v := range got { // of the one other host that sign-ins lead to; the test of those says where it stands

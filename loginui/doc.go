@@ -10,5 +10,6 @@
 //
 // Pages are html/template files that work without script; their words stand in english.go. mfa.js adds conveniences, and carries
 // the #fragment of a deep link, which no server sees, from page to page. webauthn.js is what security keys and passkeys need: it
-// reads what to ask the browser off a form (data-key and data-options), fills the answer in, and sends the form.
+// reads what to ask the browser off a form (data-key and data-options), fills the answer in, and sends the form. session.js is no
+// page's of ours: apps include it (session.go).
 package loginui

@@ -2,7 +2,6 @@ package loginui
 
 import (
 	"errors"
-	"net/http"
 
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
 	"github.com/caddy-mfa/caddy-mfa/internal/method"
@@ -134,34 +133,4 @@ func postLogout(x *exchange) error {
 	}
 	x.setCookies(out.Cookies)
 	return x.redirect(x.prefix + "/login?signed_out=1")
-}
-
-// getSession answers the scripts of apps, which cannot read the cookie.
-func getSession(x *exchange) error {
-	if x.in.Session == nil || x.in.User == nil {
-		x.json(http.StatusOK, map[string]bool{"signed_in": false})
-		return nil
-	}
-	s := x.in.Session
-	x.json(http.StatusOK, struct {
-		SignedIn bool     `json:"signed_in"`
-		User     string   `json:"user"`
-		Methods  []string `json:"methods"`
-		Ends     string   `json:"ends"`
-		IdleEnds string   `json:"idle_ends"`
-	}{true, x.in.User.Name, methodsOf(s), machine(s.End), machine(s.IdleEnd)})
-	return nil
-}
-
-// methodsOf names the methods that a session was opened with, in order, each once.
-func methodsOf(s *auth.Session) []string {
-	methods := []string{}
-	seen := map[string]bool{}
-	for _, p := range s.Proofs {
-		if !seen[p.Method] {
-			seen[p.Method] = true
-			methods = append(methods, p.Method)
-		}
-	}
-	return methods
 }

@@ -85,7 +85,7 @@ func cleanPrefix(prefix string) bool {
 // Passive reports whether a request for path is no sign that somebody is there: a script asks for it, or a page loads it.
 func (p *Portal) Passive(path string) bool {
 	path = strings.TrimPrefix(path, p.prefix)
-	return path == "/session" || strings.HasPrefix(path, staticPath)
+	return path == sessionPath || path == scriptPath || strings.HasPrefix(path, staticPath)
 }
 
 // ServeHTTP answers a request whose path, as the client sent it, is the prefix or below it. It answers wrong input and faults

@@ -51,10 +51,12 @@ var routes = map[string]route{
 	"/security/off":        {getRoot, navigated(postSecurityOff)},
 	"/security/sessions":   {getRoot, navigated(postSecuritySessions)},
 	"/security/activity":   {get: getActivity},
-	resendPath:             {get: getResend},
+	resendPath:             {getResend, postResend},
 	stepUpPath:             {getStepUp, navigated(postStepUp)},
 	"/logout":              {getLogout, postLogout},
-	"/session":             {get: getSession},
+	sessionPath:            {get: getSession},
+	scriptPath:             {get: getScript},
+	signedInPath:           {get: getSignedIn},
 }
 
 func getRoot(x *exchange) error { return x.redirect(x.prefix + "/security") }

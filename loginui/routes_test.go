@@ -55,7 +55,9 @@ func TestRoutes(t *testing.T) {
 		"/remind":              {"303 /.mfa/login", "405"},
 		"/logout":              {"303 /.mfa/login", "303 /.mfa/login?signed_out=1"},
 		"/session":             {"200", "405"},
-		"/resend":              {"303 /.mfa/login", "405"},
+		"/resend":              {"303 /.mfa/login", "303 /.mfa/login"},
+		"/session.js":          {"200", "405"},
+		"/signed-in":           {"303 /.mfa/login?to=%2F.mfa%2Fsigned-in", "405"},
 		"/step-up":             {"303 /.mfa/login", "303 /.mfa/login"},
 	}
 	if want, got := slices.Sorted(maps.Keys(routes)), slices.Sorted(maps.Keys(tests)); !slices.Equal(want, got) {

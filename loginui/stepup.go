@@ -14,8 +14,8 @@ import (
 const stepUpPath = "/step-up"
 
 // StepUpURL is the address of the page that asks for what need wants beyond a session, and leads back to the path to, of this host. What
-// it says decides nothing: the gate judges the request anew.
-func (p *Portal) StepUpURL(need auth.Requirement, to string) string {
+// it says decides nothing: the gate judges the request anew. lost says that the form which was on its way there could not be kept.
+func (p *Portal) StepUpURL(need auth.Requirement, to string, lost bool) string {
 	b := append([]byte(p.prefix), stepUpPath...)
 	sep := byte('?')
 	add := func(name, value string) {
@@ -32,6 +32,9 @@ func (p *Portal) StepUpURL(need auth.Requirement, to string) string {
 	if to != "" && (len(to) <= maxTarget || p.home != "" && to[0] != '/') {
 		add("to", to)
 	}
+	if lost {
+		add("lost", "1")
+	}
 	return string(b)
 }
 
@@ -42,29 +45,36 @@ type stepUp struct {
 	Add             []string // methods to be set up first, where none that would do is
 }
 
-// stepUpPage is the page for what a query or a form asks for. Unknown methods and ages are left out: nobody but the gate writes them, and
+// needOf is what a query or a form asks for beyond a session. Unknown methods and ages are left out: nobody but the gate writes them, and
 // a link that somebody changed asks for nothing worse than a proof.
-func (x *exchange) stepUpPage(methods, age, to string) (*page, auth.Change) {
-	c := auth.Change{Op: auth.ChangeProve}
+func needOf(methods, age string) auth.Requirement {
+	need := auth.Requirement{Mode: auth.ModeSignedIn}
 	for m := range strings.FieldsSeq(methods) {
-		if english["method."+m] != "" && !slices.Contains(c.Methods, m) {
-			c.Methods = append(c.Methods, m)
+		if english["method."+m] != "" && !slices.Contains(need.Methods, m) {
+			need.Methods = append(need.Methods, m)
 		}
 	}
 	if n, err := strconv.Atoi(age); err == nil && n > 0 && n <= int(auth.MaxLifetime.Seconds()) {
-		c.MaxAge = time.Duration(n) * time.Second
+		need.MaxAge = time.Duration(n) * time.Second
 	}
+	return need
+}
+
+// stepUpPage is the page for what a query or a form asks for.
+func (x *exchange) stepUpPage(methods, age, to string) (*page, auth.Change) {
+	need := needOf(methods, age)
+	c := auth.Change{Op: auth.ChangeProve, Methods: need.Methods, MaxAge: need.MaxAge}
 	body := &stepUp{Methods: strings.Join(c.Methods, " ")}
 	if c.MaxAge > 0 {
 		body.MaxAge = strconv.Itoa(int(c.MaxAge.Seconds()))
 	}
 	switch {
 	case len(c.Methods) > 0 && c.MaxAge > 0:
-		body.Lead = x.t("stepup.both", x.either(c.Methods), x.wait(c.MaxAge))
+		body.Lead = x.t("stepup.both", x.either(c.Methods), x.age(c.MaxAge))
 	case len(c.Methods) > 0:
 		body.Lead = x.t("stepup.methods", x.either(c.Methods))
 	case c.MaxAge > 0:
-		body.Lead = x.t("stepup.age", x.wait(c.MaxAge))
+		body.Lead = x.t("stepup.age", x.age(c.MaxAge))
 	default:
 		body.Lead = x.t("stepup.any")
 	}
@@ -86,6 +96,9 @@ func getStepUp(x *exchange) error {
 	if err != nil {
 		return err
 	}
+	if query.Has("lost") {
+		pg.Notice = x.t("stepup.lost")
+	}
 	if len(withPage("verify_", ways...)) > 0 {
 		return x.render(pg)
 	}
@@ -100,7 +113,7 @@ func getStepUp(x *exchange) error {
 		m.Text = x.t("stepup.none.text", x.either(c.Methods))
 		return x.message(http.StatusForbidden, m)
 	}
-	pg.Notice = x.t("stepup.add")
+	pg.Notice = strings.TrimSpace(pg.Notice + " " + x.t("stepup.add"))
 	return x.render(pg)
 }
 
@@ -114,4 +127,18 @@ func postStepUp(x *exchange) error {
 		return err
 	}
 	return x.advance(out)
+}
+
+// age is a duration in words, in the largest unit that leaves none over.
+func (x *exchange) age(d time.Duration) string {
+	switch minutes := int(d / time.Minute); {
+	case d%time.Minute != 0:
+		return x.count("seconds", int(d/time.Second))
+	case minutes%(24*60) == 0:
+		return x.count("days", minutes/(24*60))
+	case minutes%60 == 0:
+		return x.count("hours", minutes/60)
+	default:
+		return x.count("minutes", minutes)
+	}
 }

@@ -22,9 +22,12 @@ func TestStepUpURL(t *testing.T) {
 		{auth.Requirement{Methods: []string{"totp"}}, "", "/.mfa/step-up?methods=totp"},
 		{auth.Requirement{Methods: []string{"totp"}}, "/" + strings.Repeat("x", maxTarget), "/.mfa/step-up?methods=totp"},
 	} {
-		if got := p.StepUpURL(c.need, c.to); got != c.want {
+		if got := p.StepUpURL(c.need, c.to, false); got != c.want {
 			t.Errorf("got %q, want %q", got, c.want)
 		}
+	}
+	if got := p.StepUpURL(auth.Requirement{MaxAge: time.Minute}, "/a", true); got != "/.mfa/step-up?max_age=60&to=%2Fa&lost=1" {
+		t.Errorf("for a form that is lost: %q", got)
 	}
 }
 
@@ -66,9 +69,17 @@ func TestStepUpPages(t *testing.T) {
 		`name="method" value="webauthn"`, `name="to" value="/admin/"`)
 
 	// What works nowhere here.
-	b.want(b.get("/.mfa/step-up?methods=email&to=%2Fadmin%2F"), 403, "You may not see this page yet", "Email", "Ask your administrator")
+	b.want(b.get("/.mfa/step-up?methods=email&to=%2Fadmin%2F"), 403, "You may not see this page yet", "Email", "ask your administrator")
 	b.want(b.post("/.mfa/step-up", "methods", "email", "to", "/admin/"), 303, "/.mfa/ask-admin")
 	b.want(b.get("/.mfa/ask-admin"), 200, "Ask your administrator")
+
+	// A form that could not be kept, and times in words.
+	for query, want := range map[string]string{
+		"max_age=60&lost=1": "What you sent could not be kept.", "max_age=60": "more than 1 minute old", "max_age=90": "more than 90 seconds old", "max_age=6000": "more than 100 minutes old",
+		"max_age=7200": "more than 2 hours old", "max_age=604800": "more than 7 days old",
+	} {
+		b.want(b.get("/.mfa/step-up?"+query), 200, want)
+	}
 
 	// Strange values.
 	for _, query := range []string{"", "methods=sms", "methods=totp+totp+%3Cb%3E", "max_age=-1", "max_age=99999999999999999999", "max_age=1e3", "max_age=x&methods=" + strings.Repeat("a", 3000)} {

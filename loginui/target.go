@@ -9,8 +9,8 @@ import (
 const maxTarget = 8192
 
 // returnTarget is s if that is where a signed-in visitor may be sent: a path of this host, with query and fragment, that every
-// reader reads the same way. Everything else gives "" (ASVS 5.0.0, V3.7.2). Of the portal's own pages only Security counts, and on
-// the way the reminder and the form that is sent again: a link must not bring anybody to a page that ends or begins something.
+// reader reads the same way. Everything else gives "" (ASVS 5.0.0, V3.7.2). Of the portal's own pages only Security counts, the end of
+// a small window, and on the way the reminder and the form that is sent again: a link must not bring anybody to a page that ends or begins something.
 //
 // With a portal for several hosts, it is also what the gate of one of them sealed (elsewhere).
 func (p *Portal) returnTarget(s string) string {
@@ -50,7 +50,7 @@ func (p *Portal) returnTarget(s string) string {
 			return ""
 		}
 	}
-	if below, ok := strings.CutPrefix(path, p.prefix); ok && (below == "" || below[0] == '/') && below != securityPath && below != remindPath && below != resendPath {
+	if below, ok := strings.CutPrefix(path, p.prefix); ok && (below == "" || below[0] == '/') && below != securityPath && below != remindPath && below != resendPath && below != signedInPath {
 		return ""
 	}
 	return s

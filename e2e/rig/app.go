@@ -44,6 +44,7 @@ func AppHandler() http.Handler {
 	mux.HandleFunc("GET /events", events)
 	mux.HandleFunc("GET /download", download)
 	mux.HandleFunc("POST /upload", upload)
+	spa(mux)
 	mux.HandleFunc("/cookie", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Add("Set-Cookie", "__Host-mfa=planted; Path=/; Secure")
 		w.Header().Add("Set-Cookie", "theme=dark; Path=/")

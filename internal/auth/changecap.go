@@ -15,8 +15,15 @@ const (
 	changeWindow = time.Hour
 )
 
-func keyChangesBegun(u *User, s *Session) string { return keyThrottle(u.ID) + "change/" + s.ID }
-func keyChangesMade(u *User) string              { return keyThrottle(u.ID) + "change/all" }
+func keyChangesMade(u *User) string { return keyThrottle(u.ID) + "change/all" }
+
+// keyChangesBegun counts step-ups by themselves: who browses must not use up the changes.
+func keyChangesBegun(u *User, s *Session, op ChangeOp) string {
+	if op == ChangeProve {
+		return keyThrottle(u.ID) + "prove/" + s.ID
+	}
+	return keyThrottle(u.ID) + "change/" + s.ID
+}
 
 // countChange counts n changes under key, in the transaction that begins or makes them, or returns *Throttled. With 0 it only looks.
 func countChange(tx storage.Tx, now time.Time, key string, n int) error {

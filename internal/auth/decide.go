@@ -38,6 +38,9 @@ func (req *Requirement) Missing(now time.Time, s *Session) *Requirement {
 	return req
 }
 
+// clockSlack is how far in the future a proof may lie, when the server's clock was set back.
+const clockSlack = time.Minute
+
 // satisfied reports whether one of the proofs does for what the requirement asks beyond a session.
 func (req *Requirement) satisfied(now time.Time, proofs []Proof) bool {
 	if len(req.Methods) == 0 && req.MaxAge == 0 {
@@ -45,7 +48,7 @@ func (req *Requirement) satisfied(now time.Time, proofs []Proof) bool {
 	}
 	return slices.ContainsFunc(proofs, func(p Proof) bool {
 		return !p.Enrolled && (len(req.Methods) == 0 || slices.Contains(req.Methods, p.Method)) &&
-			(req.MaxAge == 0 || now.Sub(p.At) <= req.MaxAge)
+			(req.MaxAge == 0 || now.Sub(p.At) <= req.MaxAge && p.At.Sub(now) < clockSlack)
 	})
 }
 

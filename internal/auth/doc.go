@@ -23,7 +23,7 @@
 //	ask.go        a challenge that travels in the page; passkey.go: signing in with one, without a name
 //	modify.go     what people who are signed in change, and the proofs that it takes; upgrade.go: a passkey for the next time
 //	settings.go   passwords, names and what else is changed so; changecap.go how much of it
-//	stepup.go     what a rule asks beyond a session; heldpost.go the form that was on its way
+//	stepup.go     what a rule asks beyond a session; form.go the form that was on its way
 //	invite.go     accepting a ticket (ticket.go): an invitation, the first set-up; reset.go: a forgotten password
 //	mail.go       codes and links by mail, email.go the addresses that they confirm; mailcap.go how many are sent
 //	notice.go     what people are told by mail, and how they undo it

@@ -83,7 +83,7 @@ func (k *keyring) codecs(name string) []securecookie.Codec {
 	switch name {
 	case CookieSession:
 		return k.session
-	case CookieFlow, CookieHeld:
+	case CookieFlow:
 		return k.flow
 	}
 	return k.browser

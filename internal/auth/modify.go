@@ -190,7 +190,7 @@ func (r *Realm) beginnable(tx storage.Tx, v Visit, c Change, s *Session, u *User
 			return err
 		}
 	}
-	return countChange(tx, r.now(), keyChangesBegun(u, s), 1)
+	return countChange(tx, r.now(), keyChangesBegun(u, s, c.Op), 1)
 }
 
 // resume does what has to be done outside a transaction once everything that a change needs is proven: it prepares the set-up or the

@@ -23,7 +23,6 @@ type Visit struct {
 	Session   string // value of CookieSession as received, "" if absent; likewise the next two
 	Flow      string
 	Browser   string
-	Held      string // of CookieHeld
 	// To is the path to go to in the end, as the request carries it. It is for a sign-in that is stored nowhere (Outcome.Untold).
 	To string
 }

@@ -35,8 +35,8 @@ func (r *Realm) nextProof(now time.Time, site Site, f *flow, u *User, creds []he
 	return p
 }
 
-// proving are the methods by which u can show at a site what a rule asks for, in the order in which they are asked. The password comes
-// last: it says least about who sits there.
+// proving are the methods by which u can show at a site what a rule asks for, in the order in which they are asked. Where the rule names
+// none, they are those by which u may sign in; the password says least about who sits there, and is asked where nothing else works.
 func (r *Realm) proving(site Site, u *User, creds []held, need Requirement) []string {
 	var out []string
 	for _, name := range r.preference() {
@@ -47,11 +47,17 @@ func (r *Realm) proving(site Site, u *User, creds []held, need Requirement) []st
 			out = append(out, name)
 		}
 	}
-	out = preferred(u, out)
-	if i := slices.Index(out, MethodPassword); i >= 0 {
-		out = append(slices.Delete(out, i, i+1), MethodPassword)
+	if i := slices.Index(out, MethodPassword); i >= 0 && len(out) > 1 {
+		out = slices.Delete(out, i, i+1)
+		if len(need.Methods) > 0 { // named, and so as good as the others
+			out = append(out, MethodPassword)
+		}
 	}
-	return out
+	if len(need.Methods) == 0 {
+		now := r.now()
+		out = wanted(now, r.duties(now, u, creds), out)
+	}
+	return preferred(u, out)
 }
 
 // Provable are the methods by which a user could show at the visitor's site what need asks for: none, where nothing of that is set up

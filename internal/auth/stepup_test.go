@@ -39,9 +39,10 @@ func TestStepUp(t *testing.T) { // S52, S55
 		others []string
 		answer func() string
 	}{
-		{"a fresher proof of any method", prove(15 * time.Minute), auth.MethodTOTP, []string{auth.MethodRecovery, auth.MethodPassword}, p.now},
+		{"a fresher proof of any method", prove(15 * time.Minute), auth.MethodTOTP, []string{auth.MethodRecovery}, p.now},
 		{"a fresher code", prove(15*time.Minute, auth.MethodTOTP), auth.MethodTOTP, nil, p.now},
 		{"the password again", prove(time.Minute, auth.MethodPassword), auth.MethodPassword, nil, func() string { return password }},
+		{"the password or a code", prove(time.Minute, auth.MethodPassword, auth.MethodTOTP), auth.MethodTOTP, []string{auth.MethodPassword}, p.now},
 		{"a recovery code", prove(0, auth.MethodRecovery), auth.MethodRecovery, nil, func() string { return p.codes[0] }},
 	} {
 		t.Run(c.name, func(t *testing.T) {

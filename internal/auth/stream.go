@@ -40,21 +40,17 @@ type streams struct {
 // Watch has a request ended when it may no longer go on. s and need are what Decide allowed it on; need must not be changed. end is
 // called once, from anywhere, possibly before Watch returns and shortly after Close; it must not wait for anything.
 //
-// Whatever happened to the session since it was read is found here, so that nothing falls between the decision and the watch.
+// Whatever happened to the session since it was read is found by the next look at all streams, or at once by Look.
 func (r *Realm) Watch(s *Session, need *Requirement, end func()) *Stream {
-	st := r.Enlist(s, need, end)
-	r.endStreams(r.life, []*Stream{st})
-	return st
-}
-
-// Enlist is Watch for what lasts (Lasting): it leaves the first look to those at all streams.
-func (r *Realm) Enlist(s *Session, need *Requirement, end func()) *Stream {
 	st := &Stream{realm: r, need: need, user: s.UserID, id: s.ID, token: s.Token, end: end}
 	if !r.streams.add(st) {
 		end()
 	}
 	return st
 }
+
+// Look holds the stream against its session now, so that nothing falls between the decision and the watch.
+func (st *Stream) Look() { st.realm.endStreams(st.realm.life, []*Stream{st}) }
 
 // Close forgets a stream that is over.
 func (st *Stream) Close() { st.realm.streams.remove(st) }

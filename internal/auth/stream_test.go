@@ -41,6 +41,7 @@ func (r *rig) watchSession(s *auth.Session, need *auth.Requirement) *line {
 			close(l.over)
 		}
 	})
+	l.Look()
 	return l
 }
 

@@ -5,7 +5,7 @@ import "sync"
 // Lasting is a request that may go on for longer than most.
 type Lasting interface {
 	// Lasts is called when the request is still going on at the first beat after it began, from anywhere and at most once. It must be
-	// quick: other requests wait. What it has watched by Enlist is held against its session right after.
+	// quick: other requests wait. What it has watched is held against its session right after.
 	Lasts()
 }
 

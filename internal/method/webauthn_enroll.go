@@ -44,27 +44,31 @@ func (s *siteWebAuthn) beginEnroll(now time.Time, purpose string, u auth.User, e
 	if name == "" {
 		name = s.rpID
 	}
-	return c.seal(now, protocol.PublicKeyCredentialCreationOptions{
+	options := creationOptions{
 		RelyingParty: protocol.RelyingPartyEntity{CredentialEntity: protocol.CredentialEntity{Name: name}, ID: s.rpID},
 		User: protocol.UserEntity{
 			CredentialEntity: protocol.CredentialEntity{Name: u.Name},
 			DisplayName:      u.Display(),
 			ID:               protocol.URLEncodedBase64(u.Handle),
 		},
-		Challenge:             c.Challenge,
-		Parameters:            credentialParameters(),
-		Timeout:               int(challengeLife.Milliseconds()),
-		CredentialExcludeList: named,
-		AuthenticatorSelection: protocol.AuthenticatorSelection{
+		Challenge: c.Challenge,
+		Timeout:   challengeLife.Milliseconds(),
+		Exclude:   named,
+		Selection: protocol.AuthenticatorSelection{
 			RequireResidentKey: protocol.ResidentKeyNotRequired(),
 			ResidentKey:        protocol.ResidentKeyRequirementPreferred,
 			UserVerification:   protocol.UserVerificationRequirement(s.config.UserVerification),
 		},
 		Attestation: protocol.ConveyancePreference(s.config.Attestation),
-		Extensions:  protocol.AuthenticationExtensions{CredProps: true},
-	})
+		Extensions:  extensions{CredProps: true},
+	}
+	for _, a := range algorithms {
+		options.Parameters = append(options.Parameters, parameter{Type: protocol.PublicKeyCredentialType, Algorithm: a})
+	}
+	return c.seal(now, options)
 }
 
+// credentialParameters are what creationOptions offers, for the library to compare with.
 func credentialParameters() (list []protocol.CredentialParameter) {
 	for _, a := range algorithms {
 		list = append(list, protocol.CredentialParameter{Type: protocol.PublicKeyCredentialType, Algorithm: a})
@@ -231,16 +235,4 @@ func (s *siteWebAuthn) Wants(existing []auth.Credential) bool {
 		}
 	}
 	return true
-}
-
-// parseRegistration reads a RegistrationResponseJSON, whose credential ID has 1 to 1023 bytes. Its errors are rejections.
-func parseRegistration(answer []byte) (*protocol.ParsedCredentialCreationData, error) {
-	if len(answer) > maxResponse {
-		return nil, rejected("too large")
-	}
-	p, err := protocol.ParseCredentialCreationResponseBytes(answer)
-	if err != nil {
-		return nil, rejected("malformed")
-	}
-	return p, nil
 }

@@ -39,6 +39,7 @@ func FuzzWebAuthnAssertion(f *testing.F) { // S50
 		built := v
 		built.Assertion.ClientDataJSON, built.Assertion.AuthenticatorData = client, data
 		for _, a := range [][]byte{answer, built.assertion(t)} {
+			sameAssertion(t, a)
 			for _, creds := range [][]auth.Credential{{c}, nil} {
 				got, err := s.Verify(noon, aliceKeys, creds, ch, a)
 				if err == nil && (len(creds) == 0 || got.Credential.Data == nil) || err != nil && !errors.Is(err, auth.ErrRejected) {
@@ -72,6 +73,7 @@ func FuzzWebAuthnRegistration(f *testing.F) { // S50
 		built := v
 		built.Registration.AttestationObject = object
 		for _, a := range [][]byte{answer, built.registration(t)} {
+			sameRegistration(t, a)
 			c, err := s.FinishEnroll(noon, aliceKeys, ch, a)
 			if err != nil {
 				if !errors.Is(err, auth.ErrRejected) {

@@ -98,12 +98,12 @@ func (s *siteWebAuthn) Challenge(now time.Time, u auth.User, creds []auth.Creden
 	if err != nil {
 		return auth.Challenge{}, err
 	}
-	return c.seal(now, protocol.PublicKeyCredentialRequestOptions{
-		Challenge:          c.Challenge,
-		Timeout:            int(challengeLife.Milliseconds()),
-		RelyingPartyID:     s.rpID,
-		AllowedCredentials: named,
-		UserVerification:   protocol.UserVerificationRequirement(s.config.UserVerification),
+	return c.seal(now, requestOptions{
+		Challenge:        c.Challenge,
+		Timeout:          challengeLife.Milliseconds(),
+		RPID:             s.rpID,
+		Allow:            named,
+		UserVerification: protocol.UserVerificationRequirement(s.config.UserVerification),
 	})
 }
 
@@ -282,19 +282,4 @@ func rejectedBy(err error) error {
 		return rejected(e.Type)
 	}
 	return rejected("refused by the library")
-}
-
-// parseAssertion reads an AuthenticationResponseJSON. Its errors are rejections.
-func parseAssertion(answer []byte) (*protocol.ParsedCredentialAssertionData, error) {
-	if len(answer) > maxResponse {
-		return nil, rejected("too large")
-	}
-	p, err := protocol.ParseCredentialRequestResponseBytes(answer)
-	if err != nil {
-		return nil, rejected("malformed")
-	}
-	if len(p.Response.UserHandle) > maxUserHandle {
-		return nil, rejected("user handle too long")
-	}
-	return p, nil
 }

@@ -89,6 +89,9 @@
   const drop = () => location.hash && history.replaceState(null, "", location.pathname + location.search);
   const again = () => location.hash && location.replace(location.pathname + "?" + Date.now() + location.hash);
 
+  // The small window in which somebody signed in for a page that waits.
+  if (/\/signed-in$/.test(location.pathname)) close();
+
   addEventListener("hashchange", link ? open : token ? again : carry);
   (link ? open : token ? drop : carry)();
 })();

@@ -1,0 +1,66 @@
+// For the pages of apps: where the gate answers 401, people sign in in a small window, and the request is sent again. It was the gate that
+// answered, so the app has not seen the request before. What is served is this file without comments and most spaces: see tight.
+{
+  const real = fetch, X = XMLHttpRequest, asked = {}
+
+  // Asks for what the header of a 401 names, once for all who wait for it, and gives whether it was done; nothing where it names nothing.
+  // The session is looked at for ten minutes after the last press of the button. The look is that of the page, whatever its style resets.
+  const ask = named => {
+    const [, page, base, query] = /^MFA login="((\/[\w.~-].*\/)[^?]+(.*))"/.exec(named) || []
+    return page && (asked[page] ||= new Promise(done => {
+      let left = 300, ok
+      const login = page + (query ? "&to=" : "?to=") + base + "signed-in",
+        el = (tag, text, onclick) => Object.assign(document.createElement(tag), { textContent: text, ariaLabel: text, onclick, style: "all:revert;display:block;margin:1em auto;padding:.5em 1em;border:1px solid #888;border-radius:8px;font:inherit" }),
+        box = el("dialog", (query ? "One more proof is needed" : "Your session has ended") + ". Sign in to go on."),
+        timer = setInterval(async () => {
+          const s = left-- > 0 && await real(base + "session" + query).then(r => r.json()).catch(() => 0)
+          if (s.signed_in && !s.step_up_required) end(ok = dispatchEvent(new Event("mfa:signedin")))
+        }, 2e3),
+        end = () => {
+          clearInterval(timer)
+          box.close()
+          box.remove()
+          asked[page] = 0
+          done(ok)
+        }
+      box.append(el("button", "Sign in", () => open(login, left = 300, "width=480,height=720")), el("button", "Cancel", box.oncancel = end))
+      if (dispatchEvent(new CustomEvent("mfa:signedout", { cancelable: 1, detail: { login, cancel: end } }))) {
+        document.body.append(box)
+        box.showModal()
+      }
+    }))
+  }
+
+  // A second question may be for the proof that a rule asks for beyond the sign-in. A stream cannot be sent twice.
+  fetch = async (input, init) => {
+    if (init?.duplex) return real(input, init)
+    let r, n = 2, req = new Request(input, init)
+    do r = await real(req.clone())
+    while (n-- && r.type == "basic" && !r.redirected && await ask(r.headers.get("WWW-Authenticate")))
+    return r
+  }
+
+  // What was called on a request since open is called again. Our listeners come before those of the app.
+  for (const name of ["open", "setRequestHeader", "send", "abort"]) {
+    const f = X.prototype[name]
+    X.prototype[name] = function (...args) {
+      f.apply(this, args)
+      if (/open|abort/.test(name)) (this._mfa = []).url = (args[2] ?? 1) && new URL(args[1], document.baseURI)
+      this._mfa.push(() => f.apply(this, args))
+    }
+  }
+  XMLHttpRequest = class extends X {
+    constructor() {
+      super()
+      for (const type of ["readystatechange", "load", "loadend"]) this.addEventListener(type, e => {
+        const log = this._mfa, wait = log?.url == this.responseURL && !log.over && log.url.origin == origin && ask(this.getResponseHeader("WWW-Authenticate"))
+        if (!wait) return
+        e.stopImmediatePropagation()
+        if (type == "loadend") wait.then(ok => {
+          log.over = !ok
+          if (log == this._mfa) log.map(f => f())
+        })
+      })
+    }
+  }
+}
