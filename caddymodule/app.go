@@ -6,7 +6,8 @@
 //
 //  1. It is cleaned, public or not: identity headers and our cookies go (identity.go, cookies.go).
 //  2. Where there are rules, a path that can be read in two ways is refused (path.go).
-//  3. What lies below the portal's prefix is answered by the portal, package loginui.
+//  3. What lies below the portal's prefix is answered by the portal, package loginui; where that is on another host (portal.go), all but
+//     the way there and back is left to it.
 //  4. The first rule that matches, or else the site, says what the request needs (rules.go, find.go).
 //  5. The cookie becomes a session and a user (auth.Realm.Session), from memory.
 //  6. auth.Decide decides. The request passes, with identity headers (identity.go, assertion.go, response.go), or its sender is asked to sign
@@ -46,6 +47,10 @@ type App struct {
 	// The address under which people reach the sign-in pages, such as `https://dash.example.com`. Links are made with it.
 	// Default: the address of the first site with an `mfa` handler.
 	URL string `json:"url,omitempty"`
+
+	// One host on which people sign in for several others. It is needed where several hosts have an `mfa` handler. Default: people sign in
+	// on the one host that has.
+	Portal *Portal `json:"portal,omitempty"`
 
 	// The path below which the sign-in pages are, on every site with an `mfa` handler. Default: `/.mfa`.
 	Path string `json:"path,omitempty"`
@@ -198,7 +203,7 @@ func (a *App) open(ctx context.Context) (*live, error) {
 		}
 	}
 	l := &live{realm: realm, forms: make(chan struct{}, formsAtOnce)}
-	l.portal, err = loginui.New(l.realm, loginui.Options{Prefix: a.settings.prefix, Logger: processLog()})
+	l.portal, err = loginui.New(l.realm, loginui.Options{Prefix: a.settings.prefix, Home: a.settings.portal.origin(), Logger: processLog()})
 	if err != nil {
 		return nil, fmt.Errorf("preparing the pages: %w", err)
 	}
@@ -209,8 +214,8 @@ func (a *App) open(ctx context.Context) (*live, error) {
 func (a *App) realm(state *auth.State) *auth.Realm {
 	return state.Realm(auth.Config{
 		Name: a.settings.name, Idle: a.settings.idle, Lifetime: a.settings.lifetime, Methods: a.settings.methods, Mail: a.mail(),
-		Policies: a.settings.policies,
-		OnePage:  a.settings.signIn != "",
+		Policies: a.settings.policies, Portal: a.settings.portal.realm(),
+		OnePage: a.settings.signIn != "",
 	})
 }
 

@@ -18,8 +18,11 @@ import (
 	"github.com/caddy-mfa/caddy-mfa/docs/verify"
 )
 
-// assertingGate is a site whose app gets assertions, and another one beside it.
-const assertingGate = `{address} {
+// assertingGate is a site whose app gets assertions, and another one beside it, which both need assertingPortal.
+const assertingGate = `http://auth.localhost:{port} {
+	mfa_portal
+}
+{address} {
 	mfa {
 		public /healthz
 		identity jwt
@@ -38,6 +41,8 @@ http://other.localhost:{port} {
 }
 `
 
+const assertingPortal = "portal http://auth.localhost:{port} localhost other.localhost"
+
 // verifier is that of the app on a host of the site.
 func (s *site) verifier(host string) *verify.Verifier {
 	return &verify.Verifier{Issuer: "http://" + host + ":" + s.port, Host: host, Client: s.http}
@@ -55,7 +60,7 @@ func (s *site) public() *jose.JSONWebKeySet {
 
 func TestAppVerifiesAssertion(t *testing.T) { // S67
 	s := newSite(t)
-	s.serve(assertingGate)
+	s.serve(assertingGate, assertingPortal)
 	alice := sessionCookie(signIn(t, "localhost", "alice", "ops", "dev"))
 	bob := sessionCookie(signIn(t, "other.localhost", "bob"))
 	mine := s.verifier("localhost")
@@ -174,7 +179,7 @@ func issuedAt(t testing.TB, token string) time.Time {
 // Everything that somebody without a private key can make of what is public, or of their own assertion.
 func TestForgedAssertions(t *testing.T) {
 	s := newSite(t)
-	s.serve(assertingGate)
+	s.serve(assertingGate, assertingPortal)
 	token := arrived(t, s.get("/", sessionCookie(signIn(t, "localhost", "alice")))).Header.Get("Remote-Assertion")
 	v := s.verifier("localhost")
 	if _, err := v.Verify(t.Context(), token); err != nil {

@@ -22,6 +22,7 @@ func init() {
 //	mfa {
 //		name     <name>
 //		url      <address>
+//		portal   <url> <host>...
 //		path     <prefix>
 //		storage  badger [<dir>]
 //		secret   <placeholder>...
@@ -100,6 +101,8 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			err = oneArg(d, &a.Name, checkName)
 		case "url":
 			err = oneArg(d, &a.URL, checkURL)
+		case "portal":
+			a.Portal, err = parsePortal(d)
 		case "path":
 			err = oneArg(d, &a.Path, checkPath)
 		case "storage":

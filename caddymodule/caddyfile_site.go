@@ -53,6 +53,9 @@ func readGate(h httpcaddyfile.Helper) (*Gate, error) {
 	if h.NextArg() {
 		return nil, h.Errf("%s guards a whole site and takes no matcher; say with `public` inside its block what needs no sign-in", directive)
 	}
+	if err := checkSite(h); err != nil {
+		return nil, h.WrapErr(err)
+	}
 	seen := options{}
 	for h.NextBlock(0) {
 		var err error
@@ -159,13 +162,7 @@ func parseAsk(h httpcaddyfile.Helper, allow, require *[]string, maxAge *caddy.Du
 }
 
 // namesFor are the methods that are switched on by the global options above the site.
-func namesFor(h httpcaddyfile.Helper) []string {
-	app := new(App)
-	if global, ok := h.Option("mfa").(httpcaddyfile.App); ok {
-		_ = json.Unmarshal(global.Value, app) // we wrote it
-	}
-	return app.names()
-}
+func namesFor(h httpcaddyfile.Helper) []string { return globalApp(h).names() }
 
 // parseMatchers reads the matchers of a rule. Its paths share one.
 func parseMatchers(h httpcaddyfile.Helper, rule *Rule) error {

@@ -32,7 +32,7 @@ Lists where a user is signed in: since when, from where, with which methods.`, "
 			for _, s := range out {
 				browser := orElse(strings.Join(nonEmpty(s.Browser, s.OS), ", "), "-")
 				rows = append(rows, []string{
-					s.ID, s.Host, localTime(s.Created), localTime(s.Seen), localTime(s.End), strings.Join(s.Methods, ","), s.Addr, browser,
+					s.ID, strings.Join(append([]string{s.Host}, s.Hosts...), ","), localTime(s.Created), localTime(s.Seen), localTime(s.End), strings.Join(s.Methods, ","), s.Addr, browser,
 				})
 			}
 			table(w, "", rows)

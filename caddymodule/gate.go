@@ -70,6 +70,7 @@ type Gate struct {
 
 	// only is set on a site that answers to any host: the one host of the portal there, "" if the option url does not say it.
 	only    atomic.Pointer[string]
+	home    bool // it is that of mfa_portal
 	forward bool // proxies ask it (ForwardAuth): error routes must not answer them
 }
 
@@ -153,19 +154,8 @@ type visit struct {
 
 // ServeHTTP takes a request through the steps that the package's documentation lists, in that order.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	vars, _ := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
-	v := visit{gate: g, w: w, r: r, vars: vars, sent: sentURL(r), host: hostOf(r), secure: secure(r, vars)}
-	v.outer, _ = vars[passageVar].(*passage)
-	v.clean()
-	v.cookies = takeCookies(r.Header)
-	if v.access = takeAccess(r.Header); v.access != "" && vars != nil {
-		vars[accessVar] = v.access
-	}
-	if v.outer != nil {
-		v.cookies = v.outer.cookies
-		v.access, _ = vars[accessVar].(accessToken)
-	}
-
+	v := visit{gate: g, w: w, r: r}
+	v.arrive()
 	if why := v.unclear(); why != nil {
 		countAmbiguous.Inc()
 		if !g.ReportOnly {
@@ -178,6 +168,9 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	}
 	if v.asksForOrigins() {
 		return v.relatedOrigins()
+	}
+	if g.forward && v.access != "" { // the proxy would hand it on to the app
+		return v.refuseToken(auth.StepUp)
 	}
 	found, err := g.find(r)
 	if err != nil {
@@ -192,6 +185,22 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 		return v.pass(next, nil, nil, nil)
 	}
 	return v.decide(next, found)
+}
+
+// arrive reads of a request what decides about it, and takes out what a client must not say and the app must not see.
+func (v *visit) arrive() {
+	v.vars, _ = v.r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
+	v.sent, v.host, v.secure = sentURL(v.r), hostOf(v.r), secure(v.r, v.vars)
+	v.outer, _ = v.vars[passageVar].(*passage)
+	v.clean()
+	v.cookies = takeCookies(v.r.Header)
+	if v.access = takeAccess(v.r.Header); v.access != "" && v.vars != nil {
+		v.vars[accessVar] = v.access
+	}
+	if v.outer != nil {
+		v.cookies = v.outer.cookies
+		v.access, _ = v.vars[accessVar].(accessToken)
+	}
 }
 
 // clean removes what the client may not say, and what a gate further out has said.
@@ -293,13 +302,13 @@ func (v *visit) decide(next caddyhttp.Handler, found finding) error {
 		return v.pass(next, found.need, session, user)
 	case auth.SignIn:
 		countSignIn.Inc()
-		return v.signIn()
+		return v.begin(nil, nil, "sign_in_required")
 	case auth.StepUp:
 		countStepUp.Inc()
-		return v.stepUp(found.need.Missing(now, session), session)
+		return v.begin(found.need.Missing(now, session), session, "step_up_required")
 	case auth.Enroll:
 		countEnroll.Inc()
-		return v.stepUp(found.need.Missing(now, session), session)
+		return v.begin(found.need.Missing(now, session), session, "step_up_required")
 	default:
 		countDeny.Inc()
 		v.denied = user
@@ -331,14 +340,11 @@ func (v *visit) misplaced() *refusal {
 
 // elsewhere is misplaced where nothing is counted.
 func (v *visit) elsewhere() *refusal {
-	if localhost(v.host) {
-		return nil
-	}
-	if !v.secure {
-		return errInsecure
-	}
 	_ = v.gate.app.look() // a request may come before Start; with sites that are wrong, open fails
-	if only := v.gate.only.Load(); only != nil && *only != "" && *only != v.host {
+	switch {
+	case !v.secure && !localhost(v.host):
+		return errInsecure
+	case v.foreign():
 		return errForeignHost
 	}
 	return nil
@@ -429,10 +435,7 @@ func (v *visit) portal() error {
 	if v.asksForKeys() {
 		return v.keys(l.realm)
 	}
-	in := loginui.Request{Secure: v.secure, Visit: auth.Visit{
-		Host: v.host, Origin: v.origin(), Addr: clientAddr(v.vars), UserAgent: v.r.UserAgent(),
-		Session: v.cookies.session, Flow: v.cookies.flow, Browser: v.cookies.browser,
-	}}
+	in := loginui.Request{Secure: v.secure, Away: v.away(), Visit: v.visitor()}
 	if !in.Visit.Addr.IsValid() {
 		v.gate.app.noAddress(v.gate.now())
 	}

@@ -233,7 +233,7 @@ func TestNoAssertionNoPassage(t *testing.T) { // S76
 // A verifier that others share: fifty requests at once, of which some carry a key ID that is made up.
 func TestVerifierRefetchesSeldom(t *testing.T) {
 	s := newSite(t)
-	s.serve(assertingGate)
+	s.serve(assertingGate, assertingPortal)
 	token := arrived(t, s.get("/", sessionCookie(signIn(t, "localhost", "alice")))).Header.Get("Remote-Assertion")
 	v := s.verifier("localhost")
 	count := &counting{next: s.http.Transport}

@@ -17,7 +17,7 @@ func TestKeysArePublished(t *testing.T) {
 		t.Errorf("before there is a key: %q, %v", body, res.Header)
 	}
 	// From the moment that the site asks for it, before anybody has signed in: an app reads the keys when it starts.
-	s.serve(assertingGate)
+	s.serve(assertingGate, assertingPortal)
 	keys := s.public()
 	if len(keys.Keys) != 2 || !keys.Keys[0].IsPublic() || !keys.Keys[1].IsPublic() {
 		t.Fatalf("got %+v", keys)
@@ -57,7 +57,7 @@ func TestKeysArePublished(t *testing.T) {
 
 	// A reload changes no key, and neither does a site that asks no more.
 	s.serve(plainGate)
-	s.serve(assertingGate, "name Example")
+	s.serve(assertingGate, assertingPortal, "name Example")
 	for _, k := range s.public().Keys {
 		if len(keys.Key(k.KeyID)) != 1 {
 			t.Errorf("a reload made the key %s", k.KeyID)

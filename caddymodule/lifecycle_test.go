@@ -373,7 +373,7 @@ func TestSetupLink(t *testing.T) {
 		{"of the site", plainGate, nil, "http://localhost:{port}/.mfa/invite#"},
 		{"of the option url", plainGate, []string{"url https://mfa.example.com/", "path /sign-in"}, "https://mfa.example.com/sign-in/invite#"},
 		{"of any host", "http://:{port} {\n\tmfa\n}\n", nil, "http://localhost:{port}/.mfa/invite#"},
-		{"of the first name", "http://*.localhost:{port}, http://b.localhost:{port} {\n\thandle {\n\t\tmfa\n\t}\n}\n", nil, "http://b.localhost:{port}/.mfa/invite#"},
+		{"of the portal", portalSites, []string{portalOption}, "http://auth.localhost:{port}/.mfa/invite#"},
 		{"not of a site without a gate", "http://a.localhost:{port} {\n\trespond a\n}\nhttp://b.localhost:{port} {\n\tmfa\n}\n", nil, "http://b.localhost:{port}/.mfa/invite#"},
 		{"over HTTPS", "https://dash.example.com:{port} {\n\ttls internal\n\tmfa\n}\n", nil, "https://dash.example.com:{port}/.mfa/invite#"},
 	} {

@@ -30,6 +30,9 @@ func (a *App) checkWay(server *caddyhttp.Server, w way) error {
 	hosts := w.hosts
 	if len(hosts) == 0 {
 		hosts = []string{a.settings.host}
+		if a.settings.portal != nil { // it is another site's
+			hosts = []string{""}
+		}
 	}
 	for _, host := range hosts {
 		if strings.Contains(host, "{") {
@@ -81,6 +84,7 @@ type probe struct {
 	r        *http.Request
 	rewrites bool // after a rewrite, nothing is known of the path
 	changed  bool // there was one
+	home     bool // it is mfa_portal that was found
 	groups   map[string]bool
 	invoked  map[string]bool
 }
@@ -141,6 +145,9 @@ func (p *probe) handle(server *caddyhttp.Server, handlers []caddyhttp.Middleware
 		end := goesOn
 		switch h := h.(type) {
 		case *Gate:
+			return found
+		case *PortalSite:
+			p.home = true
 			return found
 		case *rewrite.Rewrite:
 			p.changed = p.changed || p.rewrites

@@ -45,6 +45,10 @@ var (
 		http.StatusMisdirectedRequest, "unknown_host", "This is not the address of this site",
 		"The site is reached under another name, and people sign in there.", "Use the address that you were given.",
 	}
+	errNotFound = &refusal{
+		http.StatusNotFound, "not_found", "Page not found",
+		"There is no such page.", "Go to the start page of this site, or to the app that you wanted.",
+	}
 	errNotKept = &refusal{
 		http.StatusGone, "form_gone", "Your form is not there any more",
 		"It was sent already, or kept for too long, or others took its place. Nothing was sent now.", "Go back to the page that it was on, and fill it in again.",
@@ -90,42 +94,9 @@ func (v *visit) unavailable(err error) error {
 	return v.refuse(errUnavailable)
 }
 
-// signIn sends a person to the portal, and tells a program where it is.
-func (v *visit) signIn() error {
-	l, err := v.gate.app.open(v.r.Context())
-	if err != nil {
-		return v.unavailable(err)
-	}
-	if loginui.Navigation(v.r) {
-		return v.lead(l.portal.LoginURL(v.sent.RequestURI()))
-	}
-	return v.challenge("sign_in_required", l.portal.LoginURL(""))
-}
-
-// stepUp sends somebody who has signed in to prove what is asked for beyond that. A form that was on its way is kept meanwhile.
-func (v *visit) stepUp(need *auth.Requirement, session *auth.Session) error {
-	l, err := v.gate.app.open(v.r.Context())
-	if err != nil {
-		return v.unavailable(err)
-	}
-	if !loginui.Navigation(v.r) {
-		return v.challenge("step_up_required", l.portal.StepUpURL(*need, "", false))
-	}
-	to, lost := v.sent.RequestURI(), false
-	if v.r.Method == http.MethodPost {
-		id, err := v.keepForm(l, session)
-		if err != nil {
-			return v.unavailable(err)
-		}
-		if lost = id == ""; !lost {
-			to = l.portal.ResendURL(id)
-		}
-	}
-	return v.lead(l.portal.StepUpURL(*need, to, lost))
-}
-
-func (v *visit) lead(to string) error {
+func (v *visit) lead(to string, cookies []auth.Cookie) error {
 	h := v.w.Header()
+	loginui.SetCookies(v.w, cookies)
 	h["Cache-Control"] = []string{"no-store"}
 	h["Location"] = []string{to}
 	h["Content-Length"] = []string{"0"}

@@ -18,13 +18,22 @@ func hostOf(r *http.Request) string {
 	return strings.ToLower(strings.Trim(host, "[]"))
 }
 
-// origin is that of the pages as the browser has it: scheme, host and port.
+// origin is that of the pages as the browser has it: scheme, host and port. What follows the host and is no port is left out: people are led
+// to this address, and must not be led to another host by something like :1@evil.example.
 func (v *visit) origin() string {
-	scheme, port := "http://", ":80"
+	scheme, usual := "http://", ":80"
 	if v.secure {
-		scheme, port = "https://", ":443"
+		scheme, usual = "https://", ":443"
 	}
-	return scheme + strings.TrimSuffix(strings.ToLower(v.r.Host), port)
+	host := v.host
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	port := v.r.Host[strings.LastIndexByte(v.r.Host, ':')+1:]
+	if len(port) == len(v.r.Host) || port == "" || strings.Trim(port, "0123456789") != "" || ":"+port == usual {
+		return scheme + host
+	}
+	return scheme + host + ":" + port
 }
 
 // localhost reports whether browsers treat the host as this very machine, where they keep Secure cookies over plain HTTP too.

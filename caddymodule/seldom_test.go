@@ -49,7 +49,7 @@ func TestUnixSocket(t *testing.T) { // S69
 			s := newSite(t)
 			s.servers = c.option
 			socket := filepath.Join(t.TempDir(), "caddy.sock")
-			s.serve("http://dash.example.com, {address} {\n\tbind unix/" + socket + "\n\tmfa\n}\n")
+			s.serve("http:// {\n\tbind unix/" + socket + "\n\tmfa\n}\n")
 			s.http.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 				return new(net.Dialer).DialContext(ctx, "unix", socket)
 			}}

@@ -35,6 +35,7 @@ type settings struct {
 	name           string
 	base, host     string // address and host of the option url, "" if it is not set
 	prefix         string // of the portal
+	portal         *home  // nil: people sign in where they are
 	dir            string // of the store, absolute
 	secrets        [][]byte
 	idle, lifetime time.Duration
@@ -82,10 +83,19 @@ func (a *App) prepare(repl *caddy.Replacer) error {
 		}
 		s.host = strings.ToLower(u.Hostname())
 	}
+	var err error
+	if s.portal, err = a.Portal.prepare(repl); err != nil {
+		return fmt.Errorf("option portal: %w", err)
+	}
+	if p := s.portal; p != nil {
+		if s.host != "" && s.base != p.base {
+			return fmt.Errorf("option url: %w", errTwoAddresses)
+		}
+		s.base, s.host = p.base, p.host
+	}
 	if err := checkStorage(a.Storage); err != nil {
 		return fmt.Errorf("option storage: %w", err)
 	}
-	var err error
 	if s.dir, err = filepath.Abs(s.dir); err != nil {
 		return fmt.Errorf("option storage: %w", err)
 	}
@@ -125,6 +135,8 @@ func checkURL(address string) error {
 	}
 	return nil
 }
+
+var errTwoAddresses = errors.New("portal says the address already that links begin with, and this is another one; leave url out")
 
 var pathPrefix = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)+$`)
 
@@ -242,13 +254,17 @@ func checkMethods(methods []string) error {
 }
 
 // crossChecked are the options that can be of no use because of others.
-var crossChecked = []string{"webauthn", "methods", "recovery", "reset", "sign_in"}
+var crossChecked = []string{"url", "webauthn", "methods", "recovery", "reset", "sign_in"}
 
 // checkUsed says why an option is of no use with the others.
 func (a *App) checkUsed(option string) error {
 	switch email := slices.Contains(a.names(), auth.MethodEmail); option {
+	case "url":
+		if p := a.Portal; p != nil && a.URL != "" && !hasPlaceholder(p.URL+a.URL) && strings.TrimSuffix(p.URL, "/") != strings.TrimSuffix(a.URL, "/") {
+			return errTwoAddresses
+		}
 	case "webauthn":
-		return a.WebAuthn.checkUsed(a.Methods)
+		return errors.Join(a.WebAuthn.checkUsed(a.Methods), a.WebAuthn.checkPortal(a.Portal))
 	case "methods":
 		if email && a.SMTP == nil {
 			return errors.New("email needs smtp, which says where mail goes")

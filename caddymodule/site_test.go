@@ -146,7 +146,29 @@ func signIn(t testing.TB, host, name string, groups ...string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if p := running(t).settings.portal; p != nil && host != p.host {
+		return takeOver(t, realm, signInTo(t, realm, p.host, name, groups...), p.host, host)
+	}
 	return signInTo(t, realm, host, name, groups...)
+}
+
+// takeOver makes the portal's session one on host, and returns the value of its cookie there.
+func takeOver(t testing.TB, realm *auth.Realm, session, portal, host string) string {
+	t.Helper()
+	ctx, there := context.Background(), auth.Visit{Host: host, Origin: "http://" + host}
+	to, cookies, err := realm.SealTarget(there, "/")
+	if err != nil || len(cookies) != 1 {
+		t.Fatal(cookies, err)
+	}
+	there.Flow = cookies[0].Value
+	code, _, err := realm.HandOver(ctx, auth.Visit{Host: portal, Session: session}, to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, cookies, err = realm.TakeOver(ctx, there, code); err != nil || len(cookies) != 1 {
+		t.Fatal(cookies, err)
+	}
+	return cookies[0].Value
 }
 
 func signInTo(t testing.TB, realm *auth.Realm, host, name string, groups ...string) string {

@@ -37,6 +37,7 @@ func (a *App) survey() error {
 	web := app.(*caddyhttp.App)
 	a.addresses = make(map[string]string)
 	unnamed, first := "", error(nil)
+	var stand standing
 	for _, name := range slices.Sorted(maps.Keys(web.Servers)) {
 		server := web.Servers[name]
 		eachGate(server, server.Routes, way{}, func(g *Gate, w way) {
@@ -45,6 +46,9 @@ func (a *App) survey() error {
 				if err := checkForward(w); err != nil && first == nil {
 					first = err
 				}
+				return
+			}
+			if stand.note(g, w); g.home {
 				return
 			}
 			host := firstName(w.hosts)
@@ -70,10 +74,13 @@ func (a *App) survey() error {
 			continue
 		}
 		eachGate(server, server.Errors.Routes, way{}, func(g *Gate, w way) {
-			if g.forward && first == nil {
-				first = errForwardErrors
+			if g.forward {
+				if first == nil {
+					first = errForwardErrors
+				}
+				return
 			}
-			if len(w.hosts) == 0 {
+			if stand.note(g, w); len(w.hosts) == 0 {
 				g.only.Store(&a.settings.host)
 			}
 			if w.twice && first == nil {
@@ -81,8 +88,10 @@ func (a *App) survey() error {
 			}
 		})
 	}
-	if err := a.checkAddress(); err != nil && first == nil {
-		first = err
+	for _, check := range []func() error{a.checkAddress, func() error { return a.checkHosts(web, &stand) }} {
+		if err := check(); err != nil && first == nil {
+			first = err
+		}
 	}
 	if a.address == "" {
 		a.address = unnamed
@@ -120,6 +129,8 @@ func eachGate(server *caddyhttp.Server, routes caddyhttp.RouteList, outer way, v
 			switch h := h.(type) {
 			case *ForwardAuth:
 				visit(h.Gate, inner)
+			case *PortalSite:
+				visit(&h.gate, inner)
 			case *Gate:
 				*beside++
 				w := inner
@@ -183,7 +194,12 @@ func (a *App) addressKnown() bool { return a.settings.base != "" || a.address !=
 
 // base is the portal's address for people on host. For a host that is no configured site's, and for "", it is the address that the
 // option url says, or that of the first site; without either it begins with the path.
-func (a *App) base(host string) string { return a.site(host) + a.settings.prefix }
+func (a *App) base(host string) string {
+	if a.settings.portal != nil { // for all hosts
+		host = ""
+	}
+	return a.site(host) + a.settings.prefix
+}
 
 // site is base without the path, "" where no address is known.
 func (a *App) site(host string) string {

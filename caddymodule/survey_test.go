@@ -107,3 +107,53 @@ func TestTwoGatesInOneBlock(t *testing.T) {
 		})
 	}
 }
+
+// Hosts that nobody could sign in on, and circles. A Caddyfile shows most of it, and JSON, or a matcher inside a site, the same when Caddy
+// starts.
+func TestHostsWithoutAPortal(t *testing.T) {
+	const (
+		inside = "http://:{port} {\n\t@a host a.localhost\n\thandle @a {\n\t\tmfa\n\t}\n\t@b host b.localhost\n\thandle @b {\n\t\tmfa\n\t}\n}\n"
+		home   = "http://auth.localhost:{port} {\n\tmfa_portal\n}\n"
+		one    = "http://one.localhost:{port} {\n\thandle {\n\t\tmfa\n\t}\n}\n"
+	)
+	for _, c := range []struct {
+		name, sites string
+		options     []string
+		want        string // of the error, "" for none
+	}{
+		{"two", inside, nil, "mfa stands on several hosts, a.localhost and b.localhost, and a session counts on one host only"},
+		{"a wildcard", "http://*.localhost:{port} {\n\thandle {\n\t\tmfa\n\t}\n}\n", nil, "mfa stands on *.localhost, which is many hosts"},
+		{"in error routes", plainGate + "http://b.localhost:{port} {\n\thandle_errors {\n\t\tmfa\n\t}\n}\n", nil, "mfa stands on several hosts"},
+		{"any name beside one", "http://:{port} {\n\tmfa\n}\n" + one, nil, "on a site that answers to any name"},
+		{"any name that is another", "http://:{port} {\n\tmfa\n}\n" + one, []string{"url https://dash.example.com"}, "mfa stands on several hosts, one.localhost and dash.example.com"},
+		{"any name that is the one", "http://:{port} {\n\tmfa\n}\n" + one, []string{"url http://one.localhost:{port}"}, ""},
+		{"any name alone", "http://:{port} {\n\tmfa\n}\n", nil, ""},
+		{"one host twice", plainGate + "http://localhost:{port}/a/* {\n\thandle {\n\t\tmfa\n\t}\n}\n", []string{"path /a/.mfa"}, ""},
+		{"one inside a wildcard", "http://*.localhost:{port} {\n\t@here host one.localhost\n\thandle @here {\n\t\tmfa\n\t}\n}\n", nil, ""},
+		{"a name that redirects", plainGate + "http://www.localhost:{port} {\n\tredir http://localhost:{port}{uri}\n}\n", nil, ""},
+		{"placeholders", "http://{env.MFA_TEST_A}:{port}, http://{env.MFA_TEST_B}:{port} {\n\thandle {\n\t\tmfa\n\t}\n}\n", nil, "mfa stands on several hosts"},
+
+		{"two beyond ASCII", "http://bücher.localhost:{port} {\n\tmfa\n}\nhttp://bûcher.localhost:{port} {\n\tmfa\n}\n", nil, "mfa stands on several hosts, xn--"},
+		{"beyond ASCII", home + "http://bücher.apps.localhost:{port}, http://BÜCHER2.apps.localhost:{port} {\n\tmfa\n}\n", []string{portalOption}, ""},
+		{"not listed", home + inside, []string{portalOption}, "mfa stands on a.localhost, and the option portal does not list that host"},
+		{"no site", one, []string{portalOption}, "no site there has mfa_portal"},
+		{"no site at all", "", []string{portalOption}, ""},
+		{"its site gated", "http://auth.localhost:{port} {\n\thandle {\n\t\tmfa\n\t}\n}\n", []string{portalOption}, "auth.localhost is the portal, and mfa would stand before the pages"},
+		{"before its pages", "http://:{port} {\n\tmfa\n\tmfa_portal\n}\n", []string{portalOption}, "auth.localhost is the portal, and mfa would stand before the pages"},
+		{"its site elsewhere", one + "http://*.other.localhost:{port} {\n\thandle {\n\t\tmfa_portal\n\t}\n}\n", []string{portalOption}, "mfa_portal stands on *.other.localhost"},
+		{"a matcher before its pages", one + "http://auth.localhost:{port} {\n\thandle /x/* {\n\t\tmfa_portal\n\t}\n}\n", []string{portalOption}, "mfa_portal stands on auth.localhost"},
+		{"the wildcard of a list", home + "http://*.apps.localhost:{port} {\n\tmfa\n}\n", []string{portalOption}, ""},
+		{"a wildcard around the list", home + "http://*.localhost:{port} {\n\tmfa\n}\n", []string{portalOption}, ""},
+		{"its site inside a wildcard", one + "http://*.localhost:{port} {\n\t@auth host auth.localhost\n\thandle @auth {\n\t\tmfa_portal\n\t}\n\thandle {\n\t\tmfa\n\t}\n}\n", []string{portalOption}, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Setenv("MFA_TEST_A", "a.localhost")
+			t.Setenv("MFA_TEST_B", "b.localhost")
+			s := newSite(t)
+			err := s.load(c.sites, c.options...)
+			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+		})
+	}
+}

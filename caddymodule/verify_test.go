@@ -21,7 +21,7 @@ func request(headers ...string) *http.Request {
 
 func TestAppTrustsNothingElse(t *testing.T) { // S67
 	s := newSite(t)
-	s.serve(assertingGate)
+	s.serve(assertingGate, assertingPortal)
 	token := arrived(t, s.get("/", sessionCookie(signIn(t, "localhost", "alice")))).Header.Get("Remote-Assertion")
 	v := s.verifier("localhost")
 	now := time.Now()
@@ -89,7 +89,10 @@ func TestVerifierFindsNewKeys(t *testing.T) { // S82
 // The issuer comes from the configuration, whatever the request says (S29).
 func TestIssuer(t *testing.T) {
 	s := newSite(t)
-	const sites = `{address} {
+	s.serve(`http://portal.localhost:{port} {
+	mfa_portal
+}
+{address} {
 	mfa {
 		identity jwt
 	}
@@ -101,8 +104,7 @@ http://*.localhost:{port} {
 	}
 	reverse_proxy {app}
 }
-`
-	s.serve(sites)
+`, "portal http://portal.localhost:{port} localhost *.localhost")
 	own := sessionCookie(signIn(t, "localhost", "alice"))
 	below := sessionCookie(signIn(t, "app.localhost", "bob"))
 	check := func(issuer, host, cookie, sent string) {
@@ -115,8 +117,5 @@ http://*.localhost:{port} {
 	first := "http://localhost:" + s.port
 	check(first, "localhost", own, "localhost:"+s.port)
 	check(first, "localhost", own, "LOCALHOST:1")
-	check(first, "app.localhost", below, "app.localhost")
-	s.serve(sites, "url http://portal.localhost:"+s.port)
-	check(first, "localhost", own, "localhost")
 	check("http://portal.localhost:"+s.port, "app.localhost", below, "app.localhost")
 }

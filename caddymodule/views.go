@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"sort"
 	"time"
@@ -68,6 +69,7 @@ type (
 	sessionView struct {
 		ID      string    `json:"id"`
 		Host    string    `json:"host"`
+		Hosts   []string  `json:"hosts,omitempty"` // to which the portal handed it over; they end with it
 		Methods []string  `json:"methods"`
 		Created time.Time `json:"created"`
 		Seen    time.Time `json:"seen"`
@@ -153,6 +155,9 @@ func viewSession(s *auth.Session) sessionView {
 	v := sessionView{
 		ID: s.ID, Host: s.Host, Addr: s.Addr, Browser: s.Browser, OS: s.OS, Methods: []string{},
 		Created: wholeSeconds(s.Created), Seen: wholeSeconds(s.Seen), IdleEnd: wholeSeconds(s.IdleEnd), End: wholeSeconds(s.End),
+	}
+	if len(s.Handed) > 0 {
+		v.Hosts = slices.Sorted(maps.Keys(s.Handed))
 	}
 	for _, p := range s.Proofs {
 		if !slices.Contains(v.Methods, p.Method) {

@@ -138,6 +138,17 @@ func known(values []string) []string {
 	return slices.DeleteFunc(slices.Clone(values), hasPlaceholder)
 }
 
+// checkPortal refuses sites of keys without the portal, where alone keys are used.
+func (w *WebAuthn) checkPortal(p *Portal) error {
+	if w == nil || p == nil || len(w.Origins) == 0 || hasPlaceholder(p.URL) || slices.ContainsFunc(w.Origins, hasPlaceholder) {
+		return nil
+	}
+	if origin := strings.ToLower(strings.TrimSuffix(p.URL, "/")); !slices.Contains(w.Origins, origin) {
+		return fmt.Errorf("keys are used on the portal, and origins leaves it out: add %s", origin)
+	}
+	return nil
+}
+
 // checkUsed refuses options for a method that is switched off.
 func (w *WebAuthn) checkUsed(methods []string) error {
 	if w != nil && len(methods) > 0 && !slices.Contains(methods, auth.MethodWebAuthn) {

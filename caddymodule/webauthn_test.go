@@ -100,7 +100,7 @@ func TestRelatedOrigins(t *testing.T) {
 		want    = `{"origins":["https://dash.example.com","https://example.net"]}`
 	)
 	s := newSite(t)
-	s.serve("http://localhost:{port}, http://a.localhost:{port} {\n\tmfa {\n\t\tpublic /x\n\t}\n\treverse_proxy {app}\n}\n", options)
+	s.serve("http://:{port} {\n\tmfa {\n\t\tpublic /x\n\t}\n\treverse_proxy {app}\n}\n", options)
 	cookie := sessionCookie(signIn(t, "localhost", "alice"))
 	other := sessionCookie(signIn(t, "a.localhost", "bob"))
 
@@ -187,8 +187,13 @@ func TestOriginOfAVisit(t *testing.T) {
 		{"localhost:80", false, "http://localhost"},
 		{"localhost:443", false, "http://localhost:443"},
 		{"[::1]:8080", false, "http://[::1]:8080"},
+		{"[::1]", false, "http://[::1]"},
+		{"dash.example.com:", true, "https://dash.example.com"},
+		{"dash.example.com:1@evil.example", true, "https://dash.example.com"},
+		{"dash.example.com:1;sandbox", true, "https://dash.example.com"},
 	} {
 		v := visit{r: &http.Request{Host: c.host, URL: new(url.URL)}, secure: c.secure}
+		v.host = hostOf(v.r)
 		if got := v.origin(); got != c.want {
 			t.Errorf("%s: got %s, want %s", c.host, got, c.want)
 		}
@@ -224,7 +229,7 @@ func answerKey(t *testing.T, page *rig.Page, button string, device func(options 
 // a whole sign-in at its host, and nothing at another.
 func TestKeySignsIn(t *testing.T) {
 	s := newSite(t)
-	s.serve("{address}, http://a.localhost:{port} {\n\tmfa\n\treverse_proxy {app}\n}\n")
+	s.serve("http://:{port} {\n\tmfa\n\treverse_proxy {app}\n}\n")
 	ctx := t.Context()
 	realm, err := running(t).Realm(ctx)
 	if err != nil {

@@ -38,6 +38,7 @@ type tab struct {
 	t    *testing.T
 	ctx  context.Context
 	base string
+	also []string // other sites that the journey leads to
 
 	mu       sync.Mutex
 	requests []string
@@ -74,7 +75,7 @@ func openIn(t *testing.T, base string, profile chromedp.ContextOption) *tab {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		for _, url := range b.requests {
-			if !strings.HasPrefix(url, base+"/") && !strings.HasPrefix(url, "data:") && !strings.HasPrefix(url, "blob:"+base+"/") {
+			if !b.at(url, "/") && !strings.HasPrefix(url, "data:") && !strings.HasPrefix(url, "blob:"+base+"/") {
 				t.Errorf("a request to somewhere else: %s", url)
 			}
 		}
@@ -85,6 +86,16 @@ func openIn(t *testing.T, base string, profile chromedp.ContextOption) *tab {
 		}
 	})
 	return b
+}
+
+// at reports whether an address is below path on one of the tab's sites.
+func (b *tab) at(url, path string) bool {
+	for _, base := range append([]string{b.base}, b.also...) {
+		if strings.HasPrefix(url, base+path) {
+			return true
+		}
+	}
+	return false
 }
 
 func (b *tab) listen(ev any) {
@@ -110,7 +121,7 @@ func (b *tab) listen(ev any) {
 		}
 	case *log.EventEntryAdded:
 		// A page of the portal that refuses an answer has a status that Chromium logs as an error.
-		refused := ev.Entry.Source == log.EntrySourceNetwork && strings.HasPrefix(ev.Entry.URL, b.base+"/.mfa/") && !strings.Contains(ev.Entry.URL, "/static/")
+		refused := ev.Entry.Source == log.EntrySourceNetwork && b.at(ev.Entry.URL, "/.mfa/") && !strings.Contains(ev.Entry.URL, "/static/")
 		if !refused && (ev.Entry.Level == log.EntryLevelError || ev.Entry.Level == log.EntryLevelWarning) {
 			b.problems = append(b.problems, ev.Entry.Text+" "+ev.Entry.URL)
 		}

@@ -134,7 +134,7 @@ func TestForgottenPasswordWithMailAlone(t *testing.T) { // S85
 func TestStrangersHost(t *testing.T) { // S29
 	t.Parallel()
 	o := openPost(t)
-	config := mailing(o.option()) + "\nhttp://:{port} {\n\tbind 127.0.0.1\n\tmfa\n\trespond \"open\"\n}\n"
+	config := mailing(o.option(), "url http://localhost:{port}") + "\nhttp://:{port} {\n\tbind 127.0.0.1\n\tmfa\n\trespond \"open\"\n}\n"
 	s := start(t, rig.Config{Caddyfile: config, Env: []string{"SMTP_PASSWORD=" + mailPassword}})
 	for who, tc := range map[string]struct{ name, host, forwarded string }{
 		"alice": {"X-Forwarded-Host", "", "evil.example"},
@@ -166,7 +166,10 @@ func TestStrangersHost(t *testing.T) { // S29
 				t.Fatal(err)
 			}
 			resp.Body.Close()
-			if resp.StatusCode != http.StatusSeeOther {
+			if tc.host != "" && resp.StatusCode == http.StatusMisdirectedRequest { // nothing is asked there, and nothing mailed
+				continue
+			}
+			if tc.host != "" || resp.StatusCode != http.StatusSeeOther {
 				t.Errorf("%s: %s gives %d", tc.name, ask.path, resp.StatusCode)
 				continue
 			}

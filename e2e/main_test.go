@@ -70,7 +70,7 @@ func build(dir string) (string, error) {
 	return bin, nil
 }
 
-// startBrowser starts Chromium with an empty profile. It resolves no name but localhost, and connects to no other address, so nothing it does leaves the machine.
+// startBrowser starts Chromium with an empty profile. It resolves no name but localhost and those below, and connects to no other address, so nothing it does leaves the machine.
 func startBrowser(dir string) (stop func(), err error) {
 	path, err := exec.LookPath("chromium")
 	if err != nil {
@@ -90,7 +90,7 @@ func startBrowser(dir string) (stop func(), err error) {
 		chromedp.Flag("disable-sync", true),
 		chromedp.Flag("disable-dev-shm-usage", true),
 		chromedp.Flag("disable-features", "MediaRouter,OptimizationHints"),
-		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1"),
+		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE *.localhost, EXCLUDE 127.0.0.1"),
 	)
 	ctx, closeBrowser := chromedp.NewContext(alloc)
 	if err := chromedp.Do(ctx); err != nil {

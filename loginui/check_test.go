@@ -42,7 +42,11 @@ func checkHeaders(t *testing.T, req *http.Request, a answer) {
 		want["Cache-Control"] = scriptAge
 	}
 	for name, value := range want {
-		if got := a.Header.Values(name); !slices.Equal(got, []string{value}) {
+		got := slices.Clone(a.Header.Values(name))
+		for i, v := range got { // of the one other host that sign-ins lead to; the test of those says where it stands
+			got[i] = strings.Replace(v, "form-action 'self' https://"+app+";", "form-action 'self';", 1)
+		}
+		if !slices.Equal(got, []string{value}) {
 			t.Errorf("%s %s: %s is %q, want %q", req.Method, req.URL.Path, name, got, value)
 		}
 	}

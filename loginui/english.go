@@ -339,6 +339,7 @@ var english = map[string]string{ //nolint:gosec // words for people
 	"security.with":             "with",
 	"security.seen":             "last seen",
 	"security.ends":             "Ends",
+	"security.at":               "Used at",
 	"security.idle":             "if unused,",
 	"security.latest":           "at the latest",
 	"security.session.end":      "End session",

@@ -54,20 +54,25 @@ func (p *Portal) next(o auth.Outcome) string {
 	case auth.StepAskAdmin:
 		return p.prefix + "/ask-admin"
 	case auth.StepDone:
-		to := p.returnTarget(o.To)
-		switch {
-		case o.Changed != "" && o.Changed != auth.ChangeProve && (to == "" || to == p.prefix+securityPath): // said there, and only if it was made
-			to = p.prefix + securityPath + "?done=" + url.QueryEscape(string(o.Changed))
-		case to == "":
-			to = "/"
-		}
-		to = p.reminded(o, to)
-		if o.RecoveryLeft >= 0 {
-			return string(appendQuery([]byte(p.prefix+"/recovery-used?to="), to))
-		}
-		return to
+		return p.href(p.onward(o))
 	}
 	return p.prefix + "/login"
+}
+
+// onward is where somebody goes who is done: a return target.
+func (p *Portal) onward(o auth.Outcome) string {
+	to := p.returnTarget(o.To)
+	switch {
+	case o.Changed != "" && o.Changed != auth.ChangeProve && (to == "" || to == p.prefix+securityPath): // said there, and only if it was made
+		to = p.prefix + securityPath + "?done=" + url.QueryEscape(string(o.Changed))
+	case to == "":
+		to = "/"
+	}
+	to = p.reminded(o, to)
+	if o.RecoveryLeft >= 0 {
+		return string(appendQuery([]byte(p.prefix+"/recovery-used?to="), to))
+	}
+	return to
 }
 
 // along is the query that carries the target of a sign-in which is stored nowhere.
@@ -88,7 +93,9 @@ func (x *exchange) advance(o auth.Outcome) error {
 	to := x.next(o)
 	switch {
 	case o.Step == auth.StepDone && o.Upgrade && x.form["upgrade"] != "":
-		to = string(appendQuery([]byte(x.prefix+upgradePath+"?to="), to))
+		to = string(appendQuery([]byte(x.prefix+upgradePath+"?to="), x.onward(o)))
+	case o.Step == auth.StepDone:
+		return x.leave(x.onward(o), o.Cookies)
 	case o.Step != auth.StepDone && x.in.Visit.Flow == "" && x.in.Session == nil:
 		if strings.Contains(to, "?") {
 			to += "&check=cookies"
@@ -245,13 +252,16 @@ func (x *exchange) redirect(to string) error {
 	return nil
 }
 
-func (x *exchange) setCookies(cookies []auth.Cookie) {
+func (x *exchange) setCookies(cookies []auth.Cookie) { SetCookies(x.w, cookies) }
+
+// SetCookies makes a browser keep cookies of ours, or forget those without a value.
+func SetCookies(w http.ResponseWriter, cookies []auth.Cookie) {
 	for _, c := range cookies {
 		age := int(math.Ceil(c.MaxAge.Seconds()))
 		if c.Value == "" {
 			age = -1
 		}
-		http.SetCookie(x.w, &http.Cookie{
+		http.SetCookie(w, &http.Cookie{
 			Name: c.Name, Value: c.Value, Path: "/", MaxAge: age,
 			Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
 		})

@@ -71,7 +71,7 @@ func (x *exchange) signedIn(to string) error {
 	if to = x.returnTarget(to); to == "" {
 		to = x.prefix + securityPath
 	}
-	return x.redirect(to)
+	return x.leave(to, nil)
 }
 
 func postLogin(x *exchange) error {

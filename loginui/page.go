@@ -121,11 +121,22 @@ func (x *exchange) render(pg *page) error {
 		return &renderError{pg.file, err}
 	}
 	h := x.w.Header()
-	if pg.policy != "" {
-		h.Set("Content-Security-Policy", pg.policy)
-	}
+	h.Set("Content-Security-Policy", pg.formPolicy())
 	x.write(pg.status, "text/html; charset=utf-8", b.Bytes())
 	return nil
+}
+
+// formPolicy is the policy of a page. Browsers hold the redirects after a form to form-action, too: where they end on another host, the
+// policy names its origin, and no more (CSP Level 3, section 6.4.1).
+func (pg *page) formPolicy() string {
+	p := pg.policy
+	if p == "" {
+		p = policy
+	}
+	if t, ok := pg.elsewhere(pg.To); ok {
+		return strings.Replace(p, "form-action 'self'", "form-action 'self' "+t.Origin, 1)
+	}
+	return p
 }
 
 // write sends a whole body.
@@ -166,6 +177,17 @@ func (pg *page) Product() string { return pg.realm.Name() }
 
 // Host is where the visitor is.
 func (pg *page) Host() string { return pg.in.Visit.Host }
+
+// Onward is the address that the return target leads to.
+func (pg *page) Onward() string { return pg.href(pg.To) }
+
+// Goal is the host that a sign-in leads to.
+func (pg *page) Goal() string {
+	if t, ok := pg.elsewhere(pg.To); ok {
+		return t.Host
+	}
+	return pg.Host()
+}
 
 // Mails reports whether mail is sent here: people can reset their password, and change their address.
 func (pg *page) Mails() bool { return pg.realm.Mails() }

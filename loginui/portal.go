@@ -16,6 +16,7 @@ const DefaultPrefix = "/.mfa"
 // Options are what a Portal may be told. The zero value is ready to use.
 type Options struct {
 	Prefix string           // absolute path without trailing slash; "" means DefaultPrefix
+	Home   string           // origin of the one host that has the pages for several; "" means that each host has its own
 	Logger *slog.Logger     // for faults, once each; nil means slog.Default
 	Now    func() time.Time // nil means time.Now
 }
@@ -24,6 +25,7 @@ type Options struct {
 type Portal struct {
 	realm  *auth.Realm
 	prefix string
+	home   string
 	logger *slog.Logger
 	now    func() time.Time
 	csrf   *http.CrossOriginProtection
@@ -39,11 +41,12 @@ type Request struct {
 	Session *auth.Session
 	User    *auth.User
 	Secure  bool // the visitor came by HTTPS
+	Away    bool // the pages are on another host, Options.Home
 }
 
 // New returns a portal onto r. The error says what is wrong with the options.
 func New(r *auth.Realm, o Options) (*Portal, error) {
-	p := &Portal{realm: r, prefix: o.Prefix, logger: o.Logger, now: o.Now, csrf: http.NewCrossOriginProtection()}
+	p := &Portal{realm: r, prefix: o.Prefix, home: o.Home, logger: o.Logger, now: o.Now, csrf: http.NewCrossOriginProtection()}
 	if p.prefix == "" {
 		p.prefix = DefaultPrefix
 	}
@@ -95,6 +98,9 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request, in Request) e
 		return x.static(name)
 	}
 	rt, ok := routes[path]
+	if in.Away {
+		rt, ok = x.away(path)
+	}
 	if !ok {
 		return x.message(http.StatusNotFound, x.plain("notfound"))
 	}

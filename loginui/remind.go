@@ -33,7 +33,7 @@ func getRemind(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	body := &reminder{To: to, Here: x.reminder(to)}
+	body := &reminder{To: x.href(to), Here: x.reminder(to)}
 	addable := withPage("enroll_", x.realm.Addable(x.in.Visit)...)
 	for _, d := range account.Duties {
 		if d := x.duty(d, addable); d.Later {
@@ -41,7 +41,7 @@ func getRemind(x *exchange) error {
 		}
 	}
 	if len(body.Duties) == 0 {
-		return x.redirect(to)
+		return x.redirect(body.To)
 	}
 	body.Due = body.Duties[0].Due
 	for _, d := range body.Duties {

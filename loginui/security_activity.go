@@ -2,6 +2,8 @@ package loginui
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
@@ -16,6 +18,7 @@ type sessionRow struct {
 	From string // browser and system
 	With string // methods, in words
 	Here bool   // it is the one that asks
+	At   string // the hosts that it was handed over to, "" for none
 }
 
 // sessions are those of whoever is signed in: this one first, then the newest.
@@ -26,7 +29,7 @@ func (x *exchange) sessions(ctx context.Context) ([]sessionRow, error) {
 	}
 	var rows []sessionRow
 	for _, s := range all {
-		row := sessionRow{Session: s, From: x.machine(&s), With: x.methods(methodsOf(&s)), Here: s.ID == x.in.Session.ID}
+		row := sessionRow{Session: s, From: x.machine(&s), With: x.methods(methodsOf(&s)), Here: s.ID == x.in.Session.ID, At: strings.Join(slices.Sorted(maps.Keys(s.Handed)), ", ")}
 		if row.From == "" {
 			row.From = x.t("security.unknown")
 		}

@@ -29,7 +29,7 @@ func (p *Portal) StepUpURL(need auth.Requirement, to string, lost bool) string {
 	if need.MaxAge > 0 {
 		add("max_age", strconv.Itoa(int(need.MaxAge.Seconds())))
 	}
-	if to != "" && len(to) <= maxTarget {
+	if to != "" && (len(to) <= maxTarget || p.home != "" && to[0] != '/') {
 		add("to", to)
 	}
 	if lost {
@@ -89,6 +89,9 @@ func getStepUp(x *exchange) error {
 		return x.redirect(x.LoginURL(x.returnTarget(query.Get("to"))))
 	}
 	pg, c := x.stepUpPage(query.Get("methods"), query.Get("max_age"), query.Get("to"))
+	if _, ok := x.elsewhere(pg.To); ok && c.Holds(x.now(), x.in.User, x.in.Session) { // proven on the way to another host
+		return x.leave(pg.To, nil)
+	}
 	ways, err := x.realm.Provable(x.r.Context(), x.in.Visit, x.in.User.ID, auth.Requirement{Methods: c.Methods, MaxAge: c.MaxAge})
 	if err != nil {
 		return err

@@ -11,7 +11,12 @@ const maxTarget = 8192
 // returnTarget is s if that is where a signed-in visitor may be sent: a path of this host, with query and fragment, that every
 // reader reads the same way. Everything else gives "" (ASVS 5.0.0, V3.7.2). Of the portal's own pages only Security counts, the end of
 // a small window, and on the way the reminder and the form that is sent again: a link must not bring anybody to a page that ends or begins something.
+//
+// With a portal for several hosts, it is also what the gate of one of them sealed (elsewhere).
 func (p *Portal) returnTarget(s string) string {
+	if _, ok := p.elsewhere(s); ok {
+		return s
+	}
 	if len(s) == 0 || len(s) > maxTarget || s[0] != '/' {
 		return ""
 	}
@@ -54,7 +59,7 @@ func (p *Portal) returnTarget(s string) string {
 // LoginURL is the address of the sign-in page that leads back to the path to, of this host. It costs one allocation.
 // A target that is too long is left out.
 func (p *Portal) LoginURL(to string) string {
-	if to == "" || len(to) > maxTarget {
+	if to == "" || len(to) > maxTarget && (p.home == "" || to[0] == '/') {
 		return p.login[:len(p.login)-len("?to=")]
 	}
 	var stack [256]byte

@@ -38,9 +38,9 @@ func (x *exchange) upgradeTarget(to string) string {
 func (x *exchange) leadOn(to string, err error) error {
 	for _, fine := range []error{nil, auth.ErrStep, auth.ErrNoSession, auth.ErrRejected, auth.ErrBusy} {
 		if errors.Is(err, fine) {
-			return x.redirect(to)
+			return x.redirect(x.href(to))
 		}
 	}
 	x.report(err)
-	return x.redirect(to)
+	return x.redirect(x.href(to))
 }

@@ -44,6 +44,6 @@ func getRecoveryUsed(x *exchange) error {
 	}
 	pg := x.newPage("recovery_used", "used")
 	pg.Title = x.count("used.title", account.RecoveryLeft)
-	pg.Body = codesLeft{To: to, Few: account.RecoveryLeft <= fewCodes}
+	pg.Body = codesLeft{To: x.href(to), Few: account.RecoveryLeft <= fewCodes}
 	return x.render(pg)
 }

@@ -23,6 +23,7 @@ const (
 	EventWrongAnswer   = "wrong_answer" // after the first proof
 	EventMethodShut    = "method_shut"  // after too many of them, for browsers that the account does not know
 	EventReplaced      = "session_replaced"
+	EventHandedOver    = "handed_over" // a session of the portal began on another host; not in what the person sees
 	EventUserAdded     = "user_added"
 	EventUserDisabled  = "user_disabled"
 	EventUserEnabled   = "user_enabled"
@@ -68,6 +69,7 @@ type Event struct {
 	Actor   string    `json:"actor,omitempty"` // "command" for what an admin did, "mail" for a reset that could not be announced, "late" for one that nothing did in time; else the person
 	Session string    `json:"session,omitempty"`
 	Addr    string    `json:"addr,omitempty"`
+	Host    string    `json:"host,omitempty"` // that a session was handed over to
 	Method  string    `json:"method,omitempty"`
 	Methods []string  `json:"methods,omitempty"`
 	Label   string    `json:"label,omitempty"`  // of a method or an access token that was added, renamed or removed: what the person calls it, 64 bytes as a rule
@@ -81,7 +83,7 @@ func (s *State) audit(tx storage.Tx, e Event) error {
 		e.Time = s.now()
 	}
 	id, until := ulid.Make(), e.Time.Add(auditLife)
-	if e.UserID != "" && e.Name != EventUserDeleted {
+	if e.UserID != "" && e.Name != EventUserDeleted && e.Name != EventHandedOver {
 		if err := putJSON(tx, keyActivity(e.UserID)+newestFirst(id), e, until); err != nil {
 			return err
 		}

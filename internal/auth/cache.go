@@ -17,6 +17,7 @@ const cacheSize = 1 << 16
 type entry struct {
 	session atomic.Pointer[Session]
 	user    *User
+	parent  *entry // of a session that was handed over: it counts only while the parent does. Else nil
 }
 
 // cache keeps sessions by the hash of their token, and the hashes by the exact cookie that named them: a cookie that was verified
@@ -74,11 +75,19 @@ func (c *cache) forgetCookies() {
 	c.cookies.Purge()
 }
 
-// get returns the cached session, nil if there is none.
+// get returns the cached session, nil if there is none. One that was handed over is of use only together with its parent: whatever
+// invalidates that is found here, and what is noted of it is noted in the entry that counts.
 func (c *cache) get(hash string) *entry {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e, _ := c.sessions.Get(hash)
+	if e == nil || e.parent == nil {
+		return e
+	}
+	if parent, _ := c.sessions.Get(e.parent.session.Load().Token); parent != e.parent {
+		c.sessions.Remove(hash)
+		return nil
+	}
 	return e
 }
 
@@ -89,6 +98,18 @@ func (c *cache) add(gen uint64, hash string, e *entry) {
 	if c.gen.Load() != gen {
 		return
 	}
+	if p := e.parent; p != nil {
+		token := p.session.Load().Token
+		if cur, ok := c.sessions.Peek(token); ok {
+			e.parent = cur
+		} else {
+			c.put(token, p)
+		}
+	}
+	c.put(hash, e)
+}
+
+func (c *cache) put(hash string, e *entry) {
 	if s, ok := c.seen[hash]; ok && s.Seen.After(e.session.Load().Seen) {
 		e.session.Store(s) // seen since it was last noted in the store
 	}
@@ -110,7 +131,7 @@ func (c *cache) invalidateUser(user string) {
 	}
 }
 
-// invalidateSession makes the session's next request read the store, and so do its streams.
+// invalidateSession makes the session's next request read the store, and so do its streams, and those that were handed over from it.
 func (c *cache) invalidateSession(hash string) {
 	defer c.tell()
 	c.mu.Lock()

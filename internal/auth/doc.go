@@ -30,6 +30,7 @@
 //	queue.go      mails that wait; delivery.go how they are sent, outbox.go what is kept of that in memory
 //	session.go    the path of every request: cookie → cache → session; cache.go is the cache, front.go its lock-free front
 //	access*.go    access tokens, which scripts send: what they are (token), what they open (decide), where they are kept (store)
+//	handover.go   one portal for many hosts: how a session of the one becomes a session of each
 //	stream.go     what goes on for longer than a request usually does, and ends with its session: streamlook.go finds out when,
 //	              underway.go which requests last
 //	decide.go     what a rule makes of a session; pure. policy.go: what is demanded of people before they get one

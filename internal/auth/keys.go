@@ -36,6 +36,7 @@ type signingKey struct {
 type keyring struct {
 	session, flow, browser []securecookie.Codec
 	asks                   []securecookie.Codec // challenges in pages
+	targets                []securecookie.Codec // where somebody wants to go, on another host
 }
 
 // raw passes the 32 bytes of a token through, instead of encoding them again.
@@ -71,7 +72,11 @@ func newKeyring(keys []signingKey) *keyring {
 	for _, c := range asks {
 		c.(*securecookie.SecureCookie).MaxLength(maxAsk)
 	}
-	return &keyring{session: codecs(MaxLifetime), flow: codecs(time.Hour), browser: codecs(browserLife), asks: asks}
+	targets := codecs(targetKept)
+	for _, c := range targets {
+		c.(*securecookie.SecureCookie).MaxLength(maxTarget)
+	}
+	return &keyring{session: codecs(MaxLifetime), flow: codecs(time.Hour), browser: codecs(browserLife), asks: asks, targets: targets}
 }
 
 func (k *keyring) codecs(name string) []securecookie.Codec {

@@ -84,7 +84,8 @@ func recent(now time.Time, proofs []Proof) []Proof {
 	return out
 }
 
-// liveSession reads the session of the visitor's cookie, and its user. ErrNoSession if it does not count.
+// liveSession reads the session of the visitor's cookie, and its user. ErrNoSession if it does not count, or was handed over: what people
+// change, they change where they signed in.
 func (r *Realm) liveSession(tx storage.Tx, v Visit) (*Session, *User, error) {
 	token := r.openCookie(CookieSession, v.Session)
 	if token == "" {
@@ -106,7 +107,7 @@ func (r *Realm) liveSession(tx storage.Tx, v Visit) (*Session, *User, error) {
 	if cached := r.cache.get(s.Token); cached != nil {
 		s.Seen, s.IdleEnd = cached.session.Load().Seen, cached.session.Load().IdleEnd // later than was noted
 	}
-	if s.Host != v.Host || !live(now, u, s) || now.Sub(s.Created) >= r.lifetime || now.Sub(s.Seen) >= r.idle {
+	if s.Host != v.Host || s.Parent != "" || !r.belongs(s) || !live(now, u, s) || now.Sub(s.Created) >= r.lifetime || now.Sub(s.Seen) >= r.idle {
 		return nil, nil, ErrNoSession
 	}
 	return s, u, nil

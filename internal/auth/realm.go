@@ -13,6 +13,7 @@ type Config struct {
 	Methods  []Method      // in order of preference; the password must be among them
 	Mail     *Mail         // nil: no mail is sent, and email is no method
 	Policies []Policy      // what is demanded of people's second methods
+	Portal   *Portal       // nil: people sign in where they are
 	OnePage  bool          // name, password and code are asked on one page: see SignInAtOnce
 }
 
@@ -25,11 +26,12 @@ type Realm struct {
 	mail           *Mail
 	policies       []Policy
 	onePage        bool
+	portal         *Portal
 }
 
 // Realm returns a view with the given settings.
 func (s *State) Realm(c Config) *Realm {
-	return &Realm{State: s, name: c.Name, idle: c.Idle, lifetime: min(c.Lifetime, MaxLifetime), methods: c.Methods, mail: c.Mail, policies: c.Policies, onePage: c.OnePage}
+	return &Realm{State: s, name: c.Name, idle: c.Idle, lifetime: min(c.Lifetime, MaxLifetime), methods: c.Methods, mail: c.Mail, policies: c.Policies, onePage: c.OnePage, portal: c.Portal}
 }
 
 // Name is the product name.

@@ -45,6 +45,7 @@ func keyBrowsers(user string) string         { return "browser/" + user + "/" }
 func keyWebAuthn(key string) string          { return "webauthn/" + key }
 func keyHandle(handle []byte) string         { return "user-handle/" + hashToken(string(handle)) }
 func keySpent(hash string) string            { return "spent/" + hash }
+func keyHandover(code string) string         { return "handover/" + hashToken(code) }
 func keyPendingReset(user string) string     { return keyPendingResets + user }
 func keyBrowser(user, browser string) string { return "browser/" + user + "/" + hashToken(browser) }
 

@@ -25,14 +25,22 @@ func (r *Realm) Session(ctx context.Context, host, cookie string) (*Session, *Us
 	return r.see(f), f.entry.user, nil
 }
 
-// see notes that a session is in use.
+// see notes that a session is in use: what was handed over is a sign of life of its parent, which has the clock for all.
 func (r *Realm) see(f found) *Session {
-	if !r.unseen(f.now, f.session) {
+	hash, e, s := f.hash, f.entry, f.session
+	if e.parent != nil {
+		e, s = e.parent, e.parent.session.Load()
+		hash = s.Token
+	}
+	if !r.unseen(f.now, s) {
 		return f.session
 	}
-	next := *f.session
+	next := *s
 	next.Seen, next.IdleEnd = f.now, earlier(f.now.Add(r.idle), next.End)
-	r.cache.note(f.hash, f.entry, f.session, &next)
+	r.cache.note(hash, e, s, &next)
+	if e != f.entry {
+		return f.session
+	}
 	return &next
 }
 
@@ -43,7 +51,22 @@ func (r *Realm) PeekSession(ctx context.Context, host, cookie string) (*Session,
 	if err != nil {
 		return nil, nil, err
 	}
-	return f.session, f.entry.user, nil
+	s := f.session
+	if f.entry.parent != nil {
+		shown := *s
+		clock := f.entry.clock()
+		shown.Seen, shown.IdleEnd = clock.Seen, clock.IdleEnd
+		s = &shown
+	}
+	return s, f.entry.user, nil
+}
+
+// clock is the session that says when this one was seen, and when it is idle: itself, or the parent.
+func (e *entry) clock() *Session {
+	if e.parent != nil {
+		e = e.parent
+	}
+	return e.session.Load()
 }
 
 // found is a session that counts at the moment now.
@@ -67,7 +90,7 @@ func (r *Realm) find(ctx context.Context, host, cookie string) (found, error) {
 	p := r.cache.front.get(gen, cookie)
 	// Once in a while the front is passed by: to be noted, a session must still be in the cache behind it, which forgets first what
 	// it was not asked about.
-	if p == nil || r.unseen(now, p.entry.session.Load()) {
+	if p == nil || r.unseen(now, p.entry.clock()) {
 		hash, e, err := r.lookUp(ctx, gen, cookie)
 		if err != nil {
 			return found{}, err
@@ -75,15 +98,24 @@ func (r *Realm) find(ctx context.Context, host, cookie string) (found, error) {
 		p, now = &fronted{gen, cookie, hash, e}, r.now()
 	}
 	e, s := p.entry, p.entry.session.Load()
-	if s.Host != host || !r.counts(now, e.user, s) {
+	if s.Host != host || !r.stands(now, e, s) {
 		return found{}, ErrNoSession
 	}
 	return found{now, p.hash, e, s}, nil
 }
 
-// counts is live, and holds a session to limits that became stricter since it began.
+// stands reports whether e, with s in it, counts where it was found: by itself, and its parent, which it has where sessions are handed
+// over and nowhere else.
+func (r *Realm) stands(now time.Time, e *entry, s *Session) bool {
+	return r.counts(now, e.user, s) && r.belongs(s) && (e.parent == nil || r.counts(now, e.user, e.parent.session.Load()))
+}
+
+// belongs reports whether a session is of the sort that this configuration opens on its host.
+func (r *Realm) belongs(s *Session) bool { return (s.Parent != "") == r.away(s.Host) }
+
+// counts is live, and holds a session to limits that became stricter since it began. Its parent is looked at besides.
 func (r *Realm) counts(now time.Time, u *User, s *Session) bool {
-	return live(now, u, s) && now.Sub(s.Created) < r.lifetime && now.Sub(s.Seen) < r.idle
+	return live(now, u, s) && now.Sub(s.Created) < r.lifetime && (s.Parent != "" || now.Sub(s.Seen) < r.idle)
 }
 
 // lookUp finds the session of a cookie in the cache, or else in the store.
@@ -124,7 +156,16 @@ func (s *State) loadSession(ctx context.Context, gen uint64, hash string) (*entr
 		}
 		cur.asserted = new(atomic.Pointer[asserted])
 		e.session.Store(cur)
-		e.user = u
+		e.user, e.parent = u, nil
+		if cur.Parent == "" {
+			return nil
+		}
+		parent, err := sessionByID(tx, cur.UserID, cur.Parent)
+		if err != nil {
+			return err
+		}
+		e.parent = &entry{user: u}
+		e.parent.session.Store(parent)
 		return nil
 	})
 	if errors.Is(err, storage.ErrNotFound) {
@@ -176,8 +217,8 @@ func (s *State) flushSeen(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// SignOut ends the session and the flow that the visitor's cookies name. The outcome removes the cookies even where there was
-// nothing to end.
+// SignOut ends the session and the flow that the visitor's cookies name, and on a host that it was handed over to, all of it. The outcome
+// removes the cookies even where there was nothing to end.
 func (r *Realm) SignOut(ctx context.Context, v Visit) (Outcome, error) {
 	out := Outcome{Step: StepStart, RecoveryLeft: -1, Cookies: []Cookie{{Name: CookieSession}, {Name: CookieFlow}}}
 	token, flow := r.openCookie(CookieSession, v.Session), r.openCookie(CookieFlow, v.Flow)
@@ -193,8 +234,22 @@ func (r *Realm) SignOut(ctx context.Context, v Visit) (Outcome, error) {
 		if token == "" {
 			return nil
 		}
-		var err error
-		if ended, err = deleteSession(tx, hashToken(token)); err != nil || ended == nil {
+		s := new(Session)
+		err := getJSON(tx, keySession(hashToken(token)), s)
+		if errors.Is(err, storage.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		of, err := root(tx, s)
+		if err != nil {
+			return err
+		}
+		if ended, err = deleteSession(tx, of.Token); err != nil {
+			return err
+		}
+		if _, err := dropSession(tx, s.Token); err != nil { // its parent may know of another one by now
 			return err
 		}
 		return r.audit(tx, Event{Name: EventSignOut, UserID: ended.UserID, Session: ended.ID, Addr: v.Addr.String()})
@@ -206,6 +261,7 @@ func (r *Realm) SignOut(ctx context.Context, v Visit) (Outcome, error) {
 		return Outcome{RecoveryLeft: -1}, err
 	}
 	if ended != nil {
+		r.cache.invalidateSession(ended.Token)
 		r.log.Info("signed out", "user", ended.UserID, "session", ended.ID, "client", v.Addr)
 	}
 	return out, nil

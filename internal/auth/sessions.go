@@ -17,7 +17,7 @@ const (
 	sweepBatch = 100
 )
 
-// Sessions returns a user's live sessions, the newest first.
+// Sessions returns a user's live sessions, the newest first. What was handed over is no session of its own here: see Session.Handed.
 func (r *Realm) Sessions(ctx context.Context, name string) (out []Session, err error) {
 	err = r.store.View(ctx, func(tx storage.Tx) error {
 		u, err := byName(tx, name)
@@ -42,7 +42,8 @@ func (r *Realm) liveSessions(tx storage.Tx, u *User) ([]Session, error) {
 	return out, err
 }
 
-// storedSessions are a user's sessions, also those that have ended and lie there until their time is over.
+// storedSessions are a user's sessions, also those that have ended and lie there until their time is over. Those that were handed over
+// are a part of the one that they came from.
 func (r *Realm) storedSessions(tx storage.Tx, u *User) (out []Session, err error) {
 	for e, err := range tx.Scan(keyUserSessions(u.ID), "") {
 		if err != nil {
@@ -56,8 +57,11 @@ func (r *Realm) storedSessions(tx storage.Tx, u *User) (out []Session, err error
 		if err != nil {
 			return nil, err
 		}
+		if s.Parent != "" {
+			continue
+		}
 		if cached := r.cache.get(s.Token); cached != nil {
-			s = *cached.session.Load() // seen later than was noted
+			s.Seen, s.IdleEnd = cached.session.Load().Seen, cached.session.Load().IdleEnd // later than was noted
 		}
 		out = append(out, s)
 	}
@@ -80,7 +84,7 @@ func (r *Realm) RevokeSessions(ctx context.Context, name, id string) (n int, err
 			}
 			return putUser(tx, u)
 		}
-		e, err := tx.Get(keyUserSessions(u.ID) + id)
+		s, err := rootByID(tx, u.ID, id)
 		if errors.Is(err, storage.ErrNotFound) {
 			return &Invalid{"id", "There is no such session."}
 		}
@@ -88,7 +92,7 @@ func (r *Realm) RevokeSessions(ctx context.Context, name, id string) (n int, err
 			return err
 		}
 		n = 1
-		ended, err = deleteSession(tx, string(e.Value))
+		ended, err = deleteSession(tx, s.Token)
 		return err
 	})
 	if ended != nil {
@@ -105,15 +109,46 @@ func (r *Realm) RevokeSessions(ctx context.Context, name, id string) (n int, err
 
 // endOne ends a session of u. An unknown one, or somebody else's, is ErrNoCredential.
 func (r *Realm) endOne(tx storage.Tx, u *User, id string) error {
-	e, err := tx.Get(keyUserSessions(u.ID) + id)
+	s, err := rootByID(tx, u.ID, id)
 	if errors.Is(err, storage.ErrNotFound) || id == "" || strings.Contains(id, "/") {
 		return ErrNoCredential
 	}
 	if err != nil {
 		return err
 	}
-	_, err = deleteSession(tx, string(e.Value))
+	_, err = deleteSession(tx, s.Token)
 	return err
+}
+
+// sessionByID returns a user's session; storage.ErrNotFound if there is none.
+func sessionByID(tx storage.Tx, user, id string) (*Session, error) {
+	at, err := tx.Get(keyUserSessions(user) + id)
+	if err != nil {
+		return nil, err
+	}
+	s := new(Session)
+	return s, getJSON(tx, keySession(string(at.Value)), s)
+}
+
+// rootByID is sessionByID, or the session from which that one was handed over.
+func rootByID(tx storage.Tx, user, id string) (*Session, error) {
+	s, err := sessionByID(tx, user, id)
+	if err != nil {
+		return nil, err
+	}
+	return root(tx, s)
+}
+
+// root returns the session from which s was handed over, or s itself where there is none.
+func root(tx storage.Tx, s *Session) (*Session, error) {
+	if s.Parent == "" {
+		return s, nil
+	}
+	parent, err := sessionByID(tx, s.UserID, s.Parent)
+	if errors.Is(err, storage.ErrNotFound) {
+		return s, nil
+	}
+	return parent, err
 }
 
 // endOthers ends every session of u but s, and counts them. So many may be more than one transaction can delete: a bumped epoch makes
@@ -132,7 +167,25 @@ func (r *Realm) endOthers(tx storage.Tx, s *Session, u *User) (n int, err error)
 		return 0, err
 	}
 	s.Epoch = u.Epoch
-	return n, putUser(tx, u)
+	return n, errors.Join(putUser(tx, u), renewHanded(tx, s))
+}
+
+// renewHanded gives what was handed over from s, which goes on, the epoch of s.
+func renewHanded(tx storage.Tx, s *Session) error {
+	for _, id := range s.Handed {
+		c, err := sessionByID(tx, s.UserID, id)
+		if errors.Is(err, storage.ErrNotFound) {
+			continue
+		}
+		if err == nil {
+			c.Epoch = s.Epoch
+			err = putJSON(tx, keySession(c.Token), c, c.End)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // endUsing ends the sessions that a credential helped to open, but s. Of more than there should be, every other session ends.
@@ -142,15 +195,17 @@ func (r *Realm) endUsing(tx storage.Tx, s *Session, u *User, credential string) 
 		return err
 	}
 	var tokens []string
+	records := 0
 	for i := range sessions {
 		for _, p := range sessions[i].Proofs {
 			if p.Credential == credential && sessions[i].ID != s.ID {
 				tokens = append(tokens, sessions[i].Token)
+				records += 1 + len(sessions[i].Handed)
 				break
 			}
 		}
 	}
-	if len(tokens) > 2*maxSessions {
+	if records > 2*maxSessions {
 		_, err := r.endOthers(tx, s, u)
 		return err
 	}
@@ -188,7 +243,11 @@ func (r *Realm) makeRoom(tx storage.Tx, v Visit, u *User) error {
 		}
 		return a.Seen.Before(b.Seen)
 	})
-	for _, s := range sessions[:min(max(0, len(sessions)-maxSessions+1), sweepBatch)] {
+	records := 0
+	for _, s := range sessions[:max(0, len(sessions)-maxSessions+1)] {
+		if records += 1 + len(s.Handed); records > sweepBatch+maxHanded {
+			break
+		}
 		if _, err := deleteSession(tx, s.Token); err != nil {
 			return err
 		}
@@ -213,7 +272,7 @@ func (r *Realm) auditReplaced(tx storage.Tx, v Visit, u *User, s *Session) error
 
 // rotateSession gives a session further proofs and a new token; the old token dies. Its end stays where it was.
 func (r *Realm) rotateSession(tx storage.Tx, s *Session, proofs []Proof) ([]Cookie, error) {
-	if _, err := deleteSession(tx, s.Token); err != nil {
+	if _, err := dropSession(tx, s.Token); err != nil {
 		return nil, err
 	}
 	token := newToken()
@@ -232,8 +291,30 @@ func (r *Realm) rotateSession(tx storage.Tx, s *Session, proofs []Proof) ([]Cook
 	return []Cookie{{Name: CookieSession, Value: cookie, MaxAge: s.End.Sub(r.now())}}, err
 }
 
-// deleteSession removes a session and its place in the user's list. It returns nil if there was none.
+// deleteSession removes a session, those that were handed over from it, and their places in the user's list. It returns nil if there
+// was none.
 func deleteSession(tx storage.Tx, hash string) (*Session, error) {
+	s, err := dropSession(tx, hash)
+	if err != nil || s == nil {
+		return nil, err
+	}
+	for _, id := range s.Handed {
+		at, err := tx.Get(keyUserSessions(s.UserID) + id)
+		if errors.Is(err, storage.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if _, err := dropSession(tx, string(at.Value)); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// dropSession removes one session alone, and its place in the user's list. It returns nil if there was none.
+func dropSession(tx storage.Tx, hash string) (*Session, error) {
 	s := new(Session)
 	err := getJSON(tx, keySession(hash), s)
 	if errors.Is(err, storage.ErrNotFound) {

@@ -203,8 +203,8 @@ func (r *Realm) changePassword(tx storage.Tx, now time.Time, v Visit, f *flow, s
 		return err
 	}
 	u.MailedPassword = false
-	s.Epoch = u.Epoch
-	for i, p := range f.Proofs { // the one that was proven is gone, and what it proved is not
+	s.Epoch, s.Handed = u.Epoch, nil // those are over, as the other sessions are
+	for i, p := range f.Proofs {     // the one that was proven is gone, and what it proved is not
 		if p.Method == MethodPassword {
 			f.Proofs[i].Credential = c.ID
 		}

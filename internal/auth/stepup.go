@@ -74,3 +74,8 @@ func (r *Realm) Provable(ctx context.Context, v Visit, userID string, need Requi
 	})
 	return methods, err
 }
+
+// Holds reports whether a session holds already what a ChangeProve is about.
+func (c *Change) Holds(now time.Time, u *User, s *Session) bool {
+	return Decide(now, c.need(), u, s) == Allow
+}

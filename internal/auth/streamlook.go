@@ -74,7 +74,7 @@ func (s *State) holds(now time.Time, st *Stream, token string, e *entry) bool {
 		if !HoldsToken(now, *st.need, e.user, cur) {
 			return false
 		}
-	} else if !st.realm.counts(now, e.user, cur) || !Holds(now, *st.need, e.user, cur) {
+	} else if !st.realm.stands(now, e, cur) || !Holds(now, *st.need, e.user, cur) {
 		return false
 	}
 	if st.heard.Load() && st.heard.Swap(false) {

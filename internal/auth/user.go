@@ -103,6 +103,8 @@ type Session struct {
 	Host   string  `json:"host"`             // the only host it counts on, without port: a cookie jar knows none
 	Parent string  `json:"parent,omitempty"` // with a central portal: the portal's session; it must live too
 	Proofs []Proof `json:"proofs"`           // assurance is computed from these, never stored
+	// Handed are the IDs of the sessions that have this one as their parent, by host: one a host. They end with it.
+	Handed map[string]string `json:"handed,omitempty"`
 
 	Created time.Time `json:"created"`
 	Seen    time.Time `json:"seen"`

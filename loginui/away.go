@@ -1,0 +1,161 @@
+package loginui
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/caddy-mfa/caddy-mfa/internal/auth"
+)
+
+// With one portal for several hosts, the pages are on its host, Options.Home. This file is the way there from a gated host and back. On
+// the gated host itself there is only what that host alone can do: end its session, tell of it, and take one over.
+
+const (
+	logoutPath   = "/logout"
+	handoverPath = "/handover"
+	loginPath    = "/login"
+)
+
+// away is what a gated host answers below the prefix. Everything that it does not do itself leads to the portal.
+func (x *exchange) away(path string) (route, bool) {
+	own, known := routes[path]
+	lead := func(x *exchange) error { return x.redirect(x.home + x.prefix + path) }
+	switch path {
+	case sessionPath, scriptPath, signedInPath, resendPath: // for pages and forms of this very host
+		return own, true
+	case handoverPath:
+		return route{get: getHandover}, true
+	case logoutPath:
+		return route{lead, postLogoutAway}, true
+	case loginPath:
+		return route{getLoginAway, lead}, true
+	}
+	return route{lead, lead}, known
+}
+
+// SignInURL is the address of the page where the visitor of a gated host signs in, or, where need is not nil, proves what it asks for beyond
+// that. It leads back to the path to of that host; "" leads nowhere. The cookies must be set along with it.
+func (p *Portal) SignInURL(v auth.Visit, need *auth.Requirement, to string, lost bool) (url string, cookies []auth.Cookie, err error) {
+	if p.home != "" && to != "" {
+		if to, cookies, err = p.realm.SealTarget(v, p.localTarget(to)); err != nil {
+			return "", nil, err
+		}
+	}
+	if need != nil {
+		return p.home + p.StepUpURL(*need, to, lost), cookies, nil
+	}
+	return p.home + p.LoginURL(to), cookies, nil
+}
+
+// elsewhere opens a return target that is on another host.
+func (p *Portal) elsewhere(to string) (auth.Target, bool) {
+	if p.home == "" || to == "" || to[0] == '/' {
+		return auth.Target{}, false
+	}
+	return p.realm.OpenTarget(to)
+}
+
+// href is the address that leads to a return target: for one on another host, a page that goes on there.
+func (p *Portal) href(to string) string {
+	if _, ok := p.elsewhere(to); ok {
+		return p.LoginURL(to)
+	}
+	return to
+}
+
+// leave goes to a return target. On another host a session must be there first: a code goes along, for the session that cookies have just
+// begun, or else the visitor's.
+func (x *exchange) leave(to string, cookies []auth.Cookie) error {
+	if _, ok := x.elsewhere(to); !ok {
+		return x.redirect(to)
+	}
+	v := x.in.Visit
+	for _, c := range cookies {
+		if c.Name == auth.CookieSession {
+			v.Session = c.Value
+		}
+	}
+	return x.ifLoaded(func(x *exchange) error { // a script gets none made
+		code, t, err := x.realm.HandOver(x.r.Context(), v, to)
+		switch {
+		case errors.Is(err, auth.ErrToken):
+			return x.redirect(x.prefix + securityPath)
+		case errors.Is(err, auth.ErrNoSession): // it has ended since
+			return x.redirect(x.prefix + loginPath + "?again=1")
+		case err != nil:
+			return err
+		case code == "":
+			return x.redirect(t.Origin + t.Path)
+		}
+		return x.redirect(t.Origin + x.prefix + handoverPath + "?code=" + code)
+	})
+}
+
+// getHandover takes a session over from the portal. A code that is of no use begins anew, which costs a few redirects and no second
+// sign-in: the next one is bound to a cookie that this browser has by then. One that keeps no cookies would go round in circles.
+func getHandover(x *exchange) error {
+	if x.r.Method != http.MethodGet {
+		return x.wrongMethod("GET")
+	}
+	return x.ifLoaded(func(x *exchange) error {
+		query := x.r.URL.Query()
+		if query.Has("check") {
+			if x.in.Visit.Flow == "" {
+				return x.message(http.StatusBadRequest, x.plain("cookies"))
+			}
+			return x.redirect(x.localTarget(query.Get("to")))
+		}
+		path, cookies, err := x.realm.TakeOver(x.r.Context(), x.in.Visit, query.Get("code"))
+		if err != nil && !errors.Is(err, auth.ErrToken) {
+			return err
+		}
+		x.setCookies(cookies)
+		if path = x.localTarget(path); len(cookies) == 0 && x.in.Visit.Flow == "" {
+			x.preFlow()
+			path = string(appendQuery([]byte(x.prefix+handoverPath+"?check=cookies&to="), path))
+		}
+		return x.redirect(path)
+	})
+}
+
+// localTarget is a return target on this host, "/" where it is none.
+func (p *Portal) localTarget(to string) string {
+	if to = p.returnTarget(to); to == "" || to[0] != '/' {
+		return "/"
+	}
+	return to
+}
+
+// getLoginAway begins a sign-in, for links to the sign-in page of this host.
+func getLoginAway(x *exchange) error {
+	to := x.localTarget(x.r.URL.Query().Get("to"))
+	if x.in.Session != nil {
+		return x.redirect(to)
+	}
+	return x.ifLoaded(func(x *exchange) error {
+		url, cookies, err := x.SignInURL(x.in.Visit, nil, to, false)
+		if err != nil {
+			return err
+		}
+		x.setCookies(cookies)
+		return x.redirect(url)
+	})
+}
+
+// postLogoutAway signs out everywhere.
+func postLogoutAway(x *exchange) error {
+	out, err := x.realm.SignOut(x.r.Context(), x.in.Visit)
+	if err != nil {
+		return err
+	}
+	x.setCookies(out.Cookies)
+	return x.redirect(x.home + x.prefix + loginPath + "?signed_out=1")
+}
+
+// ifLoaded is h for pages that are loaded, in a frame too: what is shown there is the app's, and ours never. Scripts are refused.
+func (x *exchange) ifLoaded(h handler) error {
+	if mode := x.r.Header.Get("Sec-Fetch-Mode"); mode != "" && mode != "navigate" {
+		return x.message(http.StatusForbidden, x.plain("forged"))
+	}
+	return h(x)
+}

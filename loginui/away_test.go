@@ -1,0 +1,133 @@
+package loginui
+
+import (
+	"html"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-mfa/caddy-mfa/internal/auth"
+)
+
+const app = "app.example.net"
+
+// portalRig is a rig whose host is the portal of another one, and what the gate there sealed for /deep?a=b.
+func portalRig(t *testing.T, c auth.Config) (r *rig, to string) {
+	t.Helper()
+	c.Portal = &auth.Portal{Host: host, Lists: func(h string) bool { return h == app }}
+	r = newRigWith(t, c)
+	r.home()
+	to, _, err := r.realm.SealTarget(auth.Visit{Host: app, Origin: "https://" + app}, "/deep?a=b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r, to
+}
+
+// home makes r's pages those of the portal.
+func (r *rig) home() {
+	r.t.Helper()
+	var err error
+	if r.Portal, err = New(r.state.Realm(r.config), Options{Now: r.time, Logger: r.logger, Home: "https://" + host}); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// wantAway fails the test unless a leads to the other host with a code.
+func (b *browser) wantAway(a answer) {
+	b.t.Helper()
+	if to := a.Header.Get("Location"); a.StatusCode != 303 || !strings.HasPrefix(to, "https://"+app+"/.mfa/handover?code=") || len(to) < 80 {
+		b.t.Fatalf("%s to %q", a.Status, to)
+	}
+}
+
+// Whatever lies between a sign-in and the app leads on to the other host in the end, and its policy lets forms go there (S62).
+func TestWaysToAnotherHost(t *testing.T) {
+	r, to := portalRig(t, auth.Config{})
+	escaped := url.QueryEscape(to)
+	const policyThere = "form-action 'self' https://" + app + "; frame-ancestors"
+	allowed := func(a answer, want bool) {
+		t.Helper()
+		if policy := a.Header.Get("Content-Security-Policy"); strings.Contains(policy, policyThere) != want || strings.Contains(policy, app) != want {
+			t.Errorf("policy %s", policy)
+		}
+	}
+	r.addAlice()
+	b := r.browser()
+	allowed(b.want(b.get("/.mfa/login?to="+escaped), 200, "to continue to <strong>"+app+"</strong>", `name="to" value="`+html.EscapeString(to)), true)
+	b.want(b.post("/.mfa/login", "name", "alice", "password", password, "to", to), 303, "/.mfa/enroll")
+	allowed(b.want(b.get("/.mfa/enroll"), 200), true)
+	b.want(b.post("/.mfa/enroll", "method", "totp"), 303, "/.mfa/enroll/totp")
+	secret := b.secret()
+	allowed(b.want(b.get("/.mfa/enroll/totp"), 200, "img"), true)
+	b.want(b.post("/.mfa/enroll/totp", "code", b.code(secret)), 303, "/.mfa/recovery-codes")
+	page := b.want(b.get("/.mfa/recovery-codes"), 200)
+	allowed(page, true)
+	b.wantAway(b.post("/.mfa/recovery-codes", "confirm", "1"))
+	b.wantAway(b.get("/.mfa/login?to=" + escaped))
+	allowed(b.want(b.get("/.mfa/security"), 200), false)
+	codes := codesOn(page.body)
+
+	signIn := func() *browser {
+		t.Helper()
+		r.pass(time.Minute)
+		b := r.browser()
+		b.get("/.mfa/login")
+		b.want(b.post("/.mfa/login", "name", "alice", "password", password, "to", to), 303, "/.mfa/verify/totp")
+		return b
+	}
+	b = signIn()
+	allowed(b.want(b.get("/.mfa/verify/totp"), 200), true)
+	allowed(b.want(b.post("/.mfa/verify/totp", "code", "000000"), 401), true)
+	b.wantAway(b.post("/.mfa/verify/totp", "code", b.code(secret)))
+
+	b = signIn()
+	b.want(b.post("/.mfa/verify/recovery", "code", codes[0]), 303, "/.mfa/recovery-used?to="+escaped)
+	b.want(b.get("/.mfa/recovery-used?to="+escaped), 200, `href="/.mfa/login?to=`+escaped)
+
+	b = signIn()
+	b.want(b.post("/.mfa/verify/totp", "code", b.code(secret), "upgrade", "1"), 303, "/.mfa/upgrade?to="+escaped)
+	allowed(b.want(b.get("/.mfa/upgrade?to="+escaped), 200, `href="/.mfa/login?to=`+escaped), true)
+	b.want(b.post("/.mfa/upgrade", "response", "{}", "to", to), 303, "/.mfa/login?to="+escaped)
+
+	// More is asked for on the other host: what was proven is enough, or is not.
+	b.wantAway(b.get("/.mfa/step-up?methods=totp&max_age=600&to=" + escaped))
+	allowed(b.want(b.get("/.mfa/step-up?methods=recovery&to="+escaped), 200, "Confirm that it is you"), true)
+	b.want(b.post("/.mfa/step-up", "methods", "recovery", "to", to), 303, "/.mfa/verify/recovery")
+	b.want(b.post("/.mfa/verify/recovery", "code", codes[1]), 303, "/.mfa/recovery-used?to="+escaped)
+
+	r.config.OnePage = true
+	r.home()
+	r.pass(time.Minute)
+	b = r.browser()
+	b.get("/.mfa/login?to=" + escaped)
+	b.want(b.post("/.mfa/login", "name", "alice", "password", password, "to", to), 303, "/.mfa/verify/totp?to="+escaped)
+	allowed(b.want(b.get("/.mfa/verify/totp?to="+escaped), 200), true)
+	b.wantAway(b.post("/.mfa/verify/totp?to="+escaped, "code", b.code(secret), "to", to))
+
+	// Nothing but what a gate sealed.
+	for _, forged := range []string{to[:len(to)-3] + "AAA", "https://" + app + "/", to + "A"} {
+		b.want(b.get("/.mfa/login?to="+url.QueryEscape(forged)), 303, "/.mfa/security")
+		b.want(b.get("/.mfa/recovery-used?to="+url.QueryEscape(forged)), 200, `href="/"`)
+		b.want(b.get("/.mfa/upgrade?to="+url.QueryEscape(forged)), 200)
+	}
+	// Of an old one only the address is left, and the gate begins anew.
+	for range 2 {
+		r.pass(20 * time.Minute)
+		b.want(b.get("/.mfa/security"), 200)
+	}
+	b.want(b.get("/.mfa/login?to="+escaped), 303, "https://"+app+"/deep?a=b")
+}
+
+// The reminder of a policy is one of those ways.
+func TestReminderOnTheWayToAnotherHost(t *testing.T) {
+	r, to := portalRig(t, auth.Config{Policies: []auth.Policy{{Name: "Keys for everybody", Methods: []string{auth.MethodWebAuthn}, Grace: 24 * time.Hour}}})
+	escaped := url.QueryEscape(to)
+	r.addAlice()
+	b := r.browser()
+	b.get("/.mfa/login")
+	b.want(b.post("/.mfa/login", "name", "alice", "password", password, "to", to), 303, "/.mfa/enroll")
+	b.enroll("/.mfa/remind?to=" + escaped)
+	b.want(b.get("/.mfa/remind?to="+escaped), 200, "Keys for everybody", `href="/.mfa/login?to=`+escaped)
+}
