@@ -163,7 +163,7 @@ func TestFormIsNotSentByAToken(t *testing.T) {
 // An assertion for a token's request says whose it is, on one host, and claims no sign-in.
 func TestAppVerifiesAssertionOfAToken(t *testing.T) { // S67
 	s := newSite(t)
-	s.serve(assertingGate)
+	s.serve(assertingGate, assertingPortal)
 	issued, cookie := bearer(t, "localhost", "alice", func(n *auth.NewAccessToken) { n.Hosts = append(n.Hosts, "other.localhost") }, "ops")
 	header := bearerHeader(issued.Token)
 	for range 2 { // the second is of what is kept

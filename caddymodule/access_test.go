@@ -21,7 +21,11 @@ func bearer(t testing.TB, host, name string, change func(*auth.NewAccessToken), 
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := enrolled(t, realm, host, name, groups...)
+	at := host // where the Security page is
+	if p := running(t).settings.portal; p != nil {
+		at = p.host
+	}
+	e := enrolled(t, realm, at, name, groups...)
 	v := e.Visit
 	asks := auth.NewAccessToken{TokenLimits: auth.TokenLimits{Hosts: []string{host}}, Days: 1}
 	if change != nil {
@@ -46,6 +50,9 @@ func bearer(t testing.TB, host, name string, change func(*auth.NewAccessToken), 
 	out := step(realm.Prove(t.Context(), v, auth.MethodRecovery, []byte(e.codes[0])))
 	if out.Issued == nil {
 		t.Fatalf("no token: %+v", out)
+	}
+	if at != host {
+		v.Session = takeOver(t, realm, v.Session, at, host)
 	}
 	return out.Issued, sessionCookie(v.Session)
 }

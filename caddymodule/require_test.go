@@ -202,13 +202,13 @@ func TestUnclearRequests(t *testing.T) { // S70, S75
 	}
 	reverse_proxy {app}
 }
-
-http://plain.localhost:{port} {
-	mfa
-	reverse_proxy {app}
-}
 `)
-	for host, cookie := range map[string]string{"localhost": signIn(t, "localhost", "alice"), "plain.localhost": signIn(t, "plain.localhost", "bob")} {
+	const host = "localhost"
+	cookie := signIn(t, host, "alice")
+	for _, plain := range []bool{false, true} {
+		if plain {
+			s.serve(plainGate)
+		}
 		for _, c := range []struct {
 			line        string
 			rules, none int // status with rules, and without
@@ -234,7 +234,7 @@ http://plain.localhost:{port} {
 			{"GET /x?a=%41", 200, 200},
 		} {
 			want := c.rules
-			if host == "plain.localhost" {
+			if plain {
 				want = c.none
 			}
 			line := strings.ReplaceAll(c.line, "{host}", host+":"+s.port)

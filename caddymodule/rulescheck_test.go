@@ -16,7 +16,7 @@ import (
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
 )
 
-const checkedSites = `http://localhost:{port}, http://dash.example.com:{port} {
+const checkedSite = `{site} {
 	@bot header User-Agent *Bot*
 	@spoof header Remote-User *
 	@old path /old/*
@@ -66,12 +66,11 @@ const checkedSites = `http://localhost:{port}, http://dash.example.com:{port} {
 		reverse_proxy {app}
 	}
 }
-http://:{port} {
-	mfa {
-		allow bob
-	}
-}
-http://watched.localhost:{port} {
+`
+
+// watchedSite and openSite are others.
+const (
+	watchedSite = `{site} {
 	mfa {
 		report_only
 		allow bob
@@ -79,7 +78,8 @@ http://watched.localhost:{port} {
 	}
 	reverse_proxy {app}
 }
-http://open.localhost:{port} {
+`
+	openSite = `{site} {
 	@before not path /.mfa/* /gated/*
 	handle @before {
 		reverse_proxy {app}
@@ -90,6 +90,12 @@ http://open.localhost:{port} {
 	}
 }
 `
+)
+
+// on is a site on a host.
+func on(host, site string) string {
+	return strings.ReplaceAll(site, "{site}", "http://"+host+":{port}")
+}
 
 // pretended is who a client says it is.
 const pretended = "bob"
@@ -97,36 +103,38 @@ const pretended = "bob"
 // What the check says is what becomes of the request.
 func TestRuleCheckAgreesWithTheGate(t *testing.T) {
 	s := newSite(t)
-	s.serve(checkedSites)
-	cookies := map[string]string{}
-	for i, host := range []string{"localhost", "watched.localhost", "open.localhost"} {
-		cookies[host] = signIn(t, host, []string{"alice", "carol", "dave"}[i], "admins")
+	for _, c := range []struct{ host, site, name string }{
+		{"localhost", checkedSite, "alice"}, {"watched.localhost", watchedSite, "carol"}, {"open.localhost", openSite, "dave"}, {"dash.example.com", checkedSite, "erin"},
+	} {
+		s.serve(on(c.host, c.site))
+		checkAgrees(t, s, c.host, c.name, signIn(t, c.host, c.name, "admins"))
 	}
-	users := map[string]string{"localhost": "alice", "watched.localhost": "carol", "open.localhost": "dave", "dash.example.com": "alice"}
+}
+
+func checkAgrees(t *testing.T, s *site, host, name, cookie string) {
+	t.Helper()
 	for _, target := range []string{
 		"/", "/healthz", "/healthz?x=1", "/assets/a", "/assets/a;b", "/assets/../a", "/a/%2e%2e/b", "/%5c", "/%25", "/admin/", "/ADMIN/x", "/admin", "/admin%2fx", "//admin/x",
 		"/old/x", "/vip/x", "/totp/", "/key/", "/try/", "/both/", "/both/%3b", "/inner/", "/innermost", "/near/", "/gated/", "/gone/x", "/.mfa/login", "/.mfa/session", "/.mfa", "/.mfax", "/%2emfa/login",
 		"/admin/;/x", "/x%00", "/assets/%3f", "/a%20b",
 	} {
-		for host, name := range users {
-			for _, header := range []string{"", "User-Agent: FriendlyBot", "Remote-User: " + pretended} {
-				asked := askedRequest{URL: "http://" + host + ":" + s.port + target, User: name, Headers: map[string]string{}, Client: "127.0.0.1"}
-				headers := []string{"Host: " + host, asScript}
-				if header != "" {
-					field, value, _ := strings.Cut(header, ": ")
-					asked.Headers[strings.ToLower(field)] = value
-					headers = append(headers, header)
-				}
-				got := ask(t, asked)
-				stranger := became(t, s.get(target, headers...))
-				user := became(t, s.get(target, append(headers, sessionCookie(cookies[host]))...))
-				if !slices.Contains(stranger, got.Stranger.Decision) {
-					t.Errorf("%s: a stranger got one of %q, and the check says %+v", asked.URL, stranger, got.Stranger)
-				}
-				// A session in which a method was just set up has not proven it.
-				if !slices.Contains(user, got.User.Decision) && (got.User.Until == "" || !slices.Contains(user, got.User.Until)) {
-					t.Errorf("%s: %s got one of %q, and the check says %+v", asked.URL, name, user, got.User)
-				}
+		for _, header := range []string{"", "User-Agent: FriendlyBot", "Remote-User: " + pretended} {
+			asked := askedRequest{URL: "http://" + host + ":" + s.port + target, User: name, Headers: map[string]string{}, Client: "127.0.0.1"}
+			headers := []string{"Host: " + host, asScript}
+			if header != "" {
+				field, value, _ := strings.Cut(header, ": ")
+				asked.Headers[strings.ToLower(field)] = value
+				headers = append(headers, header)
+			}
+			got := ask(t, asked)
+			stranger := became(t, s.get(target, headers...))
+			user := became(t, s.get(target, append(headers, sessionCookie(cookie))...))
+			if !slices.Contains(stranger, got.Stranger.Decision) {
+				t.Errorf("%s: a stranger got one of %q, and the check says %+v", asked.URL, stranger, got.Stranger)
+			}
+			// A session in which a method was just set up has not proven it.
+			if !slices.Contains(user, got.User.Decision) && (got.User.Until == "" || !slices.Contains(user, got.User.Until)) {
+				t.Errorf("%s: %s got one of %q, and the check says %+v", asked.URL, name, user, got.User)
 			}
 		}
 	}
@@ -179,7 +187,7 @@ func ask(t *testing.T, asked askedRequest) checkView {
 
 func TestRuleCheckNamesTheRule(t *testing.T) {
 	s := newSite(t)
-	s.serve(checkedSites)
+	s.serve(on("localhost", checkedSite))
 	signIn(t, "localhost", "alice", "admins")
 	base := "http://localhost:" + s.port
 	var before int // lines of options before the sites
@@ -187,7 +195,7 @@ func TestRuleCheckNamesTheRule(t *testing.T) {
 		t.Fatal(err)
 	}
 	within := func(part string) int {
-		before, _, ok := strings.Cut(checkedSites, part)
+		before, _, ok := strings.Cut(checkedSite, part)
 		if !ok {
 			t.Fatalf("%q is not there", part)
 		}

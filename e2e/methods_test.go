@@ -76,7 +76,7 @@ func TestEnforcedFromADate(t *testing.T) {
 	b.password(alice, "/")
 	b.fill("Code", code(t, alice.Phone))
 	b.press("Verify")
-	b.sees("Soon you need more")
+	b.sees("One more way to sign in is needed soon")
 	b.reads("Keys for all")
 	b.reads("2099")
 	b.shoot("remind-date")
