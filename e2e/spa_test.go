@@ -272,7 +272,9 @@ func xhr(path string) string {
 // window is the tab of the window that an action opens.
 func (b *tab) window(press action) *tab {
 	b.t.Helper()
-	opened := chromedp.WaitNewTarget(b.ctx, func(i *target.Info) bool { return strings.HasPrefix(i.URL, b.base+"/.mfa/") })
+	opened := chromedp.WaitNewTarget(b.ctx, func(i *target.Info) bool {
+		return slices.ContainsFunc(append(b.also, b.base), func(base string) bool { return strings.HasPrefix(i.URL, base+"/.mfa/") })
+	})
 	b.do(press)
 	select {
 	case id := <-opened:
@@ -308,5 +310,41 @@ func (b *tab) closed(press action) {
 		case <-late:
 			b.t.Fatalf("the window is still open: %s", b.state())
 		}
+	}
+}
+
+// TestSinglePageOfManyHosts signs in beside an app whose sign-in pages are on another host.
+func TestSinglePageOfManyHosts(t *testing.T) {
+	t.Parallel()
+	s := start(t, rig.Config{Caddyfile: manyHosts})
+	auth, one, two := hosts(s)
+	alice := addUser(t, s, "alice")
+	b := roam(t, s)
+	b.base, b.expected = one, regexp.MustCompile(`status of 401 .*/spa/notes$`)
+	signsIn := func(w *tab) {
+		w.sees("Sign in")
+		w.fill("Username or email", alice.Name)
+		w.fill("Password", alice.Password)
+		w.press("Sign in")
+	}
+	b.visit("/spa")
+	signsIn(b)
+	b.press("Authenticator app")
+	alice.Phone = b.qr()
+	b.fill("Code", code(t, alice.Phone))
+	b.press("Verify & enable")
+	b.press("I've saved my codes")
+	b.sees("Notes")
+	b.fill("Note", "a long note, typed with care")
+	revoke(t, s, alice)
+	b.do(chromedp.Click(button("Save"), chromedp.NodeVisible), chromedp.WaitVisible(dialog))
+	w := b.window(chromedp.Click(dialog+button("Sign in"), chromedp.NodeVisible))
+	w.also = []string{auth, one, two}
+	signsIn(w)
+	w.fill("Code", code(t, alice.Phone))
+	w.closes("Verify")
+	b.do(chromedp.WaitVisible(`//p[@id="said"][starts-with(., "200 ")]`), chromedp.WaitNotPresent(dialog))
+	if said := b.text("#said"); !strings.Contains(said, "a long note, typed with care") {
+		t.Errorf("the app got %s", said)
 	}
 }

@@ -29,6 +29,8 @@ func (x *exchange) away(path string) (route, bool) {
 		return route{lead, postLogoutAway}, true
 	case loginPath:
 		return route{getLoginAway, lead}, true
+	case stepUpPath:
+		return route{getStepUpAway, lead}, true
 	}
 	return route{lead, lead}, known
 }
@@ -132,8 +134,20 @@ func getLoginAway(x *exchange) error {
 	if x.in.Session != nil {
 		return x.redirect(to)
 	}
+	return x.begin(nil, to)
+}
+
+// getStepUpAway begins a step-up, for links to that page of this host.
+func getStepUpAway(x *exchange) error {
+	query := x.r.URL.Query()
+	need := needOf(query.Get("methods"), query.Get("max_age"))
+	return x.begin(&need, x.localTarget(query.Get("to")))
+}
+
+// begin leads to the portal, which leads back to a path of this host.
+func (x *exchange) begin(need *auth.Requirement, to string) error {
 	return x.ifLoaded(func(x *exchange) error {
-		url, cookies, err := x.SignInURL(x.in.Visit, nil, to, false)
+		url, cookies, err := x.SignInURL(x.in.Visit, need, to, false)
 		if err != nil {
 			return err
 		}

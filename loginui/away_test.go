@@ -131,3 +131,21 @@ func TestReminderOnTheWayToAnotherHost(t *testing.T) {
 	b.enroll("/.mfa/remind?to=" + escaped)
 	b.want(b.get("/.mfa/remind?to="+escaped), 200, "Keys for everybody", `href="/.mfa/login?to=`+escaped)
 }
+
+// A link to the page of a step-up on a gated host, as the script for apps opens it, leads to the portal's with a target that it signed.
+func TestStepUpBeginsOnAnotherHost(t *testing.T) {
+	r, _ := portalRig(t, auth.Config{})
+	b := r.browser()
+	b.host = app
+	lead := b.want(b.get("/.mfa/step-up?methods=totp&max_age=900&to=%2F.mfa%2Fsigned-in"), 303).Header.Get("Location")
+	u, err := url.Parse(lead)
+	if err != nil || u.Host != host || u.Path != "/.mfa/step-up" || u.Query().Get("methods") != "totp" || u.Query().Get("max_age") != "900" {
+		t.Fatalf("led to %q", lead)
+	}
+	target, ok := r.realm.OpenTarget(u.Query().Get("to"))
+	if !ok || target.Host != app || target.Path != "/.mfa/signed-in" {
+		t.Errorf("for %+v, %v", target, ok)
+	}
+	b.headers["Sec-Fetch-Mode"] = "cors"
+	b.want(b.get("/.mfa/step-up?methods=totp"), 403)
+}

@@ -194,7 +194,7 @@ func (b *browser) request(method, path, body string) *http.Request {
 // send plays the gate: it reads the cookies and looks the session up.
 func (b *browser) send(req *http.Request) answer {
 	b.t.Helper()
-	in := Request{Secure: true, Visit: auth.Visit{
+	in := Request{Secure: true, Away: b.config.Portal != nil && b.host != host, Visit: auth.Visit{
 		Host: b.host, Origin: "https://" + b.host, Addr: netip.MustParseAddr("192.0.2.1"), UserAgent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
 		Session: b.cookies[auth.CookieSession], Flow: b.cookies[auth.CookieFlow], Browser: b.cookies[auth.CookieBrowser],
 	}}

@@ -4,19 +4,20 @@
   const real = fetch, X = XMLHttpRequest, asked = {}
 
   // Asks for what the header of a 401 names, once for all who wait for it, and gives whether it was done; nothing where it names nothing.
+  // Where it names the portal of many hosts, the same page of this host leads there and back.
   // The session is looked at for ten minutes after the last press of the button. The look is that of the page, whatever its style resets.
   const ask = named => {
-    const [, page, base, query] = /^MFA login="((\/[\w.~-].*\/)[^?]+(.*))"/.exec(named) || []
+    const [, page, base, query] = /^MFA login="(?:.+\/\/[^/]+)?((\/[\w.~-].*\/)[^?]+(.*))"/.exec(named) || []
     return page && (asked[page] ||= new Promise(done => {
       let left = 300, ok
       const login = page + (query ? "&to=" : "?to=") + base + "signed-in",
         el = (tag, text, onclick) => Object.assign(document.createElement(tag), { textContent: text, ariaLabel: text, onclick, style: "all:revert;display:block;margin:1em auto;padding:.5em 1em;border:1px solid #888;border-radius:8px;font:inherit" }),
         box = el("dialog", (query ? "One more proof is needed" : "Your session has ended") + ". Sign in to go on."),
         timer = setInterval(async () => {
-          const s = left-- > 0 && await real(base + "session" + query).then(r => r.json()).catch(() => 0)
+          const s = left-- > 0 && await real(base + "session" + query).then(r => r.json()).catch(_ => 0)
           if (s.signed_in && !s.step_up_required) end(ok = dispatchEvent(new Event("mfa:signedin")))
         }, 2e3),
-        end = () => {
+        end = _ => {
           clearInterval(timer)
           box.close()
           box.remove()
@@ -45,20 +46,20 @@
     const f = X.prototype[name]
     X.prototype[name] = function (...args) {
       f.apply(this, args)
-      if (/open|abort/.test(name)) (this._mfa = []).url = (args[2] ?? 1) && new URL(args[1], document.baseURI)
-      this._mfa.push(() => f.apply(this, args))
+      if (/op|ab/.test(name)) (this._m = []).url = (args[2] ?? 1) && new URL(args[1], document.baseURI)
+      this._m.push(() => f.apply(this, args))
     }
   }
   XMLHttpRequest = class extends X {
     constructor() {
       super()
       for (const type of ["readystatechange", "load", "loadend"]) this.addEventListener(type, e => {
-        const log = this._mfa, wait = log?.url == this.responseURL && !log.over && log.url.origin == origin && ask(this.getResponseHeader("WWW-Authenticate"))
+        const log = this._m, wait = log?.url == this.responseURL && !log.over && log.url.origin == origin && ask(this.getResponseHeader("WWW-Authenticate"))
         if (!wait) return
         e.stopImmediatePropagation()
         if (type == "loadend") wait.then(ok => {
           log.over = !ok
-          if (log == this._mfa) log.map(f => f())
+          if (log == this._m) log.map(f => f())
         })
       })
     }
