@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -152,12 +153,13 @@ func upgrade(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Connection", "Upgrade")
 	w.Header().Set("Upgrade", "websocket")
 	w.WriteHeader(http.StatusSwitchingProtocols)
-	conn, _, err := http.NewResponseController(w).Hijack()
+	conn, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return
 	}
 	defer conn.Close()
-	io.Copy(conn, conn)
+	early, _ := rw.Reader.Peek(rw.Reader.Buffered()) // of a client who has the header already
+	io.Copy(conn, io.MultiReader(bytes.NewReader(early), conn))
 }
 
 // dial opens what upgrade answers.
