@@ -124,7 +124,7 @@ func (p *walk) route(route *caddyhttp.Route, next caddyhttp.Handler) caddyhttp.H
 // request on, basic_auth for example.
 const (
 	changers  = " headers map request_body rewrite vars "
-	answerers = " acme_server error file_server metrics "
+	answerers = " acme_server error file_server metrics mfa_portal "
 )
 
 var errTooDeep = errors.New("routes invoke one another without end")

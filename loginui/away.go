@@ -77,7 +77,7 @@ func (x *exchange) leave(to string, cookies []auth.Cookie) error {
 			v.Session = c.Value
 		}
 	}
-	return x.ifLoaded(func(x *exchange) error { // a script gets none made
+	return x.ifNavigated(func(x *exchange) error { // a script, or a frame of another page, gets none made
 		code, t, err := x.realm.HandOver(x.r.Context(), v, to)
 		switch {
 		case errors.Is(err, auth.ErrToken):
@@ -156,13 +156,16 @@ func (x *exchange) begin(need *auth.Requirement, to string) error {
 	})
 }
 
-// postLogoutAway signs out everywhere.
+// postLogoutAway signs out everywhere. Where this host's session has ended before, the one of the portal may be there still: its own page asks.
 func postLogoutAway(x *exchange) error {
 	out, err := x.realm.SignOut(x.r.Context(), x.in.Visit)
 	if err != nil {
 		return err
 	}
 	x.setCookies(out.Cookies)
+	if out.NoneEnded {
+		return x.redirect(x.home + x.prefix + logoutPath)
+	}
 	return x.redirect(x.home + x.prefix + loginPath + "?signed_out=1")
 }
 

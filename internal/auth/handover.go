@@ -246,6 +246,9 @@ func (r *Realm) openChild(tx storage.Tx, v Visit, h handover, token, fresh strin
 	if err := tx.Put(keyUserSessions(u.ID)+id, []byte(token), c.End); err != nil {
 		return nil, "", err
 	}
+	if id != fresh { // noted when it was handed over first
+		return c, before, nil
+	}
 	return c, before, r.audit(tx, Event{Name: EventHandedOver, UserID: u.ID, User: u.Name, Session: s.ID, Host: v.Host, Addr: c.Addr})
 }
 

@@ -55,6 +55,8 @@ type Outcome struct {
 	Cookies []Cookie
 	// RecoveryLeft is how many recovery codes are left after one was used; -1 otherwise.
 	RecoveryLeft int
+	// NoneEnded, of SignOut, says that there was no session to end.
+	NoneEnded bool
 	// Changed, with StepDone, is the change that was just made; "" otherwise.
 	Changed ChangeOp
 	// Policies, with StepEnroll and StepAskAdmin, are the names of those that must be met first, or seen to be met; with StepVerify those

@@ -107,7 +107,14 @@ func (r *Realm) find(ctx context.Context, host, cookie string) (found, error) {
 // stands reports whether e, with s in it, counts where it was found: by itself, and its parent, which it has where sessions are handed
 // over and nowhere else.
 func (r *Realm) stands(now time.Time, e *entry, s *Session) bool {
-	return r.counts(now, e.user, s) && r.belongs(s) && (e.parent == nil || r.counts(now, e.user, e.parent.session.Load()))
+	if !r.counts(now, e.user, s) || !r.belongs(s) {
+		return false
+	}
+	if e.parent == nil {
+		return true
+	}
+	parent := e.parent.session.Load()
+	return r.counts(now, e.user, parent) && r.portal != nil && parent.Host == r.portal.Host
 }
 
 // belongs reports whether a session is of the sort that this configuration opens on its host.
@@ -223,6 +230,7 @@ func (r *Realm) SignOut(ctx context.Context, v Visit) (Outcome, error) {
 	out := Outcome{Step: StepStart, RecoveryLeft: -1, Cookies: []Cookie{{Name: CookieSession}, {Name: CookieFlow}}}
 	token, flow := r.openCookie(CookieSession, v.Session), r.openCookie(CookieFlow, v.Flow)
 	if token == "" && flow == "" {
+		out.NoneEnded = true
 		return out, nil
 	}
 	var ended *Session
@@ -260,7 +268,7 @@ func (r *Realm) SignOut(ctx context.Context, v Visit) (Outcome, error) {
 	if err != nil {
 		return Outcome{RecoveryLeft: -1}, err
 	}
-	if ended != nil {
+	if out.NoneEnded = ended == nil; ended != nil {
 		r.cache.invalidateSession(ended.Token)
 		r.log.Info("signed out", "user", ended.UserID, "session", ended.ID, "client", v.Addr)
 	}

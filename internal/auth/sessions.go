@@ -167,28 +167,29 @@ func (r *Realm) endOthers(tx storage.Tx, s *Session, u *User) (n int, err error)
 		return 0, err
 	}
 	s.Epoch = u.Epoch
-	return n, errors.Join(putUser(tx, u), renewHanded(tx, s))
+	return n, errors.Join(putUser(tx, u), dropHanded(tx, s))
 }
 
-// renewHanded gives what was handed over from s, which goes on, the epoch of s.
-func renewHanded(tx storage.Tx, s *Session) error {
+// dropHanded ends what was handed over from s, which goes on: of each the browser gets another one when it comes by, and whoever has a copy
+// of the cookie does not.
+func dropHanded(tx storage.Tx, s *Session) error {
 	for _, id := range s.Handed {
 		c, err := sessionByID(tx, s.UserID, id)
 		if errors.Is(err, storage.ErrNotFound) {
 			continue
 		}
 		if err == nil {
-			c.Epoch = s.Epoch
-			err = putJSON(tx, keySession(c.Token), c, c.End)
+			_, err = dropSession(tx, c.Token)
 		}
 		if err != nil {
 			return err
 		}
 	}
+	s.Handed = nil
 	return nil
 }
 
-// endUsing ends the sessions that a credential helped to open, but s. Of more than there should be, every other session ends.
+// endUsing ends the sessions that a credential helped to open, but s, of which it ends what was handed over. Of more than there should be, every other session ends.
 func (r *Realm) endUsing(tx storage.Tx, s *Session, u *User, credential string) error {
 	sessions, err := r.liveSessions(tx, u)
 	if err != nil {
@@ -214,7 +215,7 @@ func (r *Realm) endUsing(tx storage.Tx, s *Session, u *User, credential string) 
 			return err
 		}
 	}
-	return nil
+	return dropHanded(tx, s)
 }
 
 // makeRoom removes what has ended of u's sessions, and then what has not been seen for the longest, where another one, which is about to
