@@ -30,7 +30,7 @@ func (v *visit) keepForm(l *live, session *auth.Session) (string, error) {
 	media, _, err := mime.ParseMediaType(v.r.Header.Get("Content-Type"))
 	if err != nil || media != "application/x-www-form-urlencoded" && media != "multipart/form-data" && media != "text/plain" ||
 		!v.sameOrigin() || v.r.ContentLength > auth.MaxForm || !l.portal.Sendable(v.sent.RequestURI()) {
-		return "", nil //nolint:nilerr // what a browser does not write is no form
+		return "", nil // what a browser does not write is no form
 	}
 	select {
 	case l.forms <- struct{}{}:
@@ -42,7 +42,7 @@ func (v *visit) keepForm(l *live, session *auth.Session) (string, error) {
 	_ = c.SetReadDeadline(v.gate.now().Add(formTime)) // where that cannot be, the server's own limit counts
 	body, err := io.ReadAll(http.MaxBytesReader(v.w, v.r.Body, auth.MaxForm))
 	if err != nil {
-		return "", nil //nolint:nilerr // it is too large or too slow, or its sender left
+		return "", nil // it is too large or too slow, or its sender left
 	}
 	_ = c.SetReadDeadline(time.Time{})
 	id, err := l.realm.KeepForm(v.r.Context(), session, auth.Form{URI: v.sent.RequestURI(), Type: v.r.Header.Get("Content-Type"), Body: body})

@@ -128,7 +128,7 @@ func sayPlainly(w http.ResponseWriter, status int, text string) {
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	_, _ = io.WriteString(w, text+"\n") //nolint:gosec // plain text, which no browser sniffs, and nothing of the question in it
+	_, _ = io.WriteString(w, text+"\n") // plain text, which no browser sniffs, and nothing of the question in it
 }
 
 var (
