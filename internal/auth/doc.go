@@ -29,6 +29,7 @@
 //	notice.go     what people are told by mail, and how they undo it
 //	queue.go      mails that wait; delivery.go how they are sent, outbox.go what is kept of that in memory
 //	session.go    the path of every request: cookie → cache → session; cache.go is the cache, front.go its lock-free front
+//	sessions.go   lists and ends sessions; sweep.go removes what a bumped epoch has made void
 //	access*.go    access tokens, which scripts send: what they are (token), what they open (decide), where they are kept (store)
 //	handover.go   one portal for many hosts: how a session of the one becomes a session of each
 //	stream.go     what goes on for longer than a request usually does, and ends with its session: streamlook.go finds out when,
