@@ -112,7 +112,11 @@ func (b *tab) listen(ev any) {
 		b.finished++
 		b.bytes += ev.EncodedDataLength
 	case *runtime.EventExceptionThrown:
-		b.problems = append(b.problems, "exception: "+ev.ExceptionDetails.Text)
+		problem := "exception: " + ev.ExceptionDetails.Text + " " + ev.ExceptionDetails.URL
+		if what := ev.ExceptionDetails.Exception; what != nil {
+			problem += " " + what.Description
+		}
+		b.problems = append(b.problems, problem)
 	case *runtime.EventConsoleAPICalled:
 		if ev.Type == runtime.ConsoleAPICalledTypeError || ev.Type == runtime.ConsoleAPICalledTypeWarning {
 			for _, arg := range ev.Args {
