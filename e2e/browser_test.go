@@ -42,6 +42,7 @@ type tab struct {
 
 	mu       sync.Mutex
 	requests []string
+	pages    []string       // those of requests that are for a page, and not for what it shows
 	finished int            // requests that were answered whole
 	bytes    float64        // received for these, headers included
 	problems []string       // what the browser complained of
@@ -104,6 +105,9 @@ func (b *tab) listen(ev any) {
 	switch ev := ev.(type) {
 	case *network.EventRequestWillBeSent:
 		b.requests = append(b.requests, ev.Request.URL)
+		if ev.Type == network.ResourceTypeDocument {
+			b.pages = append(b.pages, ev.Request.URL)
+		}
 		if ev.RedirectResponse != nil { // ends the request that led here
 			b.finished++
 			b.bytes += ev.RedirectResponse.EncodedDataLength
