@@ -13,7 +13,7 @@ var (
 	accessToken = regexp.MustCompile(`mfa_[A-Za-z0-9_-]{43}`)
 
 	benchmarkTokens = regexp.MustCompile(`BenchmarkManyAccessTokens\S*\s.*?([\d.]+) MiB\s`)
-	benchmarkMade   = regexp.MustCompile(`BenchmarkManyAccessTokens\S*\s.*?([\d.]+) MiB-made`)
+	benchmarkMade   = regexp.MustCompile(`BenchmarkManyAccessTokens\S*\s.*?(-?[\d.]+) MiB-made`)
 )
 
 // tokens compares a request with an access token with one through a plain proxy, and with one that has a session cookie instead; and asks
