@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
+	"github.com/caddy-mfa/caddy-mfa/internal/words"
 )
 
 // Waits that a 503 asks for.
@@ -27,7 +28,8 @@ type exchange struct {
 	w    http.ResponseWriter
 	r    *http.Request
 	in   Request
-	form form // of a POST
+	form form            // of a POST
+	lang *words.Language // once something is said
 }
 
 // upgradePath is where a browser that can make a passkey by itself goes after a sign-in that had none.

@@ -23,9 +23,6 @@ var catalogue = sync.OnceValue(func() *words.Catalogue {
 	return c
 })
 
-// said is the language of an answer.
-func (x *exchange) said() *words.Language { return catalogue().English() }
-
 // t is the text for id, with args, which are strings and ints, in place of its values; "" if there is none.
 func (x *exchange) t(id string, args ...any) string { return x.said().Text(id, args...) }
 

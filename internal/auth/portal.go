@@ -12,6 +12,7 @@ const (
 	CookieSession = "__Host-mfa"         // names the session
 	CookieFlow    = "__Host-mfa-flow"    // names the flow in progress; before it, a nonce that binds the browser
 	CookieBrowser = "__Host-mfa-browser" // names the browser, for throttling
+	CookieLang    = "__Host-mfa-lang"    // the language that somebody chose; no secret
 )
 
 // Visit is where a request of the portal came from, and what it carried.
@@ -23,6 +24,7 @@ type Visit struct {
 	Session   string // value of CookieSession as received, "" if absent; likewise the next two
 	Flow      string
 	Browser   string
+	Lang      string // that the pages are in, for mails (BCP 47); "" is English
 	// To is the path to go to in the end, as the request carries it. It is for a sign-in that is stored nowhere (Outcome.Untold).
 	To string
 }

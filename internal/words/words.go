@@ -35,6 +35,7 @@ type Catalogue struct {
 type Language struct {
 	Tag   string // BCP 47
 	tag   language.Tag
+	rtl   bool
 	texts map[key]phrase
 }
 
@@ -91,7 +92,7 @@ func load(files fs.FS, name string, values map[string][]string) (*Language, erro
 	if f.Tag == language.Und {
 		return nil, errors.New("its name is no language")
 	}
-	l := &Language{Tag: f.Tag.String(), tag: f.Tag, texts: make(map[key]phrase, len(f.Messages))}
+	l := &Language{Tag: f.Tag.String(), tag: f.Tag, rtl: rightToLeft(f.Tag), texts: make(map[key]phrase, len(f.Messages))}
 	for _, m := range f.Messages {
 		if l.Tag == English {
 			values[m.ID] = names(m.Other)
@@ -194,6 +195,9 @@ func (l *Language) Count(id string, n int) string {
 	return l.fill(p, []any{n})
 }
 
+// Of text from right to left, what a value says must not turn the words around it: it is set apart (UAX #9, section 2.7).
+const isolate, endIsolate = "\u2068", "\u2069"
+
 // fill puts args into the holes of p.
 func (l *Language) fill(p phrase, args []any) string {
 	if len(p.holes) == 0 {
@@ -214,6 +218,9 @@ func (l *Language) fill(p phrase, args []any) string {
 func (l *Language) value(arg any) string {
 	switch v := arg.(type) {
 	case string:
+		if l.rtl && v != "" {
+			return isolate + v + endIsolate
+		}
 		return v
 	case int:
 		return l.Number(v)
