@@ -119,7 +119,7 @@ func (x *exchange) refuse(pg *page, err error) error {
 	switch {
 	case errors.As(err, &invalid):
 		pg.status = http.StatusUnprocessableEntity
-		pg.fault(invalid.Field, invalid.Text)
+		pg.fault(invalid.Field, x.invalid(invalid))
 	case errors.As(err, &slow):
 		pg.status = http.StatusTooManyRequests
 		pg.fault("", x.throttled(slow))
@@ -130,7 +130,7 @@ func (x *exchange) refuse(pg *page, err error) error {
 		}
 		text := pg.T(pg.wrong)
 		if errors.As(err, &hint) {
-			text = hint.Text
+			text = x.sentence(hint.ID, hint.Text, hint.Args)
 		}
 		pg.fault(pg.wrongField, text)
 	case errors.Is(err, auth.ErrBusy):

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"path"
 	"slices"
 	"strings"
@@ -156,6 +157,15 @@ func parse(text string, values []string) (p phrase, err error) {
 	return p, nil
 }
 
+// Fill is a text of no catalogue, with args in place of the values that it names, in the order in which it names them first.
+func Fill(text string, args ...any) string {
+	p, err := parse(text, names(text))
+	if err != nil {
+		return text
+	}
+	return new(Language).fill(p, args)
+}
+
 // Language is the one with that tag, nil if there is none.
 func (c *Catalogue) Language(tag string) *Language {
 	for _, l := range c.languages {
@@ -176,6 +186,17 @@ func (c *Catalogue) Languages() []*Language { return c.languages }
 func (l *Language) Has(id string) bool {
 	_, ok := l.texts[key{id: id}]
 	return ok
+}
+
+// IDs are those of all texts, each once.
+func (l *Language) IDs() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for k := range l.texts {
+			if k.form == plural.Other && !yield(k.id) {
+				return
+			}
+		}
+	}
 }
 
 // Text is the text for id with args in place of its values; "" if there is none. An arg is a string or an int.
