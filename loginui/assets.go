@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"sync"
 )
@@ -17,6 +18,25 @@ var assetFiles embed.FS
 
 // staticPath is where the static files are, below the prefix.
 const staticPath = "/static/"
+
+// The style sheet, and what it begins with: the names of its colours, sizes and times.
+const (
+	styleName  = "mfa.css"
+	tokensName = "tokens.css"
+)
+
+// styles is the style sheet as it is served, without comments.
+func styles() []byte {
+	tokens, _ := assetFiles.ReadFile("assets/" + tokensName)
+	rules, _ := assetFiles.ReadFile("assets/" + styleName)
+	return cssComment.ReplaceAll(append(tokens, rules...), nil)
+}
+
+// What is in a source for its readers alone: comments, where they are by themselves, and indents.
+var (
+	cssComment = regexp.MustCompile(`(?s)/\*.*?\*/\n?|(?m)^\s+`)
+	jsComment  = regexp.MustCompile(`(?m)^\s*//.*\n|^\s+`)
+)
 
 var mediaTypes = map[string]string{"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
 
@@ -34,8 +54,15 @@ var assets = sync.OnceValue(func() map[string]*staticFile {
 	files, _ := assetFiles.ReadDir("assets")
 	for _, f := range files {
 		body, _ := assetFiles.ReadFile("assets/" + f.Name())
-		if f.Name() == scriptName {
+		switch f.Name() {
+		case scriptName:
 			body = tight(body)
+		case tokensName: // part of the style sheet: one request, not two
+			continue
+		case styleName:
+			body = styles()
+		case "mfa.js", "webauthn.js":
+			body = jsComment.ReplaceAll(body, nil)
 		}
 		sum := sha256.Sum256(body)
 		stem, ext, _ := strings.Cut(f.Name(), ".")

@@ -26,6 +26,7 @@ var english = map[string]string{ //nolint:gosec // words for people
 	"totp.title":  "Enter your code",
 	"totp.lead":   "Open your authenticator app and type the 6-digit code that it shows for %s.",
 	"totp.code":   "Code",
+	"code.six":    "It is sent with the sixth digit.",
 	"totp.submit": "Verify",
 	"totp.wrong":  "That code is not right. Codes change every 30 seconds; if new ones fail too, the time on your phone may be off: switch on automatic time in its settings.",
 	"totp.empty":  "Enter the code from your authenticator app.",

@@ -15,12 +15,12 @@ import (
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
 )
 
-//go:embed pages/*.html
+//go:embed pages/*.html parts/*.html
 var pageFiles embed.FS
 
 // templates holds one tree a page: the layout with that page's "content".
 var templates = sync.OnceValues(func() (map[string]*template.Template, error) {
-	layout, err := template.ParseFS(pageFiles, "pages/layout.html")
+	layout, err := template.ParseFS(pageFiles, "pages/layout.html", "parts/*.html")
 	if err != nil {
 		return nil, err
 	}
