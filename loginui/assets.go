@@ -38,7 +38,7 @@ var (
 	jsComment  = regexp.MustCompile(`(?m)^\s*//.*\n|^\s+`)
 )
 
-var mediaTypes = map[string]string{"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
+var mediaTypes = map[string]string{"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml", "png": "image/png"}
 
 // staticFile is a file that never changes under its name, which holds a hash of what is in it.
 type staticFile struct {
@@ -64,13 +64,18 @@ var assets = sync.OnceValue(func() map[string]*staticFile {
 		case "mfa.js", "webauthn.js":
 			body = jsComment.ReplaceAll(body, nil)
 		}
-		sum := sha256.Sum256(body)
-		stem, ext, _ := strings.Cut(f.Name(), ".")
-		s := &staticFile{name: stem + "." + hex.EncodeToString(sum[:6]) + "." + ext, media: mediaTypes[ext], body: body, zipped: zip(body)}
+		s := newStatic(f.Name(), body)
 		all[f.Name()], all[s.name] = s, s
 	}
 	return all
 })
+
+// newStatic puts a hash into the name.
+func newStatic(name string, body []byte) *staticFile {
+	sum := sha256.Sum256(body)
+	stem, ext, _ := strings.Cut(name, ".")
+	return &staticFile{name: stem + "." + hex.EncodeToString(sum[:6]) + "." + ext, media: mediaTypes[ext], body: body, zipped: zip(body)}
+}
 
 // asset is the static file with a plain name. A name that no file has is a bug, which the page tests would show.
 func asset(name string) *staticFile {
@@ -89,9 +94,18 @@ func zip(body []byte) []byte {
 	return b.Bytes()
 }
 
+// dressed is a static file by either name: the brand's where it has one.
+func (p *Portal) dressed(name string) (*staticFile, bool) {
+	if p.dress != nil && p.dress.files[name] != nil {
+		return p.dress.files[name], true
+	}
+	s, ok := assets()[name]
+	return s, ok
+}
+
 // static serves a static file by its hashed name.
 func (x *exchange) static(name string) error {
-	s, ok := assets()[name]
+	s, ok := x.dressed(name)
 	if !ok || s.name != name {
 		return x.message(http.StatusNotFound, x.plain("notfound"))
 	}
@@ -99,6 +113,9 @@ func (x *exchange) static(name string) error {
 		return x.wrongMethod("GET, HEAD")
 	}
 	h := x.w.Header()
+	if s.media == mediaTypes["svg"] { // opened by itself it is a document, of somebody else's making
+		h.Set("Content-Security-Policy", svgPolicy)
+	}
 	h.Set("Cache-Control", "public, max-age=31536000, immutable")
 	h.Set("Vary", "Accept-Encoding")
 	body := s.body

@@ -159,7 +159,13 @@ func (pg *page) T(id string, args ...any) string { return pg.t(id, args...) }
 func (pg *page) URL(path string) string { return pg.prefix + path }
 
 // Asset is the address of a static file.
-func (pg *page) Asset(name string) string { return pg.prefix + staticPath + asset(name).name }
+func (pg *page) Asset(name string) string {
+	s, ok := pg.dressed(name)
+	if !ok {
+		s = asset(name)
+	}
+	return pg.prefix + staticPath + s.name
+}
 
 // Back is where a change is left to: the page on which it was begun.
 func (pg *page) Back() string {
