@@ -113,8 +113,8 @@ func (x *exchange) static(name string) error {
 		return x.wrongMethod("GET, HEAD")
 	}
 	h := x.w.Header()
-	if s.media == mediaTypes["svg"] { // opened by itself it is a document, of somebody else's making
-		h.Set("Content-Security-Policy", svgPolicy)
+	if x.dress != nil && s == x.dress.logo { // opened by itself it may be a document, of somebody else's making
+		h.Set("Content-Security-Policy", logoPolicy)
 	}
 	h.Set("Cache-Control", "public, max-age=31536000, immutable")
 	h.Set("Vary", "Accept-Encoding")

@@ -2,51 +2,20 @@ package loginui
 
 import (
 	"bytes"
-	"embed"
 	"fmt"
-	"html/template"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
 )
 
-//go:embed pages/*.html parts/*.html
-var pageFiles embed.FS
-
-// templates holds one tree a page: the layout with that page's "content".
-var templates = sync.OnceValues(func() (map[string]*template.Template, error) {
-	layout, err := template.ParseFS(pageFiles, "pages/layout.html", "parts/*.html")
-	if err != nil {
-		return nil, err
-	}
-	files, err := pageFiles.ReadDir("pages")
-	if err != nil {
-		return nil, err
-	}
-	all := map[string]*template.Template{}
-	for _, f := range files {
-		name, _ := strings.CutSuffix(f.Name(), ".html")
-		if name == "layout" {
-			continue
-		}
-		t, err := template.Must(layout.Clone()).ParseFS(pageFiles, "pages/"+f.Name())
-		if err != nil {
-			return nil, err
-		}
-		all[name] = t
-	}
-	return all, nil
-})
-
 // withPage returns those of methods that there is a page for: what nobody can open must not be offered.
 func withPage(prefix string, methods ...string) []string {
-	all, _ := templates()
-	return slices.DeleteFunc(methods, func(m string) bool { return all[prefix+m] == nil })
+	all, _ := ours()
+	return slices.DeleteFunc(methods, func(m string) bool { return all.trees[prefix+m] == nil })
 }
 
 // page is what a template shows.
@@ -112,12 +81,15 @@ func (e *renderError) Unwrap() error { return e.err }
 
 // render writes a page whole, or nothing.
 func (x *exchange) render(pg *page) error {
-	all, err := templates()
-	if err != nil {
-		return &renderError{pg.file, err}
+	all := x.pages
+	if all == nil {
+		var err error
+		if all, err = ours(); err != nil {
+			return &renderError{pg.file, err}
+		}
 	}
 	var b bytes.Buffer
-	if err := all[pg.file].ExecuteTemplate(&b, "layout", pg); err != nil {
+	if err := all.trees[pg.file].ExecuteTemplate(&b, "layout", pg); err != nil {
 		return &renderError{pg.file, err}
 	}
 	h := x.w.Header()
