@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
-	"regexp"
 	"strings"
 	"sync"
 )
@@ -25,18 +24,12 @@ const (
 	tokensName = "tokens.css"
 )
 
-// styles is the style sheet as it is served, without comments.
+// styles is the style sheet as it is served.
 func styles() []byte {
 	tokens, _ := assetFiles.ReadFile("assets/" + tokensName)
 	rules, _ := assetFiles.ReadFile("assets/" + styleName)
-	return cssComment.ReplaceAll(append(tokens, rules...), nil)
+	return bare(append(tokens, rules...))
 }
-
-// What is in a source for its readers alone: comments, where they are by themselves, and indents.
-var (
-	cssComment = regexp.MustCompile(`(?s)/\*.*?\*/\n?|(?m)^\s+`)
-	jsComment  = regexp.MustCompile(`(?m)^\s*//.*\n|^\s+`)
-)
 
 var mediaTypes = map[string]string{"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml", "png": "image/png"}
 
@@ -54,15 +47,15 @@ var assets = sync.OnceValue(func() map[string]*staticFile {
 	files, _ := assetFiles.ReadDir("assets")
 	for _, f := range files {
 		body, _ := assetFiles.ReadFile("assets/" + f.Name())
-		switch f.Name() {
-		case scriptName:
+		switch {
+		case f.Name() == scriptName:
 			body = tight(body)
-		case tokensName: // part of the style sheet: one request, not two
+		case f.Name() == tokensName: // part of the style sheet: one request, not two
 			continue
-		case styleName:
+		case f.Name() == styleName:
 			body = styles()
-		case "mfa.js", "webauthn.js":
-			body = jsComment.ReplaceAll(body, nil)
+		case !strings.HasSuffix(f.Name(), ".svg"):
+			body = bare(body)
 		}
 		s := newStatic(f.Name(), body)
 		all[f.Name()], all[s.name] = s, s
@@ -84,6 +77,19 @@ func asset(name string) *staticFile {
 		panic(fmt.Sprintf("loginui: no asset %q", name))
 	}
 	return s
+}
+
+// bare drops comments that have lines of their own, and indentation. Strings of ours never span lines.
+func bare(source []byte) []byte {
+	var out []byte
+	for line := range bytes.Lines(source) {
+		line = bytes.TrimSpace(line)
+		comment := bytes.HasPrefix(line, []byte("//")) || bytes.HasPrefix(line, []byte("/*")) && bytes.HasSuffix(line, []byte("*/"))
+		if len(line) > 0 && !comment {
+			out = append(append(out, line...), '\n')
+		}
+	}
+	return out
 }
 
 func zip(body []byte) []byte {
