@@ -13,6 +13,7 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
@@ -204,13 +205,14 @@ func (b *tab) follow(words string) {
 	b.load(chromedp.Click(fmt.Sprintf(`//a[normalize-space()=%q]`, words), chromedp.NodeVisible))
 }
 
-// fill types into the field with that label, in place of what was there.
+// fill puts text into the field with that label, in place of what was there, all at once: codes that are typed digit by digit go off by
+// themselves (typed).
 func (b *tab) fill(label, text string) {
 	b.t.Helper()
 	b.do(
 		chromedp.Focus(field(label)),
 		chromedp.Evaluate[chromedp.Void](`document.activeElement.select()`),
-		chromedp.KeyEvent(text),
+		command(input.InsertText, input.InsertTextParams{Text: text}),
 	)
 }
 
