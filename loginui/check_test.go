@@ -35,6 +35,9 @@ func checkHeaders(t *testing.T, req *http.Request, a answer) {
 	case fetches:
 		want["Content-Security-Policy"] = fetchPolicy
 	}
+	if strings.HasPrefix(a.Header.Get("Content-Type"), "text/html") {
+		want["Content-Security-Policy"] += "; style-src " + style().source
+	}
 	if strings.HasPrefix(req.URL.Path, "/.mfa/static/") && a.StatusCode == http.StatusOK {
 		want["Cache-Control"] = "public, max-age=31536000, immutable"
 	}
@@ -111,7 +114,9 @@ func checkPage(t *testing.T, where, page string) {
 		refs = append(refs, strings.Fields(attr["aria-describedby"])...)
 		switch tok.Data {
 		case "style":
-			t.Errorf("%s: <style>", where)
+			if !strings.Contains(page, "<style>"+string(style().css)+"</style>") || strings.Count(page, "<style") > 1 {
+				t.Errorf("%s: another <style> than ours", where)
+			}
 		case "h1":
 			headings++
 		case "label":

@@ -122,7 +122,13 @@ func (x *exchange) render(pg *page) error {
 	}
 	h := x.w.Header()
 	h.Set("Content-Security-Policy", pg.formPolicy())
-	x.write(pg.status, "text/html; charset=utf-8", b.Bytes())
+	body := b.Bytes()
+	h.Set("Vary", "Accept-Encoding")
+	if headerToken(x.r.Header["Accept-Encoding"], "gzip") {
+		h.Set("Content-Encoding", "gzip")
+		body = style().zip(body)
+	}
+	x.write(pg.status, "text/html; charset=utf-8", body)
 	return nil
 }
 
@@ -134,9 +140,9 @@ func (pg *page) formPolicy() string {
 		p = policy
 	}
 	if t, ok := pg.elsewhere(pg.To); ok {
-		return strings.Replace(p, "form-action 'self'", "form-action 'self' "+t.Origin, 1)
+		p = strings.Replace(p, "form-action 'self'", "form-action 'self' "+t.Origin, 1)
 	}
-	return p
+	return p + "; style-src " + style().source
 }
 
 // write sends a whole body.

@@ -220,7 +220,7 @@ func (b *browser) send(req *http.Request) answer {
 	}
 	checkHeaders(b.t, req, a)
 	if strings.HasPrefix(a.Header.Get("Content-Type"), "text/html") && req.Method != http.MethodHead {
-		checkPage(b.t, req.Method+" "+req.URL.Path, a.body)
+		checkPage(b.t, req.Method+" "+req.URL.Path, a.page(b.t))
 	}
 	return a
 }
