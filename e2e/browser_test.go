@@ -312,6 +312,7 @@ var looks = []struct {
 func (b *tab) shoot(name string) {
 	b.t.Helper()
 	p := b.remember(name)
+	b.tree(p)
 	for _, look := range looks {
 		seen, end := b, func() {}
 		if look.foreign {

@@ -53,6 +53,7 @@ type photo struct {
 	Name, Title string
 	Page        string            // its path and heading
 	missing     map[string]string // why there is no picture in a look
+	read        bool              // what a screen reader finds there was compared
 }
 
 // shot are the pages that were looked at in this run.
