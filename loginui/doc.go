@@ -8,7 +8,7 @@
 // in routes.go. A method of proving is one file and one page: verify_totp.go with pages/verify_totp.html, for example, and two
 // rows of the table; the pages that offer methods offer those that have a row.
 //
-// Pages are html/template files that work without script; their words stand in english.go. mfa.js adds conveniences, and carries
+// Pages are html/template files that work without script; their words stand in words/, a file a language. mfa.js adds conveniences, and carries
 // the #fragment of a deep link, which no server sees, from page to page. webauthn.js is what security keys and passkeys need: it
 // reads what to ask the browser off a form (data-key and data-options), fills the answer in, and sends the form. session.js is no
 // page's of ours: apps include it (session.go).

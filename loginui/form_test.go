@@ -126,7 +126,7 @@ func FuzzForm(f *testing.F) {
 		fields, err := parseForm(body)
 		if err != nil {
 			var bad *badRequestError
-			if !errors.As(err, &bad) || bad.status < 400 || bad.status > 499 || english[bad.page+".title"] == "" || english[bad.page+".text"] == "" {
+			if !errors.As(err, &bad) || bad.status < 400 || bad.status > 499 || !english.Has(bad.page+".title") || !english.Has(bad.page+".text") {
 				t.Fatalf("%q: %v", body, err)
 			}
 			return

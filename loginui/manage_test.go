@@ -245,7 +245,7 @@ func TestActivity(t *testing.T) { // S77, S87
 	}
 	r.again(secret)
 	for _, e := range r.events("alice") {
-		if english["event."+e] == "" {
+		if !english.Has("event." + e) {
 			t.Errorf("the event %s has no words", e)
 		}
 	}

@@ -112,7 +112,7 @@ func (x *exchange) event(e *auth.Event) string {
 	switch {
 	case e.Name == auth.EventRenamed && e.Label != "" && e.Before != "":
 		return x.t(named, e.Before, e.Label)
-	case e.Name != auth.EventRenamed && e.Label != "" && english[named] != "":
+	case e.Name != auth.EventRenamed && e.Label != "" && x.has(named):
 		return x.t(named, e.Label)
 	}
 	if what := x.t("event." + e.Name); what != "" {

@@ -50,7 +50,7 @@ type stepUp struct {
 func needOf(methods, age string) auth.Requirement {
 	need := auth.Requirement{Mode: auth.ModeSignedIn}
 	for m := range strings.FieldsSeq(methods) {
-		if english["method."+m] != "" && !slices.Contains(need.Methods, m) {
+		if catalogue().English().Has("method."+m) && !slices.Contains(need.Methods, m) {
 			need.Methods = append(need.Methods, m)
 		}
 	}

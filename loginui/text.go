@@ -1,31 +1,39 @@
 package loginui
 
 import (
-	"fmt"
+	"embed"
 	"math"
+	"sync"
 	"time"
+
+	"github.com/caddy-mfa/caddy-mfa/internal/words"
 )
 
-// t is the text for id, with args in place of its verbs; "" if there is none. Pages are in English; another language is another
-// map, chosen here.
-func (x *exchange) t(id string, args ...any) string {
-	s := english[id]
-	if len(args) > 0 {
-		return fmt.Sprintf(s, args...)
-	}
-	return s
-}
+// wordFiles hold every word that the portal says by itself, a file a language.
+//
+//go:embed words/*.json
+var wordFiles embed.FS
 
-// count is the text for n things, which may differ for none and for one.
-func (x *exchange) count(id string, n int) string {
-	switch {
-	case n == 0 && english[id+".none"] != "":
-		return x.t(id + ".none")
-	case n == 1:
-		return x.t(id + ".one")
+// catalogue is read once, by whoever needs it first: not by commands.
+var catalogue = sync.OnceValue(func() *words.Catalogue {
+	c, err := words.Load(wordFiles, "words")
+	if err != nil {
+		panic(err) // tests read the same files
 	}
-	return x.t(id+".other", n)
-}
+	return c
+})
+
+// said is the language of an answer.
+func (x *exchange) said() *words.Language { return catalogue().English() }
+
+// t is the text for id, with args, which are strings and ints, in place of its values; "" if there is none.
+func (x *exchange) t(id string, args ...any) string { return x.said().Text(id, args...) }
+
+// has reports whether there is a text for id.
+func (x *exchange) has(id string) bool { return x.said().Has(id) }
+
+// count is the text for n things, which may differ for none, and by the plural forms of the language.
+func (x *exchange) count(id string, n int) string { return x.said().Count(id, n) }
 
 // wait is a duration in words, rounded up to a unit that fits.
 func (x *exchange) wait(d time.Duration) string {

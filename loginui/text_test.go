@@ -7,7 +7,12 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddy-mfa/caddy-mfa/internal/words/wordstest"
 )
+
+// english is what pages say in tests.
+var english = catalogue().English()
 
 // TestTexts: every id that pages and code name has a text, and pages have no words of their own.
 func TestTexts(t *testing.T) {
@@ -22,7 +27,7 @@ func TestTexts(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, m := range literal.FindAllStringSubmatch(string(b), -1) {
-			if english[m[1]] == "" {
+			if !english.Has(m[1]) {
 				t.Errorf("%s: no text %q", file, m[1])
 			}
 		}
@@ -37,7 +42,7 @@ func TestTexts(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, m := range literal.FindAllStringSubmatch(string(b), -1) {
-			if english[m[1]] == "" {
+			if !english.Has(m[1]) {
 				t.Errorf("%s: no text %q", f.Name(), m[1])
 			}
 		}
@@ -45,12 +50,9 @@ func TestTexts(t *testing.T) {
 			t.Errorf("%s: words of its own: %q", f.Name(), strings.Fields(words))
 		}
 	}
-	for id, text := range english {
-		if text != strings.TrimSpace(text) || text == "" {
-			t.Errorf("%s: %q", id, text)
-		}
-	}
 }
+
+func TestWords(t *testing.T) { wordstest.Check(t, wordFiles, "words") }
 
 func TestWait(t *testing.T) {
 	x := &exchange{}

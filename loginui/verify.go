@@ -41,7 +41,7 @@ func (x *exchange) confirm(c *auth.Change) string {
 		name = x.t("method." + c.Method)
 	}
 	switch {
-	case c.Op == auth.ChangeAdd && english["change.add."+c.Method] != "":
+	case c.Op == auth.ChangeAdd && x.has("change.add."+c.Method):
 		return x.t("change.add." + c.Method)
 	case c.Op == auth.ChangeRename && name != "":
 		return x.t("change.rename", name, c.Label)
@@ -51,7 +51,7 @@ func (x *exchange) confirm(c *auth.Change) string {
 		return x.t("change.replace", name)
 	case c.Op == auth.ChangeAddress:
 		return x.t("change.address", c.Address)
-	case c.Op != auth.ChangeAdd && c.Op != auth.ChangeRename && c.Op != auth.ChangeRemove && english["change."+string(c.Op)] != "":
+	case c.Op != auth.ChangeAdd && c.Op != auth.ChangeRename && c.Op != auth.ChangeRemove && x.has("change."+string(c.Op)):
 		return x.t("change." + string(c.Op))
 	}
 	return x.t("change.confirm")

@@ -2,7 +2,7 @@
 // the tries and the pauses between them are its caller's.
 //
 // A mail begins as one of the structs in codes.go, links.go and notices.go, whose method Message renders it from the words in
-// english.go. The caller adds who gets it, the ID that stays the same over all tries, and the date:
+// words/. The caller adds who gets it, the ID that stays the same over all tries, and the date:
 //
 //	m := mail.SignInCode{Product: "Example Corp", Code: code, Link: link, Minutes: 10}.Message()
 //	m.To, m.ID, m.Date = user.Email, id, now

@@ -2,13 +2,16 @@ package mail
 
 import (
 	"bytes"
-	_ "embed" // the two templates
+	"embed"
 	"fmt"
 	htmltemplate "html/template"
 	"strings"
+	"sync"
 	texttemplate "text/template"
 	"time"
 	"unicode/utf8"
+
+	"github.com/caddy-mfa/caddy-mfa/internal/words"
 )
 
 // width is where lines of the text end: a terminal has 80 columns, and an answer quotes with "> ".
@@ -46,24 +49,25 @@ var (
 	}).Parse(textSource))
 )
 
-// say is the text for id, with args in place of its verbs. Mails are in English; another language is another map, chosen here.
-func say(id string, args ...any) string {
-	if len(args) == 0 {
-		return english[id]
-	}
-	return fmt.Sprintf(english[id], args...)
-}
+// wordFiles hold every word that mails say by themselves, a file a language.
+//
+//go:embed words/*.json
+var wordFiles embed.FS
 
-// count is the text for n things, which may differ for none and for one.
-func count(id string, n int) string {
-	switch {
-	case n <= 0 && english[id+".none"] != "":
-		return say(id + ".none")
-	case n == 1:
-		return say(id + ".one")
+// catalogue is read once, by the first mail.
+var catalogue = sync.OnceValue(func() *words.Catalogue {
+	c, err := words.Load(wordFiles, "words")
+	if err != nil {
+		panic(err) // tests read the same files
 	}
-	return say(id+".other", n)
-}
+	return c
+})
+
+// say is the text for id, with args in place of its values.
+func say(id string, args ...any) string { return catalogue().English().Text(id, args...) }
+
+// count is the text for n things, which may differ for none, and by the plural forms of the language.
+func count(id string, n int) string { return catalogue().English().Count(id, max(n, 0)) }
 
 // when is t with its zone as a distance from UTC, which needs no knowledge of names.
 func when(t time.Time) string {

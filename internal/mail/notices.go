@@ -16,10 +16,10 @@ type Event struct {
 // notice renders e as a mail of the kind. extra are facts about it besides where it came from.
 func (e Event) notice(kind, yours string, note string, extra ...string) Message {
 	own := func(part string) string {
-		if text := english[kind+part]; text != "" {
+		if text := say(kind + part); text != "" {
 			return text
 		}
-		return english["notice"+part]
+		return say("notice" + part)
 	}
 	rows := append([]string{"fact.account", value(e.Name)}, extra...)
 	rows = append(rows, "fact.when", when(e.At))
@@ -53,7 +53,7 @@ func orElse(s, id string) string {
 
 // methodName is what people know a method by.
 func methodName(method string) string {
-	if name := english["method."+method]; name != "" {
+	if name := say("method." + method); name != "" {
 		return name
 	}
 	return value(method)
