@@ -32,6 +32,7 @@ func TestRoutes(t *testing.T) {
 		"/recovery-used":       {"303 /.mfa/login", "405"},
 		"/upgrade":             {"303 /", "303 /"},
 		"/invite":              {"200", "422"},
+		"/more-time":           {again, again},
 		"/link":                {"200", "422"},
 		"/forgot":              {"200", "422"},
 		"/reset":               {"200", "422"},
