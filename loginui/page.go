@@ -72,6 +72,8 @@ type page struct {
 	Token  string            // of a link, as it was sent, so that the form can be sent again
 	Body   any               // what only this page shows
 
+	once bool // what it shows is never shown again
+
 	along       string   // query of the pages that follow
 	fields      []string // those that the page shows, so that their errors have a place
 	wrong       string   // text id for a wrong answer, the field it belongs to, and its status (0: 401)
@@ -125,6 +127,7 @@ func (x *exchange) render(pg *page) error {
 	}
 	h := x.w.Header()
 	h.Set("Content-Security-Policy", pg.formPolicy())
+	h.Set("Content-Language", pg.Lang())
 	body := b.Bytes()
 	h.Set("Vary", "Accept-Encoding")
 	if headerToken(x.r.Header["Accept-Encoding"], "gzip") {
