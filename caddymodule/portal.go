@@ -26,7 +26,7 @@ type Portal struct {
 	URL string `json:"url"`
 
 	// The hosts that send people there: names, and `*.example.com` for every name with exactly one label more. Each `mfa` handler
-	// stands on one of them.
+	// stands on one of them. On the way to a host that no name stands for, people confirm first that they go there.
 	Hosts []string `json:"hosts"`
 }
 
@@ -50,12 +50,17 @@ func (h *home) realm() *auth.Portal {
 	if h == nil {
 		return nil
 	}
-	return &auth.Portal{Host: h.host, Lists: h.lists}
+	return &auth.Portal{Host: h.host, Lists: h.lists, Names: h.names}
 }
 
 // lists reports whether people on host sign in at the portal.
 func (h *home) lists(host string) bool {
 	return host != h.host && slices.ContainsFunc(h.hosts, func(pattern string) bool { return stands(pattern, host) })
+}
+
+// names reports whether lists does by the host's own name, and not by a wildcard, below which a name may lead to somebody else.
+func (h *home) names(host string) bool {
+	return host != h.host && !strings.HasPrefix(host, "*") && slices.Contains(h.hosts, host)
 }
 
 // stands reports whether a pattern stands for a host, or for all that another pattern stands for: a star is exactly one label, as in Caddy.

@@ -226,6 +226,9 @@ func TestForeignHosts(t *testing.T) { // S71
 	}
 	for _, host := range []string{"one", "two", "x.apps", "ONE"} {
 		res, _ := b.follow(b.open(host, "/"))
+		if host == "x.apps" {
+			res, _ = b.confirm(res)
+		}
 		if got := arrived(t, res); got.Header.Get("Remote-User") != "alice" {
 			t.Errorf("%s: %+v", host, got)
 		}
@@ -233,6 +236,57 @@ func TestForeignHosts(t *testing.T) { // S71
 	arrived(t, b.do("GET", b.url("three", "/open"), "")) // which is for everybody
 	if res := b.do("GET", b.url("auth", "/"), "", "Host: auth.localhost.:"+s.port); res.StatusCode == http.StatusSeeOther {
 		t.Error(res.Header)
+	}
+}
+
+// A name that only a wildcard lists may be somebody else's: no code is made for it until the person says that they go there.
+func TestPortalAsksBelowAWildcard(t *testing.T) { // S65
+	s := newSite(t)
+	s.serve("http://auth.localhost:{port} {\n\tmfa_portal\n}\nhttp://*.apps.localhost:{port} {\n\tmfa\n\treverse_proxy {app}\n}\n", portalOption)
+	b := signedIn(s, "alice")
+	const path = "/deep/a%2Fb?x=1&y=%26"
+	for range 2 {
+		res, hops := b.follow(b.open("x.apps", path))
+		if last := hops[len(hops)-1]; !strings.HasPrefix(last, b.url("auth", "/.mfa/login?to=")) || len(hops) != 1 {
+			t.Errorf("led over %v", hops)
+		}
+		if policy := res.Header.Get("Content-Security-Policy"); !strings.Contains(policy, "form-action 'self' "+b.url("x.apps", "")+"; ") {
+			t.Errorf("policy %s", policy)
+		}
+		if page := bodyOf(t, res); !strings.Contains(page, "<h1>Continue to x.apps.localhost?</h1>") {
+			t.Errorf("%s\n%s", res.Status, page)
+		}
+	}
+	res, hops := b.confirm(b.follow1(b.open("x.apps", path)))
+	if got := arrived(t, res); got.URI != path || got.Header.Get("Remote-User") != "alice" || len(hops) != 2 {
+		t.Errorf("%+v after %v", got, hops)
+	}
+	delete(b.jar["x.apps.localhost"], auth.CookieSession) // once is enough, in this session and for this host
+	res, _ = b.follow(b.open("x.apps", "/again"))
+	arrived(t, res)
+	res, _ = b.follow(b.open("y.apps", "/"))
+	if page := bodyOf(t, res); !strings.Contains(page, "Continue to y.apps.localhost?") {
+		t.Errorf("%s\n%s", res.Status, page)
+	}
+	// The link was begun in another browser: asked once, and led round once more.
+	mallory := newRoamer(s)
+	login := led(t, mallory.open("z.apps", "/evil"), mallory.url("auth", "/.mfa/login?to="))
+	res, hops = b.confirm(b.do("GET", login, ""))
+	if got := arrived(t, res); got.URI != "/evil" || got.Header.Get("Remote-User") != "alice" {
+		t.Errorf("%+v after %v", got, hops)
+	}
+	led(t, mallory.do("GET", hops[0], ""), "/")
+	if mallory.jar["z.apps.localhost"][auth.CookieSession] != "" {
+		t.Error("mallory has a session")
+	}
+	// A script of such a host, or a form there, confirms nothing.
+	carol := signedIn(s, "carol")
+	login = led(t, carol.open("x.apps", "/"), carol.url("auth", "/.mfa/login?to="))
+	to := login[strings.Index(login, "?")+1:]
+	for _, h := range []string{"Sec-Fetch-Site: same-site", "Sec-Fetch-Mode: no-cors", "Sec-Fetch-Dest: iframe"} {
+		if res := carol.do("POST", carol.url("auth", "/.mfa/continue"), to, h); res.StatusCode != http.StatusForbidden {
+			t.Errorf("%s: %s to %s", h, res.Status, res.Header.Get("Location"))
+		}
 	}
 }
 

@@ -474,6 +474,12 @@ var english = map[string]string{ //nolint:gosec // words for people
 	"browser.on":                     "%s on %s",
 	"or":                             "or",
 
+	"continue.title":  "Continue to %s?",
+	"continue.text":   "You are about to open this address with your account. Whoever runs it learns who you are:",
+	"continue.todo":   "Continue only if you know it and meant to go there. If somebody sent you a link that you did not expect, cancel.",
+	"continue.submit": "Continue",
+	"continue.cancel": "Cancel",
+
 	"logout.title":  "Sign out",
 	"logout.text":   "To come back, you will have to sign in again.",
 	"logout.submit": "Sign out",

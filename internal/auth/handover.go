@@ -41,6 +41,9 @@ const targetName = "target"
 type Portal struct {
 	Host  string                 // as Visit.Host has it
 	Lists func(host string) bool // whether a host gets sessions from it; false for Host itself
+	// Names reports whether such a host is listed by its own name. A wildcard also stands for names that lead to somebody else, so for what
+	// it alone lists the person is asked first. nil: no host is.
+	Names func(host string) bool
 }
 
 // away reports whether sessions of a host are handed over to it.
@@ -107,14 +110,16 @@ type handover struct {
 }
 
 // HandOver makes the code with which the host of a target opens a session out of the visitor's, which is of the portal. It is "" where the
-// target is too old: its gate must be asked again. ErrToken: the target is none of ours.
-func (r *Realm) HandOver(ctx context.Context, v Visit, to string) (code string, t Target, err error) {
+// target is too old: its gate must be asked again. ErrToken: the target is none of ours. ErrUnconfirmed: the person has to confirm first that
+// they go on to that host; confirmed says that they just did, which counts for the whole session.
+func (r *Realm) HandOver(ctx context.Context, v Visit, to string, confirmed bool) (code string, t Target, err error) {
 	t, ok := r.OpenTarget(to)
 	if !ok {
 		return "", t, ErrToken
 	}
 	now := r.now()
-	if now.Sub(t.at) >= targetLife {
+	old := now.Sub(t.at) >= targetLife
+	if old && !confirmed {
 		return "", t, nil
 	}
 	code = newTravelToken()
@@ -123,13 +128,30 @@ func (r *Realm) HandOver(ctx context.Context, v Visit, to string) (code string, 
 		if err != nil {
 			return err
 		}
+		if !r.expects(s, t.Host) {
+			if !confirmed {
+				return ErrUnconfirmed
+			}
+			s.Confirmed = append(s.Confirmed[max(0, len(s.Confirmed)-maxHanded+1):], t.Host)
+			if err := putJSON(tx, keySession(s.Token), s, s.End); err != nil {
+				return err
+			}
+		}
+		if old {
+			return nil
+		}
 		h := handover{UserID: u.ID, Session: s.ID, Host: t.Host, Nonce: t.nonce, Path: t.Path}
 		return putJSON(tx, keyHandover(code), h, now.Add(handoverLife))
 	})
-	if err != nil {
+	if err != nil || old {
 		return "", t, err
 	}
 	return code, t, nil
+}
+
+// expects reports whether a session may be handed over to a host without asking the person.
+func (r *Realm) expects(s *Session, host string) bool {
+	return r.portal.Names != nil && r.portal.Names(host) || s.Handed[host] != "" || slices.Contains(s.Confirmed, host)
 }
 
 // TakeOver takes the code that a browser brought to the host that it was made for, and opens a session there. path is where the visitor
