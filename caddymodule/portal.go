@@ -208,8 +208,11 @@ func (v *visit) visitor() auth.Visit {
 func (v *visit) away() bool { return v.gate.app.settings.portal != nil && !v.gate.home }
 
 // foreign reports whether nobody signs in under the host of the request: a gated host that the portal does not list gets no code, and the
-// portal has one name.
+// portal has one name. Proxies may ask about the hosts that are named to the gate, and no other.
 func (v *visit) foreign() bool {
+	if v.gate.forward {
+		return !slices.Contains(v.gate.asked, v.host)
+	}
 	if p := v.gate.app.settings.portal; p != nil {
 		return v.gate.home != (v.host == p.host) || !v.gate.home && !p.lists(v.host)
 	}
