@@ -194,6 +194,22 @@ func TestContinueToAHostBelowAWildcard(t *testing.T) { // S61, S62, S65
 	toStray(late.get("/.mfa/login?to=" + url.QueryEscape(seal(stray, "/late?x"))))
 }
 
+// Whoever is sent round in circles sees that after a while.
+func TestWaysToAnotherHostAreCounted(t *testing.T) {
+	r, to := portalRig(t, auth.Config{})
+	b, _ := r.appOf()
+	login := "/.mfa/login?to=" + url.QueryEscape(to)
+	for range 60 {
+		b.wantAway(b.get(login))
+	}
+	a := b.want(b.get(login), 429, "Too many pages at once", "Wait 60 seconds", `href="/.mfa/security"`)
+	if wait := a.Header.Get("Retry-After"); wait != "60" {
+		t.Errorf("Retry-After %q", wait)
+	}
+	r.pass(time.Minute)
+	b.wantAway(b.get(login))
+}
+
 // The reminder of a policy is one of those ways.
 func TestReminderOnTheWayToAnotherHost(t *testing.T) {
 	r, to := portalRig(t, auth.Config{Policies: []auth.Policy{{Name: "Keys for everybody", Methods: []string{auth.MethodWebAuthn}, Grace: 24 * time.Hour}}})

@@ -28,6 +28,10 @@ const (
 	targetKept   = 24 * time.Hour   // after which we do not know it any more
 	handoverLife = time.Minute
 
+	// handoverLimit bounds the codes of one session in handoverWindow: more than tabs that a browser opens at once.
+	handoverLimit  = 60
+	handoverWindow = time.Minute
+
 	// maxTarget bounds what is opened, in bytes: a path of 8 KiB, encoded twice.
 	maxTarget = 20 << 10
 	// maxHanded bounds the hosts that one session is handed over to at a time: with a wildcard there is no end of names.
@@ -111,7 +115,7 @@ type handover struct {
 
 // HandOver makes the code with which the host of a target opens a session out of the visitor's, which is of the portal. It is "" where the
 // target is too old: its gate must be asked again. ErrToken: the target is none of ours. ErrUnconfirmed: the person has to confirm first that
-// they go on to that host; confirmed says that they just did, which counts for the whole session.
+// they go on to that host; confirmed says that they just did, which counts for the whole session. *Throttled: there were too many codes.
 func (r *Realm) HandOver(ctx context.Context, v Visit, to string, confirmed bool) (code string, t Target, err error) {
 	t, ok := r.OpenTarget(to)
 	if !ok {
@@ -139,6 +143,13 @@ func (r *Realm) HandOver(ctx context.Context, v Visit, to string, confirmed bool
 		}
 		if old {
 			return nil
+		}
+		wait, err := countUp(tx, now, keyThrottle(u.ID)+"handover/"+s.ID, 1, handoverLimit, handoverWindow)
+		if err != nil {
+			return err
+		}
+		if wait > 0 {
+			return &Throttled{RetryAfter: wait, Visits: true}
 		}
 		h := handover{UserID: u.ID, Session: s.ID, Host: t.Host, Nonce: t.nonce, Path: t.Path}
 		return putJSON(tx, keyHandover(code), h, now.Add(handoverLife))

@@ -364,6 +364,44 @@ func TestHandOverUnconfirmed(t *testing.T) { // S65
 	try(other, false, auth.ErrUnconfirmed)
 }
 
+// A session gets so many codes in a minute, however many ask at once; others have a count of their own.
+func TestHandOversAreCounted(t *testing.T) { // S13
+	r := newPortalRig(t)
+	alice := r.person("alice")
+	b := alice.home.at(firstHost)
+	to := r.target(b, "/")
+	ask := func(home *browser) error {
+		_, _, err := r.HandOver(t.Context(), home.v, to, false)
+		return err
+	}
+	for range 40 {
+		if err := ask(alice.home); err != nil {
+			t.Fatal(err)
+		}
+	}
+	won, errs := race(50, func(int) error { return ask(alice.home) })
+	if n := len(r.keys("handover/")); won > 20 || n != 40+won {
+		t.Errorf("%d of 50 got a code, %d in all: %v", won, n, errs)
+	}
+	for ask(alice.home) == nil { // what the race did not use up
+	}
+	var slow *auth.Throttled
+	if err := ask(alice.home); !errors.As(err, &slow) || !slow.Visits || slow.RetryAfter <= 0 || slow.RetryAfter > time.Minute {
+		t.Errorf("got %v", err)
+	}
+	if n := len(r.keys("handover/")); n != 60 {
+		t.Errorf("%d codes", n)
+	}
+	bob := r.person("bob")
+	if err := ask(bob.home); err != nil {
+		t.Errorf("somebody else: %v", err)
+	}
+	r.clock.Add(time.Minute)
+	if err := ask(alice.home); err != nil {
+		t.Errorf("a minute later: %v", err)
+	}
+}
+
 // With a wildcard there is no end of hosts, but of what is stored for one session.
 func TestHandedOverToManyHosts(t *testing.T) {
 	r := newRig(t)
@@ -372,6 +410,9 @@ func TestHandedOverToManyHosts(t *testing.T) {
 	p := r.person("alice")
 	var last *browser
 	for i := range 105 {
+		if i%50 == 0 {
+			r.clock.Add(time.Minute)
+		}
 		last = r.handOver(p.home, "h"+string(rune('a'+i/26))+string(rune('a'+i%26))+".example.net")
 	}
 	if n := len(r.keys("session/")); n > 101 || !r.signedIn(last) || !r.signedIn(p.home) {

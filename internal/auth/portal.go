@@ -141,6 +141,7 @@ type Throttled struct {
 	RetryAfter time.Duration // 0 with Off
 	Off        bool          // the method is off for browsers that the account does not know
 	Changes    bool          // it is changes that were too many, and no answer was wrong
+	Visits     bool          // it is ways to other hosts, and no answer was wrong
 }
 
 func (t *Throttled) Error() string { return "auth: throttled" }
