@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -32,7 +33,7 @@ func TestPortal(t *testing.T) { // S59, S60, S62
 	if res.StatusCode != http.StatusOK || !strings.Contains(page, "to continue to <strong>one.localhost</strong>") {
 		t.Errorf("%s\n%s", res.Status, page)
 	}
-	if again := led(t, b.open("one", "/"), b.url("auth", "/.mfa/login?to=")); again == login {
+	if again := led(t, newRoamer(s).open("one", "/"), b.url("auth", "/.mfa/login?to=")); again == login {
 		t.Error("the target says nothing of the path")
 	}
 
@@ -155,6 +156,30 @@ func TestHandoverStolen(t *testing.T) { // S30, S65
 		}
 		led(t, mallory.do("GET", hops[0], ""), "/")
 		none(mallory, "one")
+	})
+	t.Run("begun in many tabs at once", func(t *testing.T) { // each seal binds anew, and all arrive
+		dave := signedIn(s, "dave")
+		tabs := make([]*http.Response, 20)
+		for i := range tabs {
+			tabs[i] = dave.open("one", "/x")
+		}
+		hops := 0
+		for ; hops < 10 && slices.ContainsFunc(tabs, func(r *http.Response) bool { return r.StatusCode == http.StatusSeeOther }); hops++ {
+			for i, res := range tabs {
+				if res.StatusCode == http.StatusSeeOther {
+					to, err := res.Request.URL.Parse(res.Header.Get("Location"))
+					if err != nil {
+						t.Fatal(err)
+					}
+					tabs[i] = dave.do("GET", to.String(), "")
+				}
+			}
+		}
+		for _, res := range tabs {
+			if got := arrived(t, res); got.Header.Get("Remote-User") != "dave" || hops > 6 {
+				t.Errorf("%+v after %d", got, hops)
+			}
+		}
 	})
 	t.Run("begun in two tabs at once", func(t *testing.T) {
 		carol := signedIn(s, "carol")

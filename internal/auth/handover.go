@@ -62,12 +62,16 @@ type Target struct {
 	at     time.Time
 }
 
-// SealTarget says where the visitor of a gated host wants to go, in a form that the portal takes. The cookies must be set along with it.
+// SealTarget says where the visitor of a gated host wants to go, in a form that the portal takes. The cookies must be set along with it. They
+// are new each time: what the browser has may be known to somebody who put it there, or come from another host.
 func (r *Realm) SealTarget(v Visit, path string) (to string, cookies []Cookie, err error) {
-	if c, made := r.PreFlow(v); made {
-		v.Flow, cookies = c.Value, []Cookie{c}
+	token := newToken()
+	value, err := r.sealCookie(CookieFlow, token)
+	if err != nil {
+		return "", nil, err
 	}
-	fields := []string{v.Origin, v.Host, hashToken(r.flowToken(v)), strconv.FormatInt(r.now().Unix(), 10), path}
+	cookies = []Cookie{{Name: CookieFlow, Value: value}}
+	fields := []string{v.Origin, v.Host, hashToken(token), strconv.FormatInt(r.now().Unix(), 10), path}
 	to, err = r.keys.Load().targets[0].Encode(targetName, []byte(strings.Join(fields, "\n")))
 	if err != nil {
 		err = fmt.Errorf("sealing a target: %w", err)

@@ -364,6 +364,35 @@ func TestHandOverUnconfirmed(t *testing.T) { // S65
 	try(other, false, auth.ErrUnconfirmed)
 }
 
+// What the browser had for a cookie binds nothing: somebody else may know it.
+func TestTargetsAreBoundAnew(t *testing.T) { // S26
+	r := newPortalRig(t)
+	alice := r.person("alice")
+	mallory := newBrowser().at(firstHost)
+	r.target(mallory, "/")
+	b := alice.home.at(firstHost)
+	b.v.Flow = mallory.v.Flow // planted
+	to, cookies, err := r.SealTarget(b.v, "/deep?x=1")
+	if err != nil || len(cookies) != 1 || cookies[0].Name != auth.CookieFlow || cookies[0].Value == mallory.v.Flow {
+		t.Fatalf("cookies %v: %v", cookies, err)
+	}
+	for range 2 {
+		code, _, err := r.HandOver(t.Context(), alice.home.v, to, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, got, err := r.TakeOver(t.Context(), mallory.v, code); err != nil || len(got) > 0 {
+			t.Fatalf("the planted cookie got %v: %v", got, err)
+		}
+	}
+	code, _, err := r.HandOver(t.Context(), alice.home.v, to, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.take(auth.Outcome{Cookies: cookies})
+	r.takeOver(b, code)
+}
+
 // A session gets so many codes in a minute, however many ask at once; others have a count of their own.
 func TestHandOversAreCounted(t *testing.T) { // S13
 	r := newPortalRig(t)
@@ -380,7 +409,7 @@ func TestHandOversAreCounted(t *testing.T) { // S13
 		}
 	}
 	won, errs := race(50, func(int) error { return ask(alice.home) })
-	if n := len(r.keys("handover/")); won > 20 || n != 40+won {
+	if n := len(r.keys("handover/")); won > 20 || n != 40+int(won) {
 		t.Errorf("%d of 50 got a code, %d in all: %v", won, n, errs)
 	}
 	for ask(alice.home) == nil { // what the race did not use up
