@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -198,10 +199,34 @@ func (p *PortalSite) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyht
 
 // visitor is what the pages, and what comes before and after them, know of a request.
 func (v *visit) visitor() auth.Visit {
+	origin := v.origin()
+	if v.away() && !v.served() {
+		origin = v.originAt("")
+	}
 	return auth.Visit{
-		Host: v.host, Origin: v.origin(), Addr: clientAddr(v.vars), UserAgent: v.r.UserAgent(),
+		Host: v.host, Origin: origin, Addr: clientAddr(v.vars), UserAgent: v.r.UserAgent(),
 		Session: v.cookies.session, Flow: v.cookies.flow, Browser: v.cookies.browser,
 	}
+}
+
+// served reports whether the port of the request's address is one under which apps are reached here: that on which it came, or that of the
+// portal, where something before Caddy has others. People are led to it with a code, and a client can write what it likes.
+func (v *visit) served() bool {
+	port := v.port()
+	if port == "" || port == portOf(v.gate.app.settings.portal.base) {
+		return true
+	}
+	addr, _ := v.r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	return addr != nil && port == addr.String()[strings.LastIndexByte(addr.String(), ':')+1:]
+}
+
+// portOf is the port in an address that checkURL has passed, "" for the usual one.
+func portOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return u.Port()
 }
 
 // away reports whether the sign-in pages are on another host.

@@ -264,6 +264,56 @@ func TestForeignHosts(t *testing.T) { // S71
 	}
 }
 
+// People are led back to a port under which apps are served, whatever a client says: the one that it came by, or that of the portal.
+func TestPortalLeadsToKnownPorts(t *testing.T) { // S65
+	s := newSite(t)
+	s.serve(portalSites, portalOption)
+	b := signedIn(s, "alice")
+	for name, c := range map[string]struct{ host, origin string }{
+		"its own":        {"one.localhost:" + s.port, b.url("one", "")},
+		"none":           {"one.localhost", "http://one.localhost"},
+		"another":        {"one.localhost:1", "http://one.localhost"},
+		"another, high":  {"one.localhost:65535", "http://one.localhost"},
+		"no port at all": {"one.localhost:99999", "http://one.localhost"},
+		"the usual one":  {"one.localhost:80", "http://one.localhost"},
+		"a name":         {"one.localhost:1@evil.example", ""},
+	} {
+		for _, path := range []string{"/x", "/.mfa/login?to=/x", "/.mfa/step-up?max_age=60&to=/x"} {
+			res := b.do("GET", b.url("one", path), "", "Host: "+c.host)
+			where, err := url.Parse(res.Header.Get("Location"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			target, ok := openTarget(t, where.Query().Get("to"))
+			if ok != (c.origin != "") || target.Origin != c.origin {
+				t.Errorf("%s: %s leads to %q by %s", name, path, target.Origin, where)
+			}
+			delete(b.jar, "one.localhost")
+		}
+	}
+	// Where something before Caddy has another port, the portal has it, too.
+	s.serve(portalSites, strings.Replace(portalOption, "{port}", "8443", 1))
+	for host, origin := range map[string]string{"one.localhost:8443": "http://one.localhost:8443", "one.localhost:8444": "http://one.localhost"} {
+		where, err := url.Parse(b.do("GET", b.url("one", "/x"), "", "Host: "+host).Header.Get("Location"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if target, _ := openTarget(t, where.Query().Get("to")); target.Origin != origin {
+			t.Errorf("%s leads to %q", host, target.Origin)
+		}
+	}
+}
+
+// openTarget is what a gate of the running config sealed.
+func openTarget(t *testing.T, to string) (auth.Target, bool) {
+	t.Helper()
+	realm, err := running(t).Realm(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return realm.OpenTarget(to)
+}
+
 // A name that only a wildcard lists may be somebody else's: no code is made for it until the person says that they go there.
 func TestPortalAsksBelowAWildcard(t *testing.T) { // S65
 	s := newSite(t)
