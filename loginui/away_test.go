@@ -222,6 +222,48 @@ func TestReminderOnTheWayToAnotherHost(t *testing.T) {
 	b.want(b.get("/.mfa/remind?to="+escaped), 200, "Keys for everybody", `href="/.mfa/login?to=`+escaped)
 }
 
+// What is as long as a target may be is not lost on the way over the reminder, nor where somebody sets up from there what is required.
+func TestLongTargetsOverTheReminder(t *testing.T) {
+	policies := []auth.Policy{{Name: "Keys for everybody", Methods: []string{auth.MethodWebAuthn}, Grace: 24 * time.Hour}}
+	long := "/deep?q=" + strings.Repeat("%22%C3%A9", 900)
+	for _, name := range []string{"here", "on another host"} {
+		t.Run(name, func(t *testing.T) {
+			c := auth.Config{Policies: policies}
+			var r *rig
+			to, leads := long, html.EscapeString(long)
+			if name == "here" {
+				r = newRigWith(t, c)
+			} else {
+				r, _ = portalRig(t, c)
+				sealed, _, err := r.realm.SealTarget(auth.Visit{Host: app, Origin: "https://" + app}, long)
+				if err != nil {
+					t.Fatal(err)
+				}
+				to, leads = sealed, "/.mfa/login?to="+url.QueryEscape(sealed)
+			}
+			r.addAlice()
+			b := r.browser()
+			b.get("/.mfa/login")
+			b.want(b.post("/.mfa/login", "name", "alice", "password", password), 303, "/.mfa/enroll")
+			secret, _ := b.enroll("/.mfa/remind?to=%2F")
+			reminder := b.signIn(secret, to)
+			if reminder != "/.mfa/remind?to="+url.QueryEscape(to) {
+				t.Fatalf("led to %.100s", reminder)
+			}
+			b.want(b.get(reminder), 200, "Keys for everybody", `href="`+leads+`"`, `value="`+html.EscapeString(reminder)+`"`)
+			// What is begun there and given up leads back.
+			next := b.want(b.post("/.mfa/security/add", "method", "webauthn", "to", reminder), 303).Header.Get("Location")
+			b.want(b.get(next), 200, `href="`+html.EscapeString(reminder)+`"`)
+			other := r.browser()
+			other.want(other.get("/.mfa/recovery-used?to="+url.QueryEscape(reminder)), 303, "/.mfa/login?to="+url.QueryEscape(reminder))
+			other.want(other.get("/.mfa/login?to="+url.QueryEscape(reminder)), 200, `value="`+html.EscapeString(reminder)+`"`)
+			if got := other.signIn(secret, reminder); got == "/" || !strings.Contains(got, url.QueryEscape(to)) {
+				t.Errorf("a sign-in on the way there leads to %.100s", got)
+			}
+		})
+	}
+}
+
 // A link to the page of a step-up on a gated host, as the script for apps opens it, leads to the portal's with a target that it signed.
 func TestStepUpBeginsOnAnotherHost(t *testing.T) {
 	r, _ := portalRig(t, auth.Config{})
