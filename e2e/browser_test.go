@@ -313,11 +313,17 @@ func (b *tab) shoot(name string) {
 		for _, line := range append(eval[[]string](b, sound), b.violations()...) {
 			b.t.Errorf("page %s, %s: %s", name, look.name, line)
 		}
-		picture := run(b, chromedp.FullScreenshot(100))
-		if err := os.WriteFile(filepath.Join(out, name+"-"+look.name+".png"), picture, 0o644); err != nil {
-			b.t.Fatal(err)
-		}
+		b.picture(name + "-" + look.name)
 	}
 	b.do(window(false), scheme(false))
 	b.remember()
+}
+
+// picture leaves a picture of the page in out.
+func (b *tab) picture(name string) {
+	b.t.Helper()
+	picture := run(b, chromedp.FullScreenshot(100))
+	if err := os.WriteFile(filepath.Join(out, name+".png"), picture, 0o644); err != nil {
+		b.t.Fatal(err)
+	}
 }
