@@ -157,3 +157,33 @@ func TestLooks(t *testing.T) {
 		look(name+"-forced", 1100, 800, "no-preference", "light", "active")
 	}
 }
+
+// TestPrintedCodes: on paper there are the recovery codes, and whose they are, in black on white.
+func TestPrintedCodes(t *testing.T) {
+	t.Parallel()
+	s := start(t, rig.Config{})
+	alice := addUser(t, s, "alice")
+	b := open(t, s)
+	b.password(alice, "/")
+	b.press("Authenticator app")
+	b.fill("Code", code(t, b.qr()))
+	b.press("Verify & enable")
+	b.sees("Save your recovery codes")
+	codes := b.recoveryCodes()
+	b.do(command(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: "print", Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "dark"}}}))
+	paper := b.text("body")
+	for _, want := range append(codes, "Recovery codes for caddy-mfa", "Site: localhost", "Username: alice", "Made: ") {
+		if !strings.Contains(paper, want) {
+			t.Errorf("the paper lacks %q", want)
+		}
+	}
+	for _, no := range []string{"Copy", "Download", "I've saved", "Save your", "If you lose", "Save them before"} {
+		if strings.Contains(paper, no) {
+			t.Errorf("the paper has %q", no)
+		}
+	}
+	if got := eval[string](b, `getComputedStyle(document.querySelector(".codes")).color + getComputedStyle(document.querySelector("main")).backgroundColor`); got != "rgb(0, 0, 0)rgba(0, 0, 0, 0)" {
+		t.Errorf("the codes are %s", got)
+	}
+	b.picture("recovery-codes-print")
+}
