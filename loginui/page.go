@@ -35,6 +35,8 @@ type page struct {
 	Change bool              // the flow is part of a session, in which somebody changes how they sign in
 	Others []string          // further methods that would do
 	Mail   *auth.CodeMail    // where a code by mail goes, on the pages of a flow that takes one
+	Left   int               // seconds until the flow's step is over
+	More   bool              // it may be put off
 	SetUp  bool              // further methods may be set up now, instead of proving one
 	Token  string            // of a link, as it was sent, so that the form can be sent again
 	Body   any               // what only this page shows
@@ -58,6 +60,7 @@ func (x *exchange) newPage(file, id string) *page {
 func (x *exchange) flowPage(file, id string, now auth.Progress) *page {
 	pg := x.newPage(file, id)
 	pg.To = x.returnTarget(now.To)
+	pg.Left, pg.More = max(1, int(now.End.Sub(x.now()).Seconds())), now.More
 	pg.Who, pg.Change = now.User.Display(), now.Purpose == auth.PurposeChange
 	return pg
 }
@@ -97,7 +100,13 @@ func (x *exchange) render(pg *page) error {
 	h := x.w.Header()
 	h.Set("Content-Security-Policy", pg.formPolicy())
 	h.Set("Content-Language", pg.Lang())
-	x.write(pg.status, "text/html; charset=utf-8", b.Bytes())
+	body := b.Bytes()
+	h.Set("Vary", "Accept-Encoding")
+	if headerToken(x.r.Header["Accept-Encoding"], "gzip") {
+		h.Set("Content-Encoding", "gzip")
+		body = pg.style().zip(body)
+	}
+	x.write(pg.status, "text/html; charset=utf-8", body)
 	return nil
 }
 
@@ -109,9 +118,9 @@ func (pg *page) formPolicy() string {
 		p = policy
 	}
 	if t, ok := pg.elsewhere(pg.To); ok {
-		return strings.Replace(p, "form-action 'self'", "form-action 'self' "+t.Origin, 1)
+		p = strings.Replace(p, "form-action 'self'", "form-action 'self' "+t.Origin, 1)
 	}
-	return p
+	return p + "; style-src " + pg.style().source
 }
 
 // write sends a whole body.
@@ -152,6 +161,9 @@ func (pg *page) Back() string {
 
 // Along is the address of a page of the flow, with what has to go along with it.
 func (pg *page) Along(path string) string { return pg.prefix + path + pg.along }
+
+// Path is where the page is, below the prefix.
+func (pg *page) Path() string { return strings.TrimPrefix(pg.r.URL.Path, pg.prefix) }
 
 // Product is the name that the admin gave.
 func (pg *page) Product() string { return pg.realm.Name() }

@@ -95,6 +95,14 @@
     });
   }
 
+  // A step ends. Two minutes before, and when it is over, the page says so; what is typed stays.
+  for (const place of all("[data-left]")) {
+    const end = Date.now() + place.dataset.left * 1000, [soon, over] = place.querySelectorAll("template");
+    const at = (time, what) => setTimeout(() => place.firstElementChild.replaceChildren(what.content.cloneNode(true)), Math.max(0, time - Date.now()));
+    at(end - 120000, soon);
+    at(end, over);
+  }
+
   // Ready to type, but what is to be read first stays in view.
   for (const f of all("[data-focus]")) f.focus({ preventScroll: true });
 
