@@ -106,7 +106,9 @@
   // Ready to type, but what is to be read first stays in view.
   for (const f of all("[data-focus]")) f.focus({ preventScroll: true });
 
-  const local = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+  // The page's language, as it is written where the person is.
+  const lang = document.documentElement.lang, base = (l) => l.split("-")[0];
+  const local = new Intl.DateTimeFormat(navigator.languages.find((l) => base(l) === base(lang)) || lang, { dateStyle: "medium", timeStyle: "short" });
   for (const t of all("time")) t.textContent = local.format(new Date(t.dateTime));
 
   // Where a link led to a page without its form, its token stays out of everything that follows. A newer link that is opened in
