@@ -184,6 +184,9 @@ func (pg *page) Back() string {
 // Along is the address of a page of the flow, with what has to go along with it.
 func (pg *page) Along(path string) string { return pg.prefix + path + pg.along }
 
+// Lost is the question that leads those on who cannot do what a page that verifies asks.
+func (pg *page) Lost() string { return "lost." + strings.TrimPrefix(pg.file, "verify_") }
+
 // Path is where the page is, below the prefix.
 func (pg *page) Path() string { return strings.TrimPrefix(pg.r.URL.Path, pg.prefix) }
 
