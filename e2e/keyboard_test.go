@@ -109,6 +109,12 @@ func (b *tab) typed(text string) {
 	b.do(chromedp.KeyEvent(text))
 }
 
+// typedWhole types a code of six digits, the last of which leads to another page.
+func (b *tab) typedWhole(code string) {
+	b.t.Helper()
+	b.load(chromedp.KeyEvent(code))
+}
+
 // enter presses Enter, which leads to another page.
 func (b *tab) enter() {
 	b.t.Helper()
@@ -169,11 +175,9 @@ func TestKeyboardAlone(t *testing.T) {
 	b.opensUp("Can't scan it?")
 	b.tabTo("Copy key")
 	b.tabTo("Code")
-	b.typed("000000")
-	b.enter()
+	b.typedWhole("000000")
 	b.starts("Code")
-	b.typed(code(t, alice.Phone))
-	b.enter()
+	b.typedWhole(code(t, alice.Phone))
 	b.sees("Save your recovery codes")
 	b.starts("")
 	b.around()
@@ -187,8 +191,7 @@ func TestKeyboardAlone(t *testing.T) {
 	b.starts("Code")
 	b.around()
 	b.tabTo("Code")
-	b.typed("000000")
-	b.enter()
+	b.typedWhole("000000")
 	b.starts("Code")
 	b.enters("Use a recovery code")
 	b.sees("Use a recovery code")
@@ -200,8 +203,7 @@ func TestKeyboardAlone(t *testing.T) {
 	b.starts("Recovery code")
 	b.enters("Use authenticator app")
 	b.starts("Code")
-	b.typed(code(t, alice.Phone))
-	b.enter()
+	b.typedWhole(code(t, alice.Phone))
 	b.sees("Example app")
 	b.enters("Sign out")
 
@@ -227,8 +229,7 @@ func TestSecurityByKeyboard(t *testing.T) {
 	b.tabTo("Password")
 	b.typed(alice.Password)
 	b.enter()
-	b.typed(code(t, alice.Phone))
-	b.enter()
+	b.typedWhole(code(t, alice.Phone))
 	b.sees("Security")
 	b.starts("")
 	b.around()
@@ -267,8 +268,7 @@ func TestSecurityByKeyboard(t *testing.T) {
 	b.sees("Set up your authenticator app")
 	tablet := b.qr()
 	b.starts("Code")
-	b.typed(code(t, tablet))
-	b.enter()
+	b.typedWhole(code(t, tablet))
 	b.reads("Added.")
 
 	b.plug(touchKey, true)
@@ -338,8 +338,7 @@ func TestInvitedByKeyboard(t *testing.T) {
 	b.around()
 	b.enters("Send a new code")
 	b.starts("Code")
-	b.typed("000000")
-	b.enter()
+	b.typedWhole("000000")
 	b.starts("Code")
 
 	b.visit("/.mfa/login")

@@ -17,6 +17,8 @@ const DefaultPrefix = "/.mfa"
 type Options struct {
 	Prefix string           // absolute path without trailing slash; "" means DefaultPrefix
 	Home   string           // origin of the one host that has the pages for several; "" means that each host has its own
+	Dress  *Dress           // the admin's brand; nil means ours
+	Pages  *Pages           // templates; nil means ours
 	Logger *slog.Logger     // for faults, once each; nil means slog.Default
 	Now    func() time.Time // nil means time.Now
 	// NoteID puts the id of an error that a page shows into the log entry of the request, and reports whether there is one. nil means that
@@ -29,6 +31,8 @@ type Portal struct {
 	realm  *auth.Realm
 	prefix string
 	home   string
+	dress  *Dress
+	pages  *Pages
 	logger *slog.Logger
 	now    func() time.Time
 	noteID func(*http.Request, string) bool
@@ -51,7 +55,9 @@ type Request struct {
 
 // New returns a portal onto r. The error says what is wrong with the options.
 func New(r *auth.Realm, o Options) (*Portal, error) {
-	p := &Portal{realm: r, prefix: o.Prefix, home: o.Home, logger: o.Logger, now: o.Now, noteID: o.NoteID, csrf: http.NewCrossOriginProtection()}
+	p := &Portal{
+		realm: r, prefix: o.Prefix, home: o.Home, dress: o.Dress, pages: o.Pages, logger: o.Logger, now: o.Now, noteID: o.NoteID, csrf: http.NewCrossOriginProtection(),
+	}
 	if p.prefix == "" {
 		p.prefix = DefaultPrefix
 	}
