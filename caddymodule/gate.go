@@ -435,7 +435,7 @@ func (v *visit) portal() error {
 	if v.asksForKeys() {
 		return v.keys(l.realm)
 	}
-	in := loginui.Request{Secure: v.secure, Away: v.away(), Visit: v.visitor()}
+	in := loginui.Request{Secure: v.secure, Away: v.away(), Lang: v.cookies.lang, Visit: v.visitor()}
 	if !in.Visit.Addr.IsValid() {
 		v.gate.app.noAddress(v.gate.now())
 	}
@@ -450,12 +450,17 @@ func (v *visit) portal() error {
 	if auth.Decide(v.gate.now(), auth.Requirement{Mode: auth.ModeSignedIn}, user, session) == auth.Allow {
 		in.Session, in.User = session, user
 	}
+	return l.portal.ServeHTTP(v.w, v.asSent(), in)
+}
+
+// asSent is the request with its address as the client sent it: what a rewrite made of it is not for the portal.
+func (v *visit) asSent() *http.Request {
 	r := v.r
-	if v.sent != r.URL { // what a rewrite made of it is not for the portal
+	if v.sent != r.URL {
 		r = r.WithContext(r.Context())
 		r.URL = v.sent
 	}
-	return l.portal.ServeHTTP(v.w, r, in)
+	return r
 }
 
 var (

@@ -11,52 +11,22 @@ import (
 
 // refusal is why a request goes no further: an error for handle_errors, a page for people, and a code for programs.
 type refusal struct {
-	status                  int
-	code, title, text, todo string
+	status     int
+	code, text string // the page says it in the visitor's language, by the words of refused.<code>
 }
 
 func (e *refusal) Error() string { return "mfa: " + e.text }
 
 var (
-	errAmbiguous = &refusal{
-		http.StatusBadRequest, "ambiguous_path", "This address cannot be used",
-		"The address can be read in more than one way.", "Check it, or go to the start page of this site.",
-	}
-	errOdd = &refusal{
-		http.StatusBadRequest, "no_path", "This address cannot be used",
-		"What was asked for is no path of this site.", "Go to the start page of this site.",
-	}
-	errMethod = &refusal{
-		http.StatusBadRequest, "method_in_lower_case", "This request cannot be answered",
-		"Its method is not written in capitals.", "Use the site in a browser, or write the method in capitals.",
-	}
-	errNotAllowed = &refusal{
-		http.StatusForbidden, "forbidden", "You may not see this page",
-		"You are signed in, but this page is for other people.",
-		"If you need it, ask the admin of this site. If you have another account, sign out first.",
-	}
-	errInsecure = &refusal{
-		http.StatusForbidden, "https_required", "This site needs HTTPS",
-		"Browsers keep the sign-in of this site over an encrypted connection only.",
-		"Visitors: begin the address with https://. Admins: let Caddy serve the site over HTTPS, or, behind a proxy that does, name " +
-			"that proxy in Caddy's trusted_proxies and let it send X-Forwarded-Proto: https.",
-	}
-	errForeignHost = &refusal{
-		http.StatusMisdirectedRequest, "unknown_host", "This is not the address of this site",
-		"The site is reached under another name, and people sign in there.", "Use the address that you were given.",
-	}
-	errNotFound = &refusal{
-		http.StatusNotFound, "not_found", "Page not found",
-		"There is no such page.", "Go to the start page of this site, or to the app that you wanted.",
-	}
-	errNotKept = &refusal{
-		http.StatusGone, "form_gone", "Your form is not there any more",
-		"It was sent already, or kept for too long, or others took its place. Nothing was sent now.", "Go back to the page that it was on, and fill it in again.",
-	}
-	errUnavailable = &refusal{
-		http.StatusServiceUnavailable, "unavailable", "Sign-in is not available right now",
-		"The server cannot tell who you are at the moment.", "Try again in a few seconds.",
-	}
+	errAmbiguous   = &refusal{http.StatusBadRequest, "ambiguous_path", "The address can be read in more than one way."}
+	errOdd         = &refusal{http.StatusBadRequest, "no_path", "What was asked for is no path of this site."}
+	errMethod      = &refusal{http.StatusBadRequest, "method_in_lower_case", "Its method is not written in capitals."}
+	errNotAllowed  = &refusal{http.StatusForbidden, "forbidden", "You are signed in, but this page is for other people."}
+	errInsecure    = &refusal{http.StatusForbidden, "https_required", "Browsers keep the sign-in of this site over an encrypted connection only."}
+	errForeignHost = &refusal{http.StatusMisdirectedRequest, "unknown_host", "The site is reached under another name, and people sign in there."}
+	errNotFound    = &refusal{http.StatusNotFound, "not_found", "There is no such page."}
+	errNotKept     = &refusal{http.StatusGone, "form_gone", "It was sent already, or kept for too long, or others took its place. Nothing was sent now."}
+	errUnavailable = &refusal{http.StatusServiceUnavailable, "unavailable", "The server cannot tell who you are at the moment."}
 )
 
 // retryAfter is how many seconds a client should wait for a store that failed.
@@ -75,12 +45,11 @@ func (v *visit) refuse(why *refusal) error {
 	if l == nil { // the store never opened: there are no pages either
 		return caddyhttp.Error(why.status, why)
 	}
-	m := loginui.Message{Code: why.code, Title: why.title, Text: why.text, Todo: why.todo, Secure: v.secure}
+	m := loginui.Message{ID: "refused." + why.code, Code: why.code, Secure: v.secure, Lang: v.cookies.lang}
 	if v.denied != nil { // who must be able to go on, or to sign out
-		m.Text = "You are signed in as " + v.denied.Name + ", but this page is for other people."
-		m.Link, m.Label = v.gate.app.settings.prefix+"/security", "Security page and sign-out"
+		m.Name, m.Link = v.denied.Name, v.gate.app.settings.prefix+"/security"
 	}
-	l.portal.Message(v.w, v.r, why.status, m)
+	l.portal.Message(v.w, v.asSent(), why.status, m)
 	return nil
 }
 

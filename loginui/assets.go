@@ -34,8 +34,11 @@ var assets = sync.OnceValue(func() map[string]*staticFile {
 	files, _ := assetFiles.ReadDir("assets")
 	for _, f := range files {
 		body, _ := assetFiles.ReadFile("assets/" + f.Name())
-		if f.Name() == scriptName {
+		switch {
+		case f.Name() == scriptName:
 			body = tight(body)
+		case !strings.HasSuffix(f.Name(), ".svg"):
+			body = bare(body)
 		}
 		sum := sha256.Sum256(body)
 		stem, ext, _ := strings.Cut(f.Name(), ".")
@@ -52,6 +55,19 @@ func asset(name string) *staticFile {
 		panic(fmt.Sprintf("loginui: no asset %q", name))
 	}
 	return s
+}
+
+// bare drops comments that have lines of their own, and indentation. Strings of ours never span lines.
+func bare(source []byte) []byte {
+	var out []byte
+	for line := range bytes.Lines(source) {
+		line = bytes.TrimSpace(line)
+		comment := bytes.HasPrefix(line, []byte("//")) || bytes.HasPrefix(line, []byte("/*")) && bytes.HasSuffix(line, []byte("*/"))
+		if len(line) > 0 && !comment {
+			out = append(append(out, line...), '\n')
+		}
+	}
+	return out
 }
 
 func zip(body []byte) []byte {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
+	"github.com/caddy-mfa/caddy-mfa/internal/words"
 )
 
 // Waits that a 503 asks for.
@@ -27,7 +28,8 @@ type exchange struct {
 	w    http.ResponseWriter
 	r    *http.Request
 	in   Request
-	form form // of a POST
+	form form            // of a POST
+	lang *words.Language // once something is said
 }
 
 // upgradePath is where a browser that can make a passkey by itself goes after a sign-in that had none.
@@ -117,7 +119,7 @@ func (x *exchange) refuse(pg *page, err error) error {
 	switch {
 	case errors.As(err, &invalid):
 		pg.status = http.StatusUnprocessableEntity
-		pg.fault(invalid.Field, invalid.Text)
+		pg.fault(invalid.Field, x.invalid(invalid))
 	case errors.As(err, &slow):
 		pg.status = http.StatusTooManyRequests
 		pg.fault("", x.throttled(slow))
@@ -128,7 +130,7 @@ func (x *exchange) refuse(pg *page, err error) error {
 		}
 		text := pg.T(pg.wrong)
 		if errors.As(err, &hint) {
-			text = hint.Text
+			text = x.sentence(hint.ID, hint.Text, hint.Args)
 		}
 		pg.fault(pg.wrongField, text)
 	case errors.Is(err, auth.ErrBusy):

@@ -18,7 +18,7 @@ const (
 
 // maxLength bounds the fields, in bytes; otherLength those that are not named. A return target is judged by returnTarget,
 // which ignores a long one. The answer of an authenticator holds certificates, a challenge the IDs of somebody's keys.
-var maxLength = map[string]int{"to": maxBody, "name": 256, "password": 1024, "token": 512, "response": maxBody, "challenge": 16 << 10,
+var maxLength = map[string]int{"to": maxBody, "name": 256, "password": 1024, "token": 512, "response": maxBody, "challenge": 16 << 10, "back": maxTarget,
 	"hosts": 2560, "paths": 5 << 10} // ten hosts, twenty paths
 
 const otherLength = 256

@@ -68,7 +68,7 @@ func postLink(x *exchange) error {
 		return x.advance(out)
 	}
 	pg := x.newPage("link", "link.code")
-	pg.Body = mailedLink{Code: code}
+	pg.Body, pg.once = mailedLink{Code: code}, true
 	return x.render(pg)
 }
 

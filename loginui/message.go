@@ -10,13 +10,17 @@ import (
 
 // Message is one plain page: what happened, and what to do about it.
 type Message struct {
+	// ID is what the ids of its words begin with; "" where they are given. Name, where there is one, stands in its text.
+	ID, Name string
+
 	Code  string // for programs, like "forbidden"; "" takes that of the status
 	Title string // heading
 	Text  string // what happened
 	Todo  string // what the person can do, "" for nothing
 	// Link and Label are an action, as address and words; both empty for none.
 	Link, Label string
-	Secure      bool // the visitor came by HTTPS
+	Secure      bool   // the visitor came by HTTPS
+	Lang        string // value of auth.CookieLang as received, "" if absent
 }
 
 // codes names statuses for programs.
@@ -33,7 +37,10 @@ var codes = map[int]string{
 // Message answers with m as a page, or with JSON where a page would not be shown: {"error": code, "message": text}. It sets the
 // headers of every page; what else the status asks for (Retry-After) is the caller's.
 func (p *Portal) Message(w http.ResponseWriter, r *http.Request, status int, m Message) {
-	x := &exchange{Portal: p, w: w, r: r, in: Request{Visit: auth.Visit{Host: hostname(r.Host)}, Secure: m.Secure}}
+	x := &exchange{Portal: p, w: w, r: r, in: Request{Visit: auth.Visit{Host: hostname(r.Host)}, Lang: m.Lang, Secure: m.Secure}}
+	if m.ID != "" {
+		x.word(&m)
+	}
 	setHeaders(w.Header(), x.in.Visit.Host, m.Secure)
 	if Navigation(r) {
 		if err := x.message(status, m); err == nil {
@@ -50,6 +57,17 @@ func (p *Portal) Message(w http.ResponseWriter, r *http.Request, status int, m M
 		Error   string `json:"error"`
 		Message string `json:"message,omitempty"`
 	}{m.Code, m.Text})
+}
+
+// word fills in what a message with an ID says.
+func (x *exchange) word(m *Message) {
+	m.Title, m.Text, m.Todo = x.t(m.ID+".title"), x.t(m.ID+".text"), x.t(m.ID+".todo")
+	if m.Name != "" {
+		m.Text = x.t(m.ID+".named", m.Name)
+	}
+	if m.Link != "" {
+		m.Label = x.t(m.ID + ".label")
+	}
 }
 
 // message renders m as a page. The portal's own errors are pages for everybody: an old browser's form says nothing that would

@@ -70,6 +70,8 @@ type page struct {
 	Token  string            // of a link, as it was sent, so that the form can be sent again
 	Body   any               // what only this page shows
 
+	once bool // what it shows is never shown again
+
 	along       string   // query of the pages that follow
 	fields      []string // those that the page shows, so that their errors have a place
 	wrong       string   // text id for a wrong answer, the field it belongs to, and its status (0: 401)
@@ -122,6 +124,7 @@ func (x *exchange) render(pg *page) error {
 	}
 	h := x.w.Header()
 	h.Set("Content-Security-Policy", pg.formPolicy())
+	h.Set("Content-Language", pg.Lang())
 	x.write(pg.status, "text/html; charset=utf-8", b.Bytes())
 	return nil
 }

@@ -40,8 +40,9 @@ type Request struct {
 	// such a visitor back to the app, so a session that the gate would refuse must not appear here.
 	Session *auth.Session
 	User    *auth.User
-	Secure  bool // the visitor came by HTTPS
-	Away    bool // the pages are on another host, Options.Home
+	Lang    string // value of auth.CookieLang as received, "" if absent
+	Secure  bool   // the visitor came by HTTPS
+	Away    bool   // the pages are on another host, Options.Home
 }
 
 // New returns a portal onto r. The error says what is wrong with the options.
@@ -119,7 +120,7 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request, in Request) e
 		if x.form, err = readForm(w, r); err != nil {
 			return x.settle(err)
 		}
-		x.in.Visit.To = x.returnTarget(x.form["to"])
+		x.in.Visit.To, x.in.Visit.Lang = x.returnTarget(x.form["to"]), x.said().Tag
 		return x.settle(rt.post(x))
 	}
 	if rt.post == nil {

@@ -57,6 +57,7 @@ var routes = map[string]route{
 	sessionPath:            {get: getSession},
 	scriptPath:             {get: getScript},
 	signedInPath:           {get: getSignedIn},
+	languagePath:           {getRoot, postLanguage},
 
 	"/security/tokens":        {getRoot, navigated(postSecurityTokens)},
 	"/security/tokens/revoke": {getRoot, navigated(postSecurityTokensRevoke)},

@@ -59,6 +59,7 @@ func TestRoutes(t *testing.T) {
 		"/session.js":          {"200", "405"},
 		"/signed-in":           {"303 /.mfa/login?to=%2F.mfa%2Fsigned-in", "405"},
 		"/step-up":             {"303 /.mfa/login", "303 /.mfa/login"},
+		"/language":            {"303 /.mfa/security", "400"},
 
 		"/security/tokens":        {"303 /.mfa/security", "303 /.mfa/login?to=%2F.mfa%2Fsecurity"},
 		"/security/tokens/revoke": {"303 /.mfa/security", "303 /.mfa/login?to=%2F.mfa%2Fsecurity"},

@@ -77,10 +77,10 @@ type address struct {
 	Used  time.Time // when one of them last was
 }
 
-func refusalOf(err error) refusal {
+func (x *exchange) refusalOf(err error) refusal {
 	invalid := (*auth.Invalid)(nil)
 	if errors.As(err, &invalid) {
-		return refusal{true, invalid.Text}
+		return refusal{true, x.invalid(invalid)}
 	}
 	return refusal{err == nil, ""}
 }
@@ -115,7 +115,7 @@ func (x *exchange) securityPage() (*page, *overview, error) {
 		return nil, nil, err
 	}
 	pg := x.newPage("security", "security")
-	body := &overview{User: &account.User, On: account.TwoFactor, ResetAt: account.ResetAt, Off: refusalOf(account.May[auth.ChangeOff])}
+	body := &overview{User: &account.User, On: account.TwoFactor, ResetAt: account.ResetAt, Off: x.refusalOf(account.May[auth.ChangeOff])}
 	pg.Body = body
 	x.ways(body, &account, site)
 	for _, d := range account.Duties {
@@ -129,7 +129,7 @@ func (x *exchange) securityPage() (*page, *overview, error) {
 		return nil, nil, err
 	}
 	body.Token = tokenForm{Days: strconv.Itoa(auth.DefaultDays), Hosts: x.in.Visit.Host}
-	body.NoToken = refusalOf(auth.RoomForToken(len(body.Tokens))).Why
+	body.NoToken = x.refusalOf(auth.RoomForToken(len(body.Tokens))).Why
 	if body.Activity, err = x.activity(ctx, recentEvents); err != nil {
 		return nil, nil, err
 	}
@@ -141,7 +141,7 @@ func (x *exchange) securityPage() (*page, *overview, error) {
 
 // ways fills in what the person signs in with.
 func (x *exchange) ways(body *overview, account *auth.Account, site string) {
-	body.Codes.New, body.Codes.View = refusalOf(account.May[auth.ChangeCodes]), account.May[auth.ChangeViewCodes] == nil
+	body.Codes.New, body.Codes.View = x.refusalOf(account.May[auth.ChangeCodes]), account.May[auth.ChangeViewCodes] == nil
 	creds := account.Credentials
 	sort.SliceStable(creds, func(i, j int) bool { return creds[i].Created.Before(creds[j].Created) })
 	for _, c := range creds {
@@ -159,7 +159,7 @@ func (x *exchange) ways(body *overview, account *auth.Account, site string) {
 			body.Address.Codes, body.Address.Used = slices.Contains(account.First, c.Method), c.Used
 		default:
 			e := x.enrolled(c, site)
-			e.Dead, e.Kept = x.dead(account, &c), account.Kept[c.ID]
+			e.Dead, e.Kept = x.dead(account, &c), x.invalid(account.Kept[c.ID])
 			body.Ways = append(body.Ways, e)
 		}
 	}

@@ -2,7 +2,6 @@ package loginui
 
 import (
 	"context"
-	"net/http"
 	"strconv"
 	"strings"
 
@@ -88,9 +87,9 @@ func (x *exchange) showToken(t *auth.IssuedToken) error {
 		return strings.Join(words, " ")
 	}
 	pg := x.newPage("access_token", "token")
-	pg.status = http.StatusOK
+	pg.once = true
 	pg.Body = issued{t, []row{
 		{x.t("security.tokens.name"), t.Label}, {x.t("token.hosts"), list(t.Hosts)}, {x.t("token.paths"), list(t.Paths)}, {x.t("token.methods"), list(t.Methods)},
-	}, x.t("token.curl", x.example(&t.TokenLimits))}
+	}, `curl -H "Authorization: Bearer $TOKEN" ` + x.example(&t.TokenLimits)}
 	return x.render(pg)
 }

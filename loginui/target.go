@@ -17,8 +17,20 @@ func (p *Portal) returnTarget(s string) string {
 	if _, ok := p.elsewhere(s); ok {
 		return s
 	}
-	if len(s) == 0 || len(s) > maxTarget || s[0] != '/' {
+	s, path, ok := localPath(s)
+	if !ok {
 		return ""
+	}
+	if below, ok := strings.CutPrefix(path, p.prefix); ok && (below == "" || below[0] == '/') && below != securityPath && below != remindPath && below != resendPath && below != signedInPath {
+		return ""
+	}
+	return s
+}
+
+// localPath returns s, if it is a path of this host, with query and fragment, that every reader reads the same way, and the path decoded.
+func localPath(s string) (clean, decoded string, ok bool) {
+	if len(s) == 0 || len(s) > maxTarget || s[0] != '/' {
+		return "", "", false
 	}
 	path, query := s, ""
 	if i := strings.IndexAny(s, "?#"); i >= 0 {
@@ -28,32 +40,29 @@ func (p *Portal) returnTarget(s string) string {
 	s = path + strings.ReplaceAll(query, `\`, "%5C")
 	for i := range len(s) {
 		if s[i] <= ' ' || s[i] >= 0x7f || s[i] == '\\' {
-			return ""
+			return "", "", false
 		}
 	}
 	u, err := url.Parse(s)
 	if err != nil || u.Scheme != "" || u.Opaque != "" || u.Host != "" || u.User != nil {
-		return ""
+		return "", "", false
 	}
 	path = u.Path // decoded
 	if !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") {
-		return ""
+		return "", "", false
 	}
 	for i := range len(path) {
 		if path[i] < ' ' || path[i] == 0x7f || path[i] == '\\' {
-			return ""
+			return "", "", false
 		}
 	}
 	for segment := range strings.SplitSeq(path, "/") {
 		name, _, _ := strings.Cut(segment, ";") // some readers drop parameters first
 		if name == "." || name == ".." {
-			return ""
+			return "", "", false
 		}
 	}
-	if below, ok := strings.CutPrefix(path, p.prefix); ok && (below == "" || below[0] == '/') && below != securityPath && below != remindPath && below != resendPath && below != signedInPath {
-		return ""
-	}
-	return s
+	return s, path, true
 }
 
 // LoginURL is the address of the sign-in page that leads back to the path to, of this host. It costs one allocation.

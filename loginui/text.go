@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/caddy-mfa/caddy-mfa/internal/auth"
 	"github.com/caddy-mfa/caddy-mfa/internal/words"
 )
 
@@ -23,9 +24,6 @@ var catalogue = sync.OnceValue(func() *words.Catalogue {
 	return c
 })
 
-// said is the language of an answer.
-func (x *exchange) said() *words.Language { return catalogue().English() }
-
 // t is the text for id, with args, which are strings and ints, in place of its values; "" if there is none.
 func (x *exchange) t(id string, args ...any) string { return x.said().Text(id, args...) }
 
@@ -34,6 +32,27 @@ func (x *exchange) has(id string) bool { return x.said().Has(id) }
 
 // count is the text for n things, which may differ for none, and by the plural forms of the language.
 func (x *exchange) count(id string, n int) string { return x.said().Count(id, n) }
+
+// invalid is what to say of err, nothing if there is none.
+func (x *exchange) invalid(err *auth.Invalid) string {
+	if err == nil {
+		return ""
+	}
+	return x.sentence(err.ID, err.Text, err.Args)
+}
+
+// sentence is one that was decided elsewhere. text is it in English, for one that no page was meant to show.
+func (x *exchange) sentence(id, text string, args []any) string {
+	if !x.has(id) {
+		return text
+	}
+	if len(args) == 1 {
+		if n, ok := args[0].(int); ok {
+			return x.count(id, n)
+		}
+	}
+	return x.t(id, args...)
+}
 
 // wait is a duration in words, rounded up to a unit that fits.
 func (x *exchange) wait(d time.Duration) string {

@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"slices"
 	"sort"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -151,11 +150,11 @@ func (r *Realm) mayChangeToken(tx storage.Tx, c *Change, u *User) (dead []string
 	case c.Access == nil:
 		return nil, ErrStep
 	case c.Label == "":
-		return nil, &Invalid{"label", "Type a name."}
+		return nil, NewInvalid("label", "invalid.label.empty", "Type a name.")
 	case RoomForToken(len(live)) != nil:
 		return nil, RoomForToken(len(live))
 	case slices.ContainsFunc(live, func(t AccessToken) bool { return t.Label == c.Label }): // also what a page asks for that is sent again
-		return nil, &Invalid{"label", "You have an access token of this name. Choose another name."}
+		return nil, NewInvalid("label", "invalid.token.taken", "You have an access token of this name. Choose another name.")
 	}
 	return dead, nil
 }
@@ -165,7 +164,7 @@ func RoomForToken(n int) error {
 	if n < MaxAccessTokens {
 		return nil
 	}
-	return &Invalid{"", "You have " + strconv.Itoa(n) + " access tokens. Revoke one first."}
+	return NewInvalid("", "invalid.token.many", "You have {{.Count}} access tokens. Revoke one first.", n)
 }
 
 // addToken makes the token of a ChangeAddToken, and leaves it in the flow for the page that shows it.
@@ -245,7 +244,7 @@ func (r *Realm) RevokeAccessTokens(ctx context.Context, name, id string) (n int,
 		t, err := revokeToken(tx, u, id)
 		event.Label = t.Label
 		if errors.Is(err, ErrNoCredential) {
-			return &Invalid{"id", "There is no such access token."}
+			return NewInvalid("id", "invalid.token", "There is no such access token.")
 		}
 		return err
 	})

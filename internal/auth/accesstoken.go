@@ -3,7 +3,6 @@ package auth
 import (
 	"encoding/base64"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -117,38 +116,38 @@ func alphanumeric(c byte) bool {
 // clean returns n as it is stored, or an *Invalid that names the field of the form.
 func (n NewAccessToken) clean() (*NewAccessToken, error) {
 	if n.Days < 1 || n.Days > MaxTokenDays {
-		return nil, &Invalid{"days", "Choose 1 to " + strconv.Itoa(MaxTokenDays) + " days."}
+		return nil, NewInvalid("days", "invalid.token.days", "Choose 1 to {{.Count}} days.", MaxTokenDays)
 	}
 	out := &NewAccessToken{Days: n.Days}
 	for _, host := range n.Hosts {
 		host = strings.ToLower(host)
 		if !plainHost(host) {
-			return nil, &Invalid{"hosts", "“" + host + "” is no host name, such as dash.example.com. Leave out https:// and the port."}
+			return nil, NewInvalid("hosts", "invalid.token.host", "“{{.Host}}” is no host name, such as dash.example.com. Leave out https:// and the port.", host)
 		}
 		out.Hosts = appendNew(out.Hosts, host)
 	}
 	for _, path := range n.Paths {
 		if !plainPath(path) {
-			return nil, &Invalid{"paths", "“" + path + "” is no path, such as /feed.xml, or /api/* for all below /api/. Write it as it is sent."}
+			return nil, NewInvalid("paths", "invalid.token.path", "“{{.Path}}” is no path, such as /feed.xml, or /api/* for all below /api/. Write it as it is sent.", path)
 		}
 		out.Paths = appendNew(out.Paths, path)
 	}
 	for _, method := range n.Methods {
 		method = strings.ToUpper(method)
 		if len(method) > 20 || strings.Trim(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" || method == "" {
-			return nil, &Invalid{"methods", "“" + method + "” is no HTTP method, such as GET."}
+			return nil, NewInvalid("methods", "invalid.token.method", "“{{.Method}}” is no HTTP method, such as GET.", method)
 		}
 		out.Methods = appendNew(out.Methods, method)
 	}
 	switch {
 	case len(out.Hosts) == 0:
-		return nil, &Invalid{"hosts", "Name at least one host."}
+		return nil, NewInvalid("hosts", "invalid.token.nohost", "Name at least one host.")
 	case len(out.Hosts) > maxTokenHosts:
-		return nil, &Invalid{"hosts", "Name at most " + strconv.Itoa(maxTokenHosts) + " hosts."}
+		return nil, NewInvalid("hosts", "invalid.token.hosts", "Name at most {{.Count}} hosts.", maxTokenHosts)
 	case len(out.Paths) > maxTokenPaths:
-		return nil, &Invalid{"paths", "Name at most " + strconv.Itoa(maxTokenPaths) + " paths."}
+		return nil, NewInvalid("paths", "invalid.token.paths", "Name at most {{.Count}} paths.", maxTokenPaths)
 	case len(out.Methods) > maxTokenMethods:
-		return nil, &Invalid{"methods", "Name at most " + strconv.Itoa(maxTokenMethods) + " methods."}
+		return nil, NewInvalid("methods", "invalid.token.methods", "Name at most {{.Count}} methods.", maxTokenMethods)
 	}
 	return out, nil
 }

@@ -26,7 +26,7 @@ type Account struct {
 	// an *Invalid, or ErrStep where this configuration has no such thing.
 	May map[ChangeOp]error
 	// Kept says of credentials that their owner cannot remove at the visitor's site why, by their ID: a sentence. Of Realm.Account alone.
-	Kept      map[string]string
+	Kept      map[string]*Invalid
 	ResetAt   time.Time // when the reset that was announced is due; zero for none
 	ResetTold bool      // a mail server took the announcement
 }

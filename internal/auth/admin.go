@@ -86,7 +86,7 @@ func (n *NewUser) user() (*User, error) {
 		return nil, err
 	}
 	if mail.CheckAddress(u.Email) != nil {
-		return nil, &Invalid{"email", "No mail can be sent to this address."}
+		return nil, &Invalid{Field: "email", Text: "No mail can be sent to this address."}
 	}
 	return u, nil
 }
@@ -191,7 +191,7 @@ func (r *Realm) DeleteUser(ctx context.Context, name string) error {
 func (r *Realm) Invite(ctx context.Context, name string) (in Invited, err error) {
 	_, err = r.change(ctx, name, EventInvited, func(tx storage.Tx, u *User) error {
 		if u.Disabled {
-			return &Invalid{"name", "The user " + u.Name + " is disabled. Enable them first."}
+			return &Invalid{Field: "name", Text: "The user " + u.Name + " is disabled. Enable them first."}
 		}
 		u.EnrollUntil = r.now().Add(enrollWindow)
 		if in, err = r.invite(tx, u); err != nil {

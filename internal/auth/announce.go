@@ -65,21 +65,21 @@ func dropPending(tx storage.Tx, user string) (bool, error) {
 // after. Else nothing is reset.
 func (r *Realm) AnnounceReset(ctx context.Context, name string, delay time.Duration) (due time.Time, to string, err error) {
 	if delay < MinResetDelay || delay > MaxResetDelay {
-		return due, "", &Invalid{"delay", "A reset is announced 1 hour to 30 days beforehand."}
+		return due, "", &Invalid{Field: "delay", Text: "A reset is announced 1 hour to 30 days beforehand."}
 	}
 	token := newTravelToken()
 	_, err = r.change(ctx, name, EventResetAnnounced, func(tx storage.Tx, u *User) error {
 		obstacle := ""
 		switch {
 		case u.Disabled:
-			return &Invalid{"name", "The user " + u.Name + " is disabled. Enable them first."}
+			return &Invalid{Field: "name", Text: "The user " + u.Name + " is disabled. Enable them first."}
 		case r.mail == nil || r.mail.Base("") == "":
 			obstacle = "It cannot be announced, for no mail is sent from here."
 		case !u.EmailConfirmed || mail.CheckAddress(u.Email) != nil:
 			obstacle = u.Name + " has no confirmed address to announce it to."
 		}
 		if obstacle != "" {
-			return &Invalid{"delay", obstacle + " Reset without --delay, after making sure that it is " + u.Name + " who asks."}
+			return &Invalid{Field: "delay", Text: obstacle + " Reset without --delay, after making sure that it is " + u.Name + " who asks."}
 		}
 		if _, err := dropPending(tx, u.ID); err != nil {
 			return err
@@ -92,7 +92,7 @@ func (r *Realm) AnnounceReset(ctx context.Context, name string, delay time.Durat
 		letter.To = to
 		id, err := r.enqueueUpTo(maxQueued+queueReserve, tx, u, letter, now.Add(delay/2))
 		if errors.Is(err, ErrBusy) {
-			return &Invalid{"delay", "It cannot be announced, for too many mails wait to be sent."}
+			return &Invalid{Field: "delay", Text: "It cannot be announced, for too many mails wait to be sent."}
 		}
 		if err != nil {
 			return err
@@ -181,7 +181,7 @@ func (r *Realm) CancelReset(ctx context.Context, name string) error {
 			return err
 		}
 		if !had {
-			return &Invalid{"cancel", "No reset of " + u.Name + " is pending."}
+			return &Invalid{Field: "cancel", Text: "No reset of " + u.Name + " is pending."}
 		}
 		return r.notify(tx, Visit{}, u, notice{at: r.now(), kind: mailNotice, write: resetStopped})
 	})

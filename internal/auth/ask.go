@@ -71,10 +71,10 @@ func (r *Realm) openAsk(v Visit, purpose, token, method, sealed string) (ch Chal
 	var a ask
 	if b == nil || json.Unmarshal(b, &a) != nil ||
 		a.For != purpose || a.Host != v.Host || a.Browser != hashToken(token) || a.Method != method {
-		return ch, "", &Hint{Text: "This page was open for too long, or in two places. Try again.", Err: ErrRejected}
+		return ch, "", NewHint(ErrRejected, "hint.page", "This page was open for too long, or in two places. Try again.")
 	}
 	if !r.now().Before(a.Expires) {
-		return ch, "", &Hint{Text: "That took too long. Try again.", Err: ErrRejected}
+		return ch, "", NewHint(ErrRejected, "hint.late", "That took too long. Try again.")
 	}
 	sum := sha256.Sum256(b)
 	return Challenge{Method: method, Private: a.Private, Expires: a.Expires}, keySpent(hex.EncodeToString(sum[:])), nil

@@ -56,7 +56,7 @@ func (r *Realm) createUser(tx storage.Tx, u *User, handle []byte) error {
 		return err
 	}
 	if taken {
-		return &Invalid{"name", "There is a user " + u.Name + " already."}
+		return NewInvalid("name", "invalid.name.taken", "There is a user {{.Name}} already.", u.Name)
 	}
 	now := r.now()
 	u.ID, u.Handle, u.Created, u.EnrollUntil = newID(), slices.Clone(handle), now, now.Add(enrollWindow)

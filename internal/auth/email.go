@@ -24,7 +24,7 @@ func (r *Realm) confirmAddress(tx storage.Tx, u *User, creds []held, address str
 	case err != nil:
 		return nil, "", err
 	case string(e.Value) != u.ID:
-		return creds, "", &Invalid{"code", "This address belongs to another account. Ask your administrator."}
+		return creds, "", NewInvalid("code", "invalid.email.taken", "This address belongs to another account. Ask your administrator.")
 	}
 	if creds, err = r.removeAddress(tx, u, creds); err != nil {
 		return nil, "", err

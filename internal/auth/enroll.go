@@ -302,7 +302,7 @@ func (r *Realm) removeCreds(tx storage.Tx, u *User, creds []held, gone func(held
 func cleanLabel(label string) (string, error) {
 	label = norm.NFC.String(strings.TrimSpace(label))
 	if len(label) > 64 || !utf8.ValidString(label) || strings.ContainsFunc(label, unprintable) {
-		return "", &Invalid{"label", "A name is one line of at most 64 bytes."}
+		return "", NewInvalid("label", "invalid.label.long", "A name is one line of at most 64 bytes.")
 	}
 	return label, nil
 }

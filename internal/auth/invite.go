@@ -114,7 +114,7 @@ func (r *Realm) AcceptInvitation(ctx context.Context, v Visit, name, password st
 	context := []string{r.name, name}
 	if u != nil {
 		if folded, err := FoldName(name); name != "" && (err != nil || folded != u.Name) {
-			return out, &Invalid{"name", "This invitation is for " + u.Name + "."}
+			return out, NewInvalid("name", "invalid.invite", "This invitation is for {{.Name}}.", u.Name)
 		}
 		context = append(context, u.Name, u.DisplayName, u.Email)
 	} else if name, err = FoldName(name); err != nil {

@@ -219,7 +219,7 @@ func (r *Realm) dropLink(tx storage.Tx, ch Challenge) error {
 }
 
 // errNoCode is an answer where no code is out.
-var errNoCode = &Hint{Text: "This code no longer works. Send a new one.", Err: ErrRejected}
+var errNoCode = NewHint(ErrRejected, "hint.code.spent", "This code no longer works. Send a new one.")
 
 // machine is the browser of a visit, in words.
 func machine(v Visit) string {

@@ -3,6 +3,8 @@ package auth
 import (
 	"errors"
 	"time"
+
+	"github.com/caddy-mfa/caddy-mfa/internal/words"
 )
 
 // Names of the methods, as they stand in records, rules and pages.
@@ -93,10 +95,16 @@ type Verified struct {
 	UserVerified bool
 }
 
-// Hint is an error that helps the person without telling an attacker anything. Text is a sentence for the page.
+// Hint is an error that helps the person without telling an attacker anything. ID, Text and Args are the sentence, as those of an Invalid.
 type Hint struct {
-	Text string
-	Err  error // ErrRejected or an error that wraps it
+	ID, Text string
+	Args     []any
+	Err      error // ErrRejected or an error that wraps it
+}
+
+// NewHint is a Hint, as NewInvalid makes an Invalid.
+func NewHint(err error, id, text string, args ...any) *Hint {
+	return &Hint{ID: id, Text: words.Fill(text, args...), Args: args, Err: err}
 }
 
 func (h *Hint) Error() string { return h.Err.Error() + ": " + h.Text }

@@ -3,7 +3,6 @@ package auth
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -125,7 +124,7 @@ func (r *Realm) Change(ctx context.Context, v Visit, c Change, to string) (out O
 		return out, err
 	}
 	if c.Op == ChangeRename && c.Label == "" {
-		return out, &Invalid{"label", "Type a name."}
+		return out, NewInvalid("label", "invalid.label.empty", "Type a name.")
 	}
 	c.Done, c.Told, c.Address = false, false, strings.TrimSpace(c.Address)
 	if c.Access != nil {
@@ -195,7 +194,7 @@ func (r *Realm) beginnable(tx storage.Tx, v Visit, c Change, s *Session, u *User
 		}
 	case ChangeEndSession:
 		if c.Session == s.ID { // which would be given a new token in the end
-			return &Invalid{"", "This is the session that you are in. Sign out to end it."}
+			return NewInvalid("", "invalid.session.own", "This is the session that you are in. Sign out to end it.")
 		}
 	default: // possible has said all
 	}
@@ -250,7 +249,7 @@ func (r *Realm) possible(v Visit, c Change, u *User, creds []held) error {
 		return nil
 	case ChangeAdd:
 		if !slices.Contains(r.enrollable(v.site()), c.Method) {
-			return &Invalid{"method", "This method cannot be set up here."}
+			return NewInvalid("method", "invalid.method.unable", "This method cannot be set up here.")
 		}
 		if c.Done {
 			return nil
@@ -264,10 +263,10 @@ func (r *Realm) possible(v Visit, c Change, u *User, creds []held) error {
 			return err
 		}
 		if mail.CheckAddress(c.Address) != nil {
-			return &Invalid{"email", "This is not an email address."}
+			return NewInvalid("email", "invalid.email", "This is not an email address.")
 		}
 		if !c.Done && u.EmailConfirmed && u.Email == c.Address {
-			return &Invalid{"email", "This is your address already."}
+			return NewInvalid("email", "invalid.email.same", "This is your address already.")
 		}
 		return nil
 	case ChangeRename, ChangeRemove, ChangeReplace:
@@ -288,7 +287,7 @@ func (r *Realm) possible(v Visit, c Change, u *User, creds []held) error {
 		return ErrNoCredential
 	case c.Op == ChangeReplace:
 		if !slices.Contains(r.enrollable(v.site()), c.Method) {
-			return &Invalid{"method", "This method cannot be set up here."}
+			return NewInvalid("method", "invalid.method.unable", "This method cannot be set up here.")
 		}
 		return nil
 	}
@@ -296,7 +295,7 @@ func (r *Realm) possible(v Visit, c Change, u *User, creds []held) error {
 	// for another site is none.
 	rest := slices.DeleteFunc(slices.Clone(creds), func(h held) bool { return h.ID == c.Credential })
 	if names := r.broken(r.now(), u, creds, rest); len(names) > 0 {
-		return &Invalid{"", "Your administrator requires it: " + strings.Join(names, ", ") + ". Set up another one first."}
+		return NewInvalid("", "invalid.remove.required", "Your administrator requires it: {{.Policies}}. Set up another one first.", strings.Join(names, ", "))
 	}
 	for _, m := range r.methods {
 		if m := r.at(v.site(), m.Name()); m != nil && second(m.Name()) && len(fitting(m, rest)) > 0 {
@@ -304,25 +303,25 @@ func (r *Realm) possible(v Visit, c Change, u *User, creds []held) error {
 			case !r.strong(creds) || r.strong(rest):
 				return nil
 			case r.mayTurnOff(u, creds) != nil:
-				return &Invalid{"", "Without this one two-factor authentication would be off. Set up another one first."}
+				return NewInvalid("", "invalid.remove.off", "Without this one two-factor authentication would be off. Set up another one first.")
 			}
 			// Mail is left: more goes by that than one method.
-			return &Invalid{"", "Without this one two-factor authentication would be off. Turn it off instead, or set up another one first."}
+			return NewInvalid("", "invalid.remove.turnoff", "Without this one two-factor authentication would be off. Turn it off instead, or set up another one first.")
 		}
 	}
 	if creds[i].Disabled || r.at(v.site(), creds[i].Method) == nil {
-		return &Invalid{"", "Beside it you have no second method that works here. Set up another one first."}
+		return NewInvalid("", "invalid.remove.beside", "Beside it you have no second method that works here. Set up another one first.")
 	}
-	return &Invalid{"", "This is your only second method that works here. Set up another one first."}
+	return NewInvalid("", "invalid.remove.only", "This is your only second method that works here. Set up another one first.")
 }
 
 // kept are the sentences of Account.Kept.
-func (r *Realm) kept(v Visit, u *User, creds []held) map[string]string {
-	why := map[string]string{}
+func (r *Realm) kept(v Visit, u *User, creds []held) map[string]*Invalid {
+	why := map[string]*Invalid{}
 	for i := range creds {
 		id, invalid := creds[i].ID, (*Invalid)(nil)
 		if errors.As(r.possible(v, Change{Op: ChangeRemove, Credential: id}, u, creds), &invalid) {
-			why[id] = invalid.Text
+			why[id] = invalid
 		}
 	}
 	return why
@@ -333,7 +332,7 @@ func room(creds []held) error {
 	if len(creds) < maxCredentials {
 		return nil
 	}
-	return &Invalid{"", fmt.Sprintf("You have %d ways to sign in. Remove one first.", len(creds))}
+	return NewInvalid("", "invalid.ways.many", "You have {{.Count}} ways to sign in. Remove one first.", len(creds))
 }
 
 // second reports whether a method is one that people set up beside the password. Recovery codes are for when it is lost.

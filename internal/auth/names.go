@@ -23,19 +23,19 @@ func FoldName(name string) (string, error) {
 	name = strings.TrimSpace(name)
 	switch {
 	case name == "":
-		return "", &Invalid{"name", "Enter a username."}
+		return "", NewInvalid("name", "invalid.name.empty", "Enter a username.")
 	case len(name) > MaxName:
-		return "", &Invalid{"name", "The username is too long: 64 bytes at most."}
+		return "", NewInvalid("name", "invalid.name.long", "The username is too long: 64 bytes at most.")
 	case name[0] == '-' || name[0] == '+':
-		return "", &Invalid{"name", "A username does not begin with - or +."}
+		return "", NewInvalid("name", "invalid.name.begins", "A username does not begin with - or +.")
 	case strings.Contains(name, "@"):
-		return "", &Invalid{"name", "A username has no @ in it."}
+		return "", NewInvalid("name", "invalid.name.at", "A username has no @ in it.")
 	case strings.Contains(name, ":"):
-		return "", &Invalid{"name", "A username has no colon in it."}
+		return "", NewInvalid("name", "invalid.name.colon", "A username has no colon in it.")
 	}
 	folded, err := precis.UsernameCaseMapped.String(name)
 	if err != nil || folded == "" || len(folded) > MaxName {
-		return "", &Invalid{"name", "The username holds a character that is not allowed, such as a space."}
+		return "", NewInvalid("name", "invalid.name.character", "The username holds a character that is not allowed, such as a space.")
 	}
 	return folded, nil
 }
@@ -43,7 +43,7 @@ func FoldName(name string) (string, error) {
 // FoldEmail returns the one spelling under which an address is stored and compared. The error is an *Invalid.
 func FoldEmail(email string) (string, error) {
 	email = norm.NFC.String(strings.TrimSpace(email))
-	bad := &Invalid{"email", "This is not an email address."}
+	bad := NewInvalid("email", "invalid.email", "This is not an email address.")
 	if len(email) > MaxEmail || !utf8.ValidString(email) || strings.ContainsFunc(email, unprintable) {
 		return "", bad
 	}
@@ -59,7 +59,7 @@ var groupName = regexp.MustCompile(`^[a-z0-9._-]{1,64}$`)
 // CheckGroup refuses what is not a group's name. The error is an *Invalid.
 func CheckGroup(group string) error {
 	if !groupName.MatchString(group) {
-		return &Invalid{"group", "A group's name is made of a-z, 0-9, dot, underscore and hyphen, 64 at most."}
+		return &Invalid{Field: "group", Text: "A group's name is made of a-z, 0-9, dot, underscore and hyphen, 64 at most."}
 	}
 	return nil
 }
@@ -68,7 +68,7 @@ func CheckGroup(group string) error {
 func cleanDisplayName(name string) (string, error) {
 	name = norm.NFC.String(strings.TrimSpace(name))
 	if len(name) > 128 || !utf8.ValidString(name) || strings.ContainsFunc(name, unprintable) {
-		return "", &Invalid{"display_name", "A display name is one line of at most 128 bytes."}
+		return "", NewInvalid("display_name", "invalid.display", "A display name is one line of at most 128 bytes.")
 	}
 	return name, nil
 }
@@ -88,7 +88,7 @@ func mergeGroups(groups, add, remove []string) ([]string, error) {
 	slices.Sort(out)
 	out = slices.DeleteFunc(slices.Compact(out), func(g string) bool { return slices.Contains(remove, g) })
 	if len(out) > 100 {
-		return nil, &Invalid{"group", "A user can be in 100 groups at most."}
+		return nil, &Invalid{Field: "group", Text: "A user can be in 100 groups at most."}
 	}
 	return out, nil
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"net/netip"
 	"time"
+
+	"github.com/caddy-mfa/caddy-mfa/internal/words"
 )
 
 // Names of the cookies. All are Secure, HttpOnly, SameSite=Lax, Path=/, and their values are sealed by HMAC: a forged one never
@@ -12,6 +14,7 @@ const (
 	CookieSession = "__Host-mfa"         // names the session
 	CookieFlow    = "__Host-mfa-flow"    // names the flow in progress; before it, a nonce that binds the browser
 	CookieBrowser = "__Host-mfa-browser" // names the browser, for throttling
+	CookieLang    = "__Host-mfa-lang"    // the language that somebody chose; no secret
 )
 
 // Visit is where a request of the portal came from, and what it carried.
@@ -23,6 +26,7 @@ type Visit struct {
 	Session   string // value of CookieSession as received, "" if absent; likewise the next two
 	Flow      string
 	Browser   string
+	Lang      string // that the pages are in, for mails (BCP 47); "" is English
 	// To is the path to go to in the end, as the request carries it. It is for a sign-in that is stored nowhere (Outcome.Untold).
 	To string
 }
@@ -143,9 +147,16 @@ type Throttled struct {
 
 func (t *Throttled) Error() string { return "auth: throttled" }
 
-// Invalid is input that cannot be accepted, with a sentence for the person. Field is the form field it belongs to, "" for none.
+// Invalid is input that cannot be accepted, with a sentence for the person. Field is the form field it belongs to, "" for none. ID and Args
+// are for pages, which say it in the language of the person; ID is "" where no page shows it. Text is the sentence in English, for commands.
 type Invalid struct {
-	Field, Text string
+	Field, ID, Text string
+	Args            []any // strings and ints
+}
+
+// NewInvalid is an Invalid whose text names args as catalogues do, {{.Name}}, in their order.
+func NewInvalid(field, id, text string, args ...any) *Invalid {
+	return &Invalid{Field: field, ID: id, Text: words.Fill(text, args...), Args: args}
 }
 
 func (e *Invalid) Error() string { return e.Text }

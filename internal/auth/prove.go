@@ -12,8 +12,7 @@ import (
 const rereads = 3
 
 // errBlocked is a right answer where nobody may sign in. Whoever knows the password may know why.
-var errBlocked = &Hint{Err: ErrRejected, Text: "Sign-in to this account is blocked, because its owner said that somebody else was in it. " +
-	"Choose “Forgot password?”, or ask your administrator."}
+var errBlocked = NewHint(ErrRejected, "hint.blocked", "Sign-in to this account is blocked, because its owner said that somebody else was in it. Choose “Forgot password?”, or ask your administrator.")
 
 // errStale means that the records are not those that the answer was verified against.
 var errStale = errors.New("auth: records changed")

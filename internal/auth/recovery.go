@@ -147,14 +147,14 @@ func (r *Realm) viewable(id string, creds []held) []string {
 func (r *Realm) mayViewCodes(creds []held) error {
 	have := usable(creds, MethodRecovery)
 	if set, ok := r.codes().(Viewable); !ok || !set.KeepsCodes() {
-		return &Invalid{"", "Recovery codes are not shown again here. If you have lost yours, make new ones."}
+		return NewInvalid("", "invalid.codes.hidden", "Recovery codes are not shown again here. If you have lost yours, make new ones.")
 	} else if len(have) == 0 {
-		return &Invalid{"", "You have no recovery codes."}
+		return NewInvalid("", "invalid.codes.none", "You have no recovery codes.")
 	} else if set.Left(have[0]) == 0 {
-		return &Invalid{"", "All of your recovery codes are used. Make new ones."}
+		return NewInvalid("", "invalid.codes.used", "All of your recovery codes are used. Make new ones.")
 	}
 	if len(r.viewable(have[0].ID, creds)) == 0 {
-		return &Invalid{"", "Your codes were made before codes could be shown again. Make new ones to be able to see them."}
+		return NewInvalid("", "invalid.codes.old", "Your codes were made before codes could be shown again. Make new ones to be able to see them.")
 	}
 	return nil
 }

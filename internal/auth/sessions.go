@@ -86,7 +86,7 @@ func (r *Realm) RevokeSessions(ctx context.Context, name, id string) (n int, err
 		}
 		s, err := rootByID(tx, u.ID, id)
 		if errors.Is(err, storage.ErrNotFound) {
-			return &Invalid{"id", "There is no such session."}
+			return NewInvalid("id", "invalid.session", "There is no such session.")
 		}
 		if err != nil {
 			return err

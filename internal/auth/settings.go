@@ -84,13 +84,13 @@ func (r *Realm) settable(c Change, u *User, creds []held) error {
 		if c.Method == "" || second(c.Method) && len(usable(creds, c.Method)) > 0 {
 			return nil
 		}
-		return &Invalid{"method", "You have not set this up."}
+		return NewInvalid("method", "invalid.method.unset", "You have not set this up.")
 	case ChangeCodes:
 		if r.codes() == nil {
 			return ErrStep
 		}
 		if len(r.order(u, creds)) == 0 { // what is suspended or switched off signs nobody in: nobody lives on codes alone
-			return &Invalid{"", "Recovery codes stand in for a second method. Set one up first."}
+			return NewInvalid("", "invalid.codes.alone", "Recovery codes stand in for a second method. Set one up first.")
 		}
 		return nil
 	case ChangeViewCodes:
@@ -115,16 +115,16 @@ func (r *Realm) mayTurnOff(u *User, creds []held) error {
 		}
 	}
 	if len(names) > 0 {
-		return &Invalid{"", "Your administrator demands two-factor authentication: " + strings.Join(names, ", ") + "."}
+		return NewInvalid("", "invalid.off.required", "Your administrator demands two-factor authentication: {{.Policies}}.", strings.Join(names, ", "))
 	}
 	if m := r.mailed(); m == nil || len(fitting(m, r.withAddress(u, rest))) == 0 {
-		return &Invalid{"", "Without a second method nobody can sign in to your account, and codes cannot be mailed to you."}
+		return NewInvalid("", "invalid.off.unmailed", "Without a second method nobody can sign in to your account, and codes cannot be mailed to you.")
 	}
 	if r.mailBarred(u) {
-		return &Invalid{"", "Your password was set by mail, so codes by mail cannot be your second method yet. Change your password first."}
+		return NewInvalid("", "invalid.off.barred", "Your password was set by mail, so codes by mail cannot be your second method yet. Change your password first.")
 	}
 	if len(rest) == len(creds) {
-		return &Invalid{"", "Two-factor authentication is off already."}
+		return NewInvalid("", "invalid.off.already", "Two-factor authentication is off already.")
 	}
 	return nil
 }

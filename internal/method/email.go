@@ -54,11 +54,11 @@ var (
 )
 
 func noCode() error {
-	return &auth.Hint{Text: "Send a new code.", Err: auth.ErrRejected}
+	return auth.NewHint(auth.ErrRejected, "hint.code.none", "Send a new code.")
 }
 
 func codeExpired() error {
-	return &auth.Hint{Text: "This code has expired. Send a new one.", Err: auth.ErrRejected}
+	return auth.NewHint(auth.ErrRejected, "hint.code.expired", "This code has expired. Send a new one.")
 }
 
 // Name is "email".

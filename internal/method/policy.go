@@ -31,48 +31,50 @@ const (
 // What it refuses is what is guessed first (ASVS 6.2.4, 6.2.11): common passwords, names, plain repeats and sequences. There are
 // no composition rules (ASVS 6.2.5): any characters will do, spaces too.
 func (p *Password) Check(password string, about ...string) error {
-	if reason := p.refuse(password, about); reason != "" {
-		return &auth.Invalid{Field: "password", Text: reason}
+	if invalid := p.refuse(password, about); invalid != nil {
+		return invalid
 	}
 	return nil
 }
 
-func (p *Password) refuse(password string, about []string) string {
+func unfit(id, text string) *auth.Invalid { return auth.NewInvalid("password", id, text) }
+
+func (p *Password) refuse(password string, about []string) *auth.Invalid {
 	switch {
 	case len(password) > MaxPasswordBytes:
-		return "This password is too long. It can have up to 256 characters, and up to 1024 plain letters."
+		return unfit("invalid.password.long", "This password is too long. It can have up to 256 characters, and up to 1024 plain letters.")
 	case !utf8.ValidString(password):
-		return "This password did not arrive as text. Type it again."
+		return unfit("invalid.password.text", "This password did not arrive as text. Type it again.")
 	case strings.ContainsFunc(password, unicode.IsControl):
-		return "A password cannot hold tabs, line breaks or other control characters."
+		return unfit("invalid.password.control", "A password cannot hold tabs, line breaks or other control characters.")
 	case utf8.RuneCountInString(norm.NFC.String(password)) < MinPassword:
-		return "Use at least 8 characters."
+		return unfit("invalid.password.short", "Use at least 8 characters.")
 	}
 	s := fold(password)
 	unit := repeated(s)
 	switch {
 	case common(s), common(trim(s)), common(string(unit)):
-		return "This is one of the most common passwords. Choose another one."
+		return unfit("invalid.password.common", "This is one of the most common passwords. Choose another one.")
 	case len(unit) < MinPassword && len(unit) < utf8.RuneCountInString(s): // folding may shorten what does not repeat
-		return "This is only one short piece repeated. Choose another one."
+		return unfit("invalid.password.repeated", "This is only one short piece repeated. Choose another one.")
 	case sequence(unit), sequence([]rune(trim(s))):
-		return "This is only a plain sequence. Choose another one."
+		return unfit("invalid.password.sequence", "This is only a plain sequence. Choose another one.")
 	}
 	rest := s
 	for _, name := range names(append([]string{p.product}, about...)) {
 		rest = strings.ReplaceAll(rest, name, "")
 	}
 	if rest == s {
-		return ""
+		return nil
 	}
 	beside := trim(rest)
 	if beside == "" {
 		beside = strings.TrimSpace(rest) // signs alone
 	}
 	if unit := repeated(beside); len(unit) < minBeside || sequence(unit) || common(beside) {
-		return "This is little more than your name or the name of this site. Choose another one."
+		return unfit("invalid.password.name", "This is little more than your name or the name of this site. Choose another one.")
 	}
-	return ""
+	return nil
 }
 
 // fold makes one form of all spellings that a guesser tries together: case, width, ligatures.

@@ -67,7 +67,7 @@ func (m *TOTP) FinishEnroll(now time.Time, _ auth.User, ch auth.Challenge, answe
 		if step < 0 {
 			return auth.Credential{}, auth.ErrRejected
 		}
-		return auth.Credential{}, &auth.Hint{Text: clockHint(step - current), Err: auth.ErrRejected}
+		return auth.Credential{}, clockHint(step - current)
 	}
 	return burn(auth.Credential{
 		Method:  auth.MethodTOTP,
@@ -78,17 +78,14 @@ func (m *TOTP) FinishEnroll(now time.Time, _ auth.User, ch auth.Challenge, answe
 }
 
 // clockHint says what to do about a clock that is so many steps ahead; behind, if negative.
-func clockHint(steps int64) string {
-	way := "fast"
+func clockHint(steps int64) error {
+	minutes := func(steps int64) int { return max(1, int((steps*totpPeriod+30)/60)) }
 	if steps < 0 {
-		way, steps = "slow", -steps
+		return auth.NewHint(auth.ErrRejected, "hint.clock.slow",
+			"Your phone's clock seems to be about {{.Count}} min slow. Set its date and time to automatic, then enter the newest code.", minutes(-steps))
 	}
-	minutes := "1 minute"
-	if n := (steps*totpPeriod + 30) / 60; n > 1 {
-		minutes = fmt.Sprintf("%d minutes", n)
-	}
-	return "Your phone's clock seems to be about " + minutes + " " + way +
-		". Set its date and time to automatic, then enter the newest code."
+	return auth.NewHint(auth.ErrRejected, "hint.clock.fast",
+		"Your phone's clock seems to be about {{.Count}} min fast. Set its date and time to automatic, then enter the newest code.", minutes(steps))
 }
 
 // maxName bounds the issuer and the account, escaped, in bytes. The URI then has at most 650, so that the QR code stays one that a

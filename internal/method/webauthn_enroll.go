@@ -110,7 +110,7 @@ func (s *siteWebAuthn) FinishEnroll(now time.Time, u auth.User, ch auth.Challeng
 		return auth.Credential{}, err
 	}
 	if slices.Contains(c.Keys, keyName(r.CredentialID)) {
-		return auth.Credential{}, &auth.Hint{Text: "This security key is already registered.", Err: auth.ErrDuplicate}
+		return auth.Credential{}, auth.NewHint(auth.ErrDuplicate, "hint.key.duplicate", "This security key is already registered.")
 	}
 	b, err := json.Marshal(r)
 	if err != nil {
@@ -140,17 +140,20 @@ func (s *siteWebAuthn) checkRegistration(c ceremony, p *protocol.ParsedCredentia
 		s.statements, credentialParameters(), protocol.AttestationPolicy{}, protocol.SignaturePolicy{})
 	if err != nil {
 		if s.statements != nil {
-			return &auth.Hint{Text: hintMaker, Err: rejectedBy(err)}
+			return hintMaker(rejectedBy(err))
 		}
 		return rejectedBy(err)
 	}
 	return nil
 }
 
-const (
-	hintMaker = "This site could not make sure which maker and model this key is. Use another one."
-	hintModel = "Keys of this model are not allowed here. Use another one."
-)
+func hintMaker(err error) error {
+	return auth.NewHint(err, "hint.key.maker", "This site could not make sure which maker and model this key is. Use another one.")
+}
+
+func hintModel(err error) error {
+	return auth.NewHint(err, "hint.key.model", "Keys of this model are not allowed here. Use another one.")
+}
 
 // attested are the types of statements that a maker signs, compound ones included: their type is that of their first part. The key's
 // own statement and none at all are not among them.
@@ -159,10 +162,10 @@ var attested = []metadata.AuthenticatorAttestationType{metadata.BasicFull, metad
 // checkModel applies the policy of makers and models to a statement that is verified.
 func (s *siteWebAuthn) checkModel(model string, object protocol.AttestationObject) error {
 	if s.statements != nil && !slices.Contains(attested, metadata.AuthenticatorAttestationType(object.Type)) {
-		return &auth.Hint{Text: hintMaker, Err: rejected("no attestation by a maker")}
+		return hintMaker(rejected("no attestation by a maker"))
 	}
 	if slices.Contains(s.deny, model) || len(s.allow) > 0 && !slices.Contains(s.allow, model) {
-		return &auth.Hint{Text: hintModel, Err: rejected("a model that is not allowed")}
+		return hintModel(rejected("a model that is not allowed"))
 	}
 	return nil
 }

@@ -168,10 +168,7 @@ func (s *siteWebAuthn) Verify(now time.Time, u auth.User, creds []auth.Credentia
 	// Section 6.1.1. A zero on both sides: the authenticator does not count.
 	counter := p.Response.AuthenticatorData.Counter
 	if (counter != 0 || r.Counter != 0) && counter <= r.Counter {
-		return auth.Verified{}, &auth.Hint{
-			Text: "This security key may have been copied: its counter went back. Sign in another way and tell the admin.",
-			Err:  auth.ErrCounter,
-		}
+		return auth.Verified{}, auth.NewHint(auth.ErrCounter, "hint.key.copied", "This security key may have been copied: its counter went back. Sign in another way and tell the admin.")
 	}
 	flags := p.Response.AuthenticatorData.Flags
 	r.Counter, r.BackupState = counter, flags.HasBackupState()
@@ -270,10 +267,7 @@ func checkBackup(flags protocol.AuthenticatorFlags) error {
 }
 
 func hintVerification() error {
-	return &auth.Hint{
-		Text: "This site asks for a PIN, a fingerprint or a face together with the key. Set one up on the key, then try again.",
-		Err:  rejected("user not verified"),
-	}
+	return auth.NewHint(rejected("user not verified"), "hint.key.unverified", "This site asks for a PIN, a fingerprint or a face together with the key. Set one up on the key, then try again.")
 }
 
 // rejectedBy is ErrRejected for a reason that the library gives. Only its own fixed words are kept: the rest may quote the answer.

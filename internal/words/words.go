@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"path"
 	"slices"
 	"strings"
@@ -35,6 +36,7 @@ type Catalogue struct {
 type Language struct {
 	Tag   string // BCP 47
 	tag   language.Tag
+	rtl   bool
 	texts map[key]phrase
 }
 
@@ -91,7 +93,7 @@ func load(files fs.FS, name string, values map[string][]string) (*Language, erro
 	if f.Tag == language.Und {
 		return nil, errors.New("its name is no language")
 	}
-	l := &Language{Tag: f.Tag.String(), tag: f.Tag, texts: make(map[key]phrase, len(f.Messages))}
+	l := &Language{Tag: f.Tag.String(), tag: f.Tag, rtl: rightToLeft(f.Tag), texts: make(map[key]phrase, len(f.Messages))}
 	for _, m := range f.Messages {
 		if l.Tag == English {
 			values[m.ID] = names(m.Other)
@@ -155,6 +157,15 @@ func parse(text string, values []string) (p phrase, err error) {
 	return p, nil
 }
 
+// Fill is a text of no catalogue, with args in place of the values that it names, in the order in which it names them first.
+func Fill(text string, args ...any) string {
+	p, err := parse(text, names(text))
+	if err != nil {
+		return text
+	}
+	return new(Language).fill(p, args)
+}
+
 // Language is the one with that tag, nil if there is none.
 func (c *Catalogue) Language(tag string) *Language {
 	for _, l := range c.languages {
@@ -177,6 +188,17 @@ func (l *Language) Has(id string) bool {
 	return ok
 }
 
+// IDs are those of all texts, each once.
+func (l *Language) IDs() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for k := range l.texts {
+			if k.form == plural.Other && !yield(k.id) {
+				return
+			}
+		}
+	}
+}
+
 // Text is the text for id with args in place of its values; "" if there is none. An arg is a string or an int.
 func (l *Language) Text(id string, args ...any) string {
 	return l.fill(l.texts[key{id: id}], args)
@@ -193,6 +215,9 @@ func (l *Language) Count(id string, n int) string {
 	}
 	return l.fill(p, []any{n})
 }
+
+// Of text from right to left, what a value says must not turn the words around it: it is set apart (UAX #9, section 2.7).
+const isolate, endIsolate = "\u2068", "\u2069"
 
 // fill puts args into the holes of p.
 func (l *Language) fill(p phrase, args []any) string {
@@ -214,6 +239,9 @@ func (l *Language) fill(p phrase, args []any) string {
 func (l *Language) value(arg any) string {
 	switch v := arg.(type) {
 	case string:
+		if l.rtl && v != "" {
+			return isolate + v + endIsolate
+		}
 		return v
 	case int:
 		return l.Number(v)

@@ -10,6 +10,7 @@
     const token = location.hash.slice(1);
     if (!token) return;
     history.replaceState(null, "", location.pathname + location.search);
+    for (const f of all("footer form")) f.setAttribute("action", f.getAttribute("action").split("#")[0] + "#" + token); // the link is read again in the other language
     const field = link.elements.token, box = field.closest(".field"), next = link.elements.password;
     field.value = token;
     if (link.dataset.token) return link.requestSubmit ? link.requestSubmit() : link.submit();
