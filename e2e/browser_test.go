@@ -13,6 +13,7 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
@@ -42,6 +43,7 @@ type tab struct {
 
 	mu       sync.Mutex
 	requests []string
+	pages    []string       // those of requests that are for a page, and not for what it shows
 	finished int            // requests that were answered whole
 	bytes    float64        // received for these, headers included
 	problems []string       // what the browser complained of
@@ -104,6 +106,9 @@ func (b *tab) listen(ev any) {
 	switch ev := ev.(type) {
 	case *network.EventRequestWillBeSent:
 		b.requests = append(b.requests, ev.Request.URL)
+		if ev.Type == network.ResourceTypeDocument {
+			b.pages = append(b.pages, ev.Request.URL)
+		}
 		if ev.RedirectResponse != nil { // ends the request that led here
 			b.finished++
 			b.bytes += ev.RedirectResponse.EncodedDataLength
@@ -112,7 +117,11 @@ func (b *tab) listen(ev any) {
 		b.finished++
 		b.bytes += ev.EncodedDataLength
 	case *runtime.EventExceptionThrown:
-		b.problems = append(b.problems, "exception: "+ev.ExceptionDetails.Text)
+		problem := "exception: " + ev.ExceptionDetails.Text + " " + ev.ExceptionDetails.URL
+		if what := ev.ExceptionDetails.Exception; what != nil {
+			problem += " " + what.Description
+		}
+		b.problems = append(b.problems, problem)
 	case *runtime.EventConsoleAPICalled:
 		if ev.Type == runtime.ConsoleAPICalledTypeError || ev.Type == runtime.ConsoleAPICalledTypeWarning {
 			for _, arg := range ev.Args {
@@ -196,13 +205,14 @@ func (b *tab) follow(words string) {
 	b.load(chromedp.Click(fmt.Sprintf(`//a[normalize-space()=%q]`, words), chromedp.NodeVisible))
 }
 
-// fill types into the field with that label, in place of what was there.
+// fill puts text into the field with that label, in place of what was there, all at once: codes that are typed digit by digit go off by
+// themselves (typed).
 func (b *tab) fill(label, text string) {
 	b.t.Helper()
 	b.do(
 		chromedp.Focus(field(label)),
 		chromedp.Evaluate[chromedp.Void](`document.activeElement.select()`),
-		chromedp.KeyEvent(text),
+		command(input.InsertText, input.InsertTextParams{Text: text}),
 	)
 }
 

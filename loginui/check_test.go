@@ -97,7 +97,7 @@ func checkPage(t *testing.T, where, page string) {
 		for _, key := range []string{"href", "src", "action"} {
 			v, ok := attr[key]
 			image := tok.Data == "img" && strings.HasPrefix(v, "data:image/png;base64,")
-			app := tok.Data == "a" && strings.HasPrefix(v, "otpauth://totp/")
+			app := tok.Data == "a" && (strings.HasPrefix(v, "otpauth://totp/") || v == imprint && attr["rel"] == "noopener noreferrer")
 			if ok && !image && !app && (!strings.HasPrefix(v, "/") || strings.HasPrefix(v, "//")) {
 				t.Errorf("%s: <%s %s=%q>", where, tok.Data, key, v)
 			}

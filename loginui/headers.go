@@ -13,6 +13,7 @@ const (
 	policy      = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; " + policyEnd
 	imagePolicy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; " + policyEnd
 	fetchPolicy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; " + policyEnd
+	logoPolicy  = "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 	policyEnd   = "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 	permissions = "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=(), " +
 		"publickey-credentials-create=(self), publickey-credentials-get=(self)"

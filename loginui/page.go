@@ -2,51 +2,20 @@ package loginui
 
 import (
 	"bytes"
-	"embed"
 	"fmt"
-	"html/template"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
 )
 
-//go:embed pages/*.html
-var pageFiles embed.FS
-
-// templates holds one tree a page: the layout with that page's "content".
-var templates = sync.OnceValues(func() (map[string]*template.Template, error) {
-	layout, err := template.ParseFS(pageFiles, "pages/layout.html")
-	if err != nil {
-		return nil, err
-	}
-	files, err := pageFiles.ReadDir("pages")
-	if err != nil {
-		return nil, err
-	}
-	all := map[string]*template.Template{}
-	for _, f := range files {
-		name, _ := strings.CutSuffix(f.Name(), ".html")
-		if name == "layout" {
-			continue
-		}
-		t, err := template.Must(layout.Clone()).ParseFS(pageFiles, "pages/"+f.Name())
-		if err != nil {
-			return nil, err
-		}
-		all[name] = t
-	}
-	return all, nil
-})
-
 // withPage returns those of methods that there is a page for: what nobody can open must not be offered.
 func withPage(prefix string, methods ...string) []string {
-	all, _ := templates()
-	return slices.DeleteFunc(methods, func(m string) bool { return all[prefix+m] == nil })
+	all, _ := ours()
+	return slices.DeleteFunc(methods, func(m string) bool { return all.trees[prefix+m] == nil })
 }
 
 // page is what a template shows.
@@ -114,12 +83,15 @@ func (e *renderError) Unwrap() error { return e.err }
 
 // render writes a page whole, or nothing.
 func (x *exchange) render(pg *page) error {
-	all, err := templates()
-	if err != nil {
-		return &renderError{pg.file, err}
+	all := x.pages
+	if all == nil {
+		var err error
+		if all, err = ours(); err != nil {
+			return &renderError{pg.file, err}
+		}
 	}
 	var b bytes.Buffer
-	if err := all[pg.file].ExecuteTemplate(&b, "layout", pg); err != nil {
+	if err := all.trees[pg.file].ExecuteTemplate(&b, "layout", pg); err != nil {
 		return &renderError{pg.file, err}
 	}
 	h := x.w.Header()
@@ -162,7 +134,13 @@ func (pg *page) T(id string, args ...any) string { return pg.t(id, args...) }
 func (pg *page) URL(path string) string { return pg.prefix + path }
 
 // Asset is the address of a static file.
-func (pg *page) Asset(name string) string { return pg.prefix + staticPath + asset(name).name }
+func (pg *page) Asset(name string) string {
+	s, ok := pg.dressed(name)
+	if !ok {
+		s = asset(name)
+	}
+	return pg.prefix + staticPath + s.name
+}
 
 // Back is where a change is left to: the page on which it was begun.
 func (pg *page) Back() string {

@@ -53,6 +53,22 @@
     });
   }
 
+  // A code that is typed or pasted whole goes off by itself, once. Whoever corrects one, or has it put in all at once (dictation, some
+  // keyboards and password managers), has the last word with the button. What is no code of six digits is left alone.
+  for (const f of all("input[data-six]")) {
+    let corrected = false, gone = false;
+    f.addEventListener("input", (e) => {
+      const how = e.inputType || "";
+      corrected = f.value !== "" && (corrected || /^(delete|history)/.test(how));
+      const digits = f.value.replace(/[\s\u2010-\u2013-]/g, "");
+      if (!/^\d{6}$/.test(digits)) return;
+      if (/Paste|Drop/.test(how)) f.value = digits;
+      if (gone || corrected || !e.isTrusted || e.data && e.data.length > 1) return;
+      gone = true;
+      f.form.querySelector("button").click();
+    });
+  }
+
   const copy = async (text) => {
     try {
       return await navigator.clipboard.writeText(text);
