@@ -192,9 +192,7 @@ func TestKeyByKeyboard(t *testing.T) {
 	k.touch(true)
 	b.visit("/.mfa/verify/webauthn")
 	b.told("The prompt was closed")
-	if got := eval[string](b, focused); got != "Try again" {
-		t.Errorf("after a prompt that failed the focus is on %q, want Try again", got)
-	}
+	b.starts("Try again")
 	k.verify(true)
 	b.enter()
 	b.sees("Example app")

@@ -3,6 +3,7 @@ package loginui
 import (
 	"bytes"
 	"fmt"
+	"html/template"
 	"net/http"
 	"slices"
 	"strconv"
@@ -35,6 +36,8 @@ type page struct {
 	Change bool              // the flow is part of a session, in which somebody changes how they sign in
 	Others []string          // further methods that would do
 	Mail   *auth.CodeMail    // where a code by mail goes, on the pages of a flow that takes one
+	Left   int               // seconds until the flow's step is over
+	More   bool              // it may be put off
 	SetUp  bool              // further methods may be set up now, instead of proving one
 	Token  string            // of a link, as it was sent, so that the form can be sent again
 	Body   any               // what only this page shows
@@ -58,6 +61,7 @@ func (x *exchange) newPage(file, id string) *page {
 func (x *exchange) flowPage(file, id string, now auth.Progress) *page {
 	pg := x.newPage(file, id)
 	pg.To = x.returnTarget(now.To)
+	pg.Left, pg.More = max(1, int(now.End.Sub(x.now()).Seconds())), now.More
 	pg.Who, pg.Change = now.User.Display(), now.Purpose == auth.PurposeChange
 	return pg
 }
@@ -97,7 +101,13 @@ func (x *exchange) render(pg *page) error {
 	h := x.w.Header()
 	h.Set("Content-Security-Policy", pg.formPolicy())
 	h.Set("Content-Language", pg.Lang())
-	x.write(pg.status, "text/html; charset=utf-8", b.Bytes())
+	body := b.Bytes()
+	h.Set("Vary", "Accept-Encoding")
+	if headerToken(x.r.Header["Accept-Encoding"], "gzip") {
+		h.Set("Content-Encoding", "gzip")
+		body = pg.style().zip(body)
+	}
+	x.write(pg.status, "text/html; charset=utf-8", body)
 	return nil
 }
 
@@ -109,9 +119,9 @@ func (pg *page) formPolicy() string {
 		p = policy
 	}
 	if t, ok := pg.elsewhere(pg.To); ok {
-		return strings.Replace(p, "form-action 'self'", "form-action 'self' "+t.Origin, 1)
+		p = strings.Replace(p, "form-action 'self'", "form-action 'self' "+t.Origin, 1)
 	}
-	return p
+	return p + "; style-src " + pg.style().source
 }
 
 // write sends a whole body.
@@ -129,6 +139,28 @@ func (x *exchange) write(status int, media string, body []byte) {
 
 // T is the text for id, with args in place of its %s.
 func (pg *page) T(id string, args ...any) string { return pg.t(id, args...) }
+
+// H is T where an arg may be markup: what Strong, Stamped and their like return.
+func (pg *page) H(id string, args ...any) template.HTML {
+	marks := make([]string, 0, 2*len(args))
+	for i, arg := range args {
+		if mark, ok := arg.(template.HTML); ok {
+			stand := string(rune(0xE000 + i)) // of no script: nothing that is said holds it
+			marks, args[i] = append(marks, stand, string(mark)), stand
+		}
+	}
+	return template.HTML(strings.NewReplacer(marks...).Replace(template.HTMLEscapeString(pg.t(id, args...)))) //nolint:gosec // escaped, but for what is markup
+}
+
+// Strong is a value that matters.
+func (pg *page) Strong(s string) template.HTML {
+	return "<strong>" + template.HTML(template.HTMLEscapeString(s)) + "</strong>" //nolint:gosec // escaped
+}
+
+// Stamped is Stamp with what the script needs.
+func (pg *page) Stamped(t time.Time) template.HTML {
+	return template.HTML(`<time datetime="` + machine(t) + `">` + template.HTMLEscapeString(pg.Stamp(t)) + "</time>") //nolint:gosec // escaped
+}
 
 // URL is the address of a path of the portal.
 func (pg *page) URL(path string) string { return pg.prefix + path }
@@ -152,6 +184,9 @@ func (pg *page) Back() string {
 
 // Along is the address of a page of the flow, with what has to go along with it.
 func (pg *page) Along(path string) string { return pg.prefix + path + pg.along }
+
+// Path is where the page is, below the prefix.
+func (pg *page) Path() string { return strings.TrimPrefix(pg.r.URL.Path, pg.prefix) }
 
 // Product is the name that the admin gave.
 func (pg *page) Product() string { return pg.realm.Name() }
@@ -182,9 +217,7 @@ func (pg *page) Sends(method string) bool {
 func (pg *page) StartOver() string { return pg.LoginURL(pg.To) }
 
 // Stamp is a moment for people, in UTC; the script turns it into local time.
-func (pg *page) Stamp(t time.Time) string { return stamp(t) }
-
-func stamp(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04 UTC") }
+func (x *exchange) Stamp(t time.Time) string { return x.said().Moment(t.UTC()) + " UTC" }
 
 // Machine is a moment for <time datetime>.
 func (pg *page) Machine(t time.Time) string { return machine(t) }

@@ -11,7 +11,7 @@ import (
 // next is the dispatcher: it alone says what a flow asks, from the stored flow, the user and the credentials. Steps never route to
 // one another.
 func (r *Realm) next(now time.Time, site Site, f *flow, u *User, creds []held) (p Progress) {
-	p = Progress{Purpose: f.Purpose, Change: f.Change, Outcome: Outcome{To: f.To, RecoveryLeft: -1}}
+	p = Progress{Purpose: f.Purpose, Change: f.Change, End: f.End, More: f.extendable(), Outcome: Outcome{To: f.To, RecoveryLeft: -1}}
 	if f.Left != nil {
 		p.RecoveryLeft = *f.Left
 	}
@@ -19,6 +19,7 @@ func (r *Realm) next(now time.Time, site Site, f *flow, u *User, creds []held) (
 		p.User = *u
 	}
 	if f.untold != nil {
+		p.End = f.untold.End
 		return r.neutral(site, f, p)
 	}
 	creds = r.withAddress(u, creds)
@@ -297,7 +298,7 @@ func (r *Realm) openSession(tx storage.Tx, now time.Time, v Visit, f *flow, u *U
 	if err != nil {
 		return nil, err
 	}
-	if err := r.settled(tx, now, u, f.Proofs); err != nil {
+	if err := r.settled(tx, now, v, u, who.known, f.Proofs); err != nil {
 		return nil, err
 	}
 	if !who.known && (f.Purpose == PurposeSignIn || f.Purpose == PurposeReset) {
@@ -335,9 +336,9 @@ func (r *Realm) openSession(tx storage.Tx, now time.Time, v Visit, f *flow, u *U
 	}, nil
 }
 
-// settled notes what a finished sign-in says about the account: it is its owner's again, and mail may be a second method where
-// somebody knew the password and had something else than mail. Whoever came by passkey alone says nothing about the password.
-func (r *Realm) settled(tx storage.Tx, now time.Time, u *User, proofs []Proof) error {
+// settled notes what a finished sign-in says about the account: it is its owner's again, which language it reads, and mail may be a second method
+// where somebody knew the password and had something else than mail. Whoever came by passkey alone says nothing about the password.
+func (r *Realm) settled(tx storage.Tx, now time.Time, v Visit, u *User, known bool, proofs []Proof) error {
 	other := slices.ContainsFunc(proofs, func(p Proof) bool { return p.Method == MethodPassword }) &&
 		slices.ContainsFunc(proofs, func(p Proof) bool {
 			return !p.Enrolled && p.Method != MethodPassword && p.Method != MethodEmail
@@ -350,7 +351,12 @@ func (r *Realm) settled(tx storage.Tx, now time.Time, u *User, proofs []Proof) e
 		}
 		heard = u.notice(now, r.duties(now, u, creds))
 	}
-	if !heard && u.Blocked.IsZero() && !(u.MailedPassword && other) {
+	// A browser that was not seen before may be an intruder's, whose language must not be that of the mails which warn of it.
+	speaks := v.Lang != "" && v.Lang != u.Lang && (known || u.Lang == "")
+	if speaks {
+		u.Lang = v.Lang
+	}
+	if !heard && !speaks && u.Blocked.IsZero() && !(u.MailedPassword && other) {
 		return nil
 	}
 	u.Blocked, u.MailedPassword = time.Time{}, u.MailedPassword && !other

@@ -94,10 +94,20 @@
     });
   }
 
+  // A step ends. Two minutes before, and when it is over, the page says so; what is typed stays.
+  for (const place of all("[data-left]")) {
+    const end = Date.now() + place.dataset.left * 1000, [soon, over] = place.querySelectorAll("template");
+    const at = (time, what) => setTimeout(() => place.firstElementChild.replaceChildren(what.content.cloneNode(true)), Math.max(0, time - Date.now()));
+    at(end - 120000, soon);
+    at(end, over);
+  }
+
   // Ready to type, but what is to be read first stays in view.
   for (const f of all("[data-focus]")) f.focus({ preventScroll: true });
 
-  const local = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+  // The page's language, as it is written where the person is.
+  const lang = document.documentElement.lang, base = (l) => l.split("-")[0];
+  const local = new Intl.DateTimeFormat(navigator.languages.find((l) => base(l) === base(lang)) || lang, { dateStyle: "medium", timeStyle: "short" });
   for (const t of all("time")) t.textContent = local.format(new Date(t.dateTime));
 
   // Where a link led to a page without its form, its token stays out of everything that follows. A newer link that is opened in
