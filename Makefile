@@ -25,7 +25,7 @@ build: ## build bin/caddy: Caddy with this module in it
 	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/caddy ./cmd/caddy
 
 # What is not built for the race detector is built as bin/caddy is, so that nothing is compiled twice.
-test: build ## run every test; installs what is missing: Chromium, nginx and HAProxy from Debian's packages, axe-core from npm
+test: build ## run every test; installs what is missing: a browser, proxies and apps from Debian's packages, axe-core and Lighthouse from npm
 	@tools/setup
 	@CGO_ENABLED=0 $(GO) vet -trimpath ./...
 	@export CADDY_MFA_BIN="$(CURDIR)/bin/caddy"; \

@@ -38,7 +38,7 @@ var (
 func main() {
 	bin := flag.String("bin", "bin/caddy", "the binary to measure")
 	quick := flag.Bool("short", false, "a quick look: fewer and shorter rounds, numbers that say little")
-	only := flag.String("only", "", "one part alone: binaries, requests, rules, sessions, refusals, sign-ins or reloads")
+	only := flag.String("only", "", "one part alone: binaries, requests, rules, sessions, tokens, refusals, sign-ins or reloads")
 	upstream := flag.String("serve", "", "be the upstream on this address (bench starts itself this way)")
 	flag.Parse()
 	if *upstream != "" {
@@ -102,7 +102,7 @@ func measure(ctx context.Context, bin, only string, s settings) error {
 	for _, part := range []struct {
 		name    string
 		measure func(context.Context) error
-	}{{"binaries", b.binaries}, {"requests", b.requests}, {"rules", b.rules}, {"sessions", b.sessions}, {"refusals", b.refusals}, {"sign-ins", b.signIns}, {"reloads", b.reloads}} {
+	}{{"binaries", b.binaries}, {"requests", b.requests}, {"rules", b.rules}, {"sessions", b.sessions}, {"tokens", b.tokens}, {"refusals", b.refusals}, {"sign-ins", b.signIns}, {"reloads", b.reloads}} {
 		if only != "" && only != part.name {
 			continue
 		}

@@ -93,6 +93,13 @@ type App struct {
 	// It needs the method `totp` or `recovery`. Default: the second method is asked after the right password.
 	SignIn string `json:"sign_in,omitempty"`
 
+	// How the pages are dressed. Default: our shield, in blue.
+	Brand *Brand `json:"brand,omitempty"`
+
+	// A directory of templates, each of which stands in for the page of the same name. They are tried out whenever Caddy starts or reloads.
+	// Default: the pages as they come.
+	Templates string `json:"templates,omitempty"`
+
 	settings settings
 	ctx      caddy.Context // zero outside a running Caddy
 	log      *zap.Logger
@@ -149,6 +156,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.prepare(caddy.NewReplacer()); err != nil {
 		return err
 	}
+	if words := shaded(a.settings.accent); words != "" {
+		a.log.Warn(words)
+	}
 	return registerMetrics(ctx.GetMetricsRegistry())
 }
 
@@ -203,7 +213,7 @@ func (a *App) open(ctx context.Context) (*live, error) {
 		}
 	}
 	l := &live{realm: realm, forms: make(chan struct{}, formsAtOnce)}
-	l.portal, err = loginui.New(l.realm, loginui.Options{Prefix: a.settings.prefix, Home: a.settings.portal.origin(), Logger: processLog()})
+	l.portal, err = loginui.New(l.realm, loginui.Options{Prefix: a.settings.prefix, Home: a.settings.portal.origin(), Dress: a.settings.dress, Pages: a.settings.pages, Logger: processLog()})
 	if err != nil {
 		return nil, fmt.Errorf("preparing the pages: %w", err)
 	}

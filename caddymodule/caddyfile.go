@@ -57,6 +57,16 @@ func init() {
 //		}
 //		reset    mail_only
 //		sign_in  one_page
+//		brand {
+//			logo       <SVG or PNG file>
+//			accent     "#rrggbb"
+//			background "#rrggbb"
+//			footer     <text>
+//			links {
+//				<label> <address>
+//			}
+//		}
+//		templates <dir>
 //	}
 //
 // Everything is optional, and so is the block. There may be several enforce; everything else stands once.
@@ -123,6 +133,10 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			err = oneArg(d, &a.Reset, checkReset)
 		case "sign_in":
 			err = oneArg(d, &a.SignIn, checkSignIn)
+		case "brand":
+			a.Brand, err = parseBrand(d)
+		case "templates":
+			err = oneArg(d, &a.Templates, nil)
 		default:
 			return d.Errf("there is no option %q here", option)
 		}

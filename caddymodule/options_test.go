@@ -37,6 +37,7 @@ func TestOptionsAreDocumented(t *testing.T) {
 	// What has another name in the Caddyfile than in JSON, or none.
 	caddyfile := map[string]string{
 		"enforce.name": "enforce", "storage.type": "badger", "storage.dir": "storage", "smtp.address": "smtp", "webauthn.metadata": "attestation",
+		"brand.links.label": "label", "brand.links.url": "links",
 	}
 	paths := optionPaths(reflect.TypeFor[App](), "")
 	if len(paths) < 30 {

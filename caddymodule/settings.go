@@ -18,6 +18,7 @@ import (
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
 	"github.com/caddy-mfa/caddy-mfa/internal/mail"
 	"github.com/caddy-mfa/caddy-mfa/internal/method"
+	"github.com/caddy-mfa/caddy-mfa/loginui"
 )
 
 const (
@@ -41,12 +42,15 @@ type settings struct {
 	idle, lifetime time.Duration
 	methods        []auth.Method
 	policies       []auth.Policy
-	related        *related     // nil if no site needs it
-	mails          bool         // people get mail
-	reset          string       // "" or resetMailOnly
-	signIn         string       // "" or signInOnePage
-	sender         *mail.Sender // what sends it; nil where it is written to the log
-	mailServer     string       // host:port
+	related        *related       // nil if no site needs it
+	mails          bool           // people get mail
+	reset          string         // "" or resetMailOnly
+	signIn         string         // "" or signInOnePage
+	sender         *mail.Sender   // what sends it; nil where it is written to the log
+	mailServer     string         // host:port
+	accent         string         // of the brand, "" for ours
+	dress          *loginui.Dress // nil for ours
+	pages          *loginui.Pages // nil for ours
 }
 
 // prepare replaces placeholders, sets defaults and checks everything. It needs no running Caddy and touches no store.
@@ -104,6 +108,9 @@ func (a *App) prepare(repl *caddy.Replacer) error {
 	}
 	if s.idle, s.lifetime, err = a.Session.times(); err != nil {
 		return fmt.Errorf("option session: %w", err)
+	}
+	if err := a.prepareBrand(repl, &s); err != nil {
+		return err
 	}
 	if err := a.prepareMail(repl, &s); err != nil {
 		return fmt.Errorf("option smtp: %w", err)

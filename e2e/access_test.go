@@ -8,55 +8,9 @@ import (
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
-	"github.com/chromedp/chromedp/kb"
 
 	"github.com/caddy-mfa/caddy-mfa/e2e/rig"
 )
-
-// TestKeyboardAlone signs in, and sets everything up on the way, without a mouse.
-func TestKeyboardAlone(t *testing.T) {
-	t.Parallel()
-	s := start(t, rig.Config{})
-	alice := addUser(t, s, "alice")
-	b := open(t, s)
-	b.visit("/")
-	b.sees("Sign in")
-	b.tabTo("Username or email")
-	b.typed(alice.Name)
-	b.tabTo("Password")
-	b.typed(alice.Password)
-	b.enter()
-	b.sees("Set up two-factor authentication")
-	b.tabTo("Authenticator app")
-	b.enter()
-	alice.Phone = b.qr()
-	b.tabTo("Code")
-	b.typed(code(t, alice.Phone))
-	b.enter()
-	b.sees("Save your recovery codes")
-	b.tabTo("I've saved my codes")
-	b.enter()
-	b.sees("Example app")
-	b.tabTo("Sign out")
-	b.enter()
-	b.visit("/")
-	b.tabTo("Username or email")
-	b.typed(alice.Name)
-	b.tabTo("Password")
-	b.typed(alice.Password)
-	b.enter()
-	b.sees("Enter your code")
-	b.tabTo("Use a recovery code")
-	b.enter()
-	b.sees("Use a recovery code")
-	b.tabTo("Use authenticator app")
-	b.enter()
-	b.sees("Enter your code")
-	b.tabTo("Code")
-	b.typed(code(t, alice.Phone))
-	b.enter()
-	b.sees("Example app")
-}
 
 // TestWithoutScripts does everything in a browser that runs no scripts: the token is pasted, not read off the address.
 func TestWithoutScripts(t *testing.T) {
@@ -201,37 +155,4 @@ func (b *tab) lacks(xpath string) {
 	if shown != 0 {
 		b.t.Errorf("there is %s: %s", xpath, b.state())
 	}
-}
-
-// focused is what a person hears or reads of the element that has the focus.
-const focused = `(() => {
-	const e = document.activeElement;
-	if (!e || e === document.body) return "";
-	if (getComputedStyle(e).outlineStyle === "none" && getComputedStyle(e).boxShadow === "none") return "invisible focus: " + e.outerHTML.slice(0, 80);
-	return (e.labels && e.labels[0] || e).textContent.trim();
-})()`
-
-// tabTo moves the focus forward until it is on the field or button with those words.
-func (b *tab) tabTo(words string) {
-	b.t.Helper()
-	for range 30 {
-		if got := eval[string](b, focused); got == words {
-			return
-		} else if strings.HasPrefix(got, "invisible focus") {
-			b.t.Errorf("%s at %s", got, b.location())
-		}
-		b.do(chromedp.KeyEvent(kb.Tab))
-	}
-	b.t.Fatalf("the Tab key does not reach %q: %s", words, b.state())
-}
-
-func (b *tab) typed(text string) {
-	b.t.Helper()
-	b.do(chromedp.KeyEvent(text))
-}
-
-// enter presses Enter, which leads to another page.
-func (b *tab) enter() {
-	b.t.Helper()
-	b.load(chromedp.KeyEvent(kb.Enter))
 }

@@ -72,3 +72,30 @@ func TestViolationsAreFound(t *testing.T) {
 		}
 	}
 }
+
+// TestSmallTargetsAreFound puts targets beside others.
+func TestSmallTargetsAreFound(t *testing.T) {
+	t.Parallel()
+	s := start(t, rig.Config{})
+	b := open(t, s)
+	for _, tc := range []struct{ name, adds, found string }{
+		{"nothing", ``, ""},
+		{"large ones", `<button>Yes</button><button>No</button>`, ""},
+		{"small ones side by side", `<a href="/a" data-css="display: inline-block; width: 10px; height: 10px; overflow: hidden">a</a><a href="/b" data-css="display: inline-block; width: 10px; height: 10px; overflow: hidden">b</a>`, "10x10 a"},
+		{"a small one with room around it", `<p data-css="padding: 50px"><a href="/a" data-css="display: inline-block; width: 10px; height: 10px; overflow: hidden">a</a></p>`, ""},
+		{"links in a sentence", `<p>See <a href="/a">a</a>, <a href="/b">b</a>.</p>`, ""},
+	} {
+		b.visit("/")
+		b.sees("Sign in")
+		// Scripts may set styles that the policy refuses to markup.
+		b.do(window(true), chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`(html => {
+			const page = new DOMParser().parseFromString(html, "text/html");
+			for (const e of page.querySelectorAll("[data-css]")) e.style.cssText = e.dataset.css;
+			document.querySelector("main").append(...page.body.childNodes);
+		})(%q)`, tc.adds)))
+		found := strings.Join(eval[[]string](b, targets), "\n")
+		if tc.found == "" && found != "" || !strings.Contains(found, tc.found) {
+			t.Errorf("%s: found %q, want %q", tc.name, found, tc.found)
+		}
+	}
+}

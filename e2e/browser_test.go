@@ -13,6 +13,7 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
@@ -42,6 +43,8 @@ type tab struct {
 
 	mu       sync.Mutex
 	requests []string
+	pages    []string       // those of requests that are for a page, and not for what it shows
+	method   string         // of the request that brought the page
 	finished int            // requests that were answered whole
 	bytes    float64        // received for these, headers included
 	problems []string       // what the browser complained of
@@ -104,6 +107,10 @@ func (b *tab) listen(ev any) {
 	switch ev := ev.(type) {
 	case *network.EventRequestWillBeSent:
 		b.requests = append(b.requests, ev.Request.URL)
+		if ev.Type == network.ResourceTypeDocument {
+			b.pages = append(b.pages, ev.Request.URL)
+			b.method = ev.Request.Method
+		}
 		if ev.RedirectResponse != nil { // ends the request that led here
 			b.finished++
 			b.bytes += ev.RedirectResponse.EncodedDataLength
@@ -112,7 +119,11 @@ func (b *tab) listen(ev any) {
 		b.finished++
 		b.bytes += ev.EncodedDataLength
 	case *runtime.EventExceptionThrown:
-		b.problems = append(b.problems, "exception: "+ev.ExceptionDetails.Text)
+		problem := "exception: " + ev.ExceptionDetails.Text + " " + ev.ExceptionDetails.URL
+		if what := ev.ExceptionDetails.Exception; what != nil {
+			problem += " " + what.Description
+		}
+		b.problems = append(b.problems, problem)
 	case *runtime.EventConsoleAPICalled:
 		if ev.Type == runtime.ConsoleAPICalledTypeError || ev.Type == runtime.ConsoleAPICalledTypeWarning {
 			for _, arg := range ev.Args {
@@ -196,13 +207,14 @@ func (b *tab) follow(words string) {
 	b.load(chromedp.Click(fmt.Sprintf(`//a[normalize-space()=%q]`, words), chromedp.NodeVisible))
 }
 
-// fill types into the field with that label, in place of what was there.
+// fill puts text into the field with that label, in place of what was there, all at once: codes that are typed digit by digit go off by
+// themselves (typed).
 func (b *tab) fill(label, text string) {
 	b.t.Helper()
 	b.do(
 		chromedp.Focus(field(label)),
 		chromedp.Evaluate[chromedp.Void](`document.activeElement.select()`),
-		chromedp.KeyEvent(text),
+		command(input.InsertText, input.InsertTextParams{Text: text}),
 	)
 }
 
@@ -298,24 +310,58 @@ const sound = `(() => {
 	return bad;
 })()`
 
-// shoot leaves three pictures of the page in out, and checks in each look what every page must be; axe-core finds nothing.
+// looks are how every page is photographed; a foreign one is that of somebody whose browser asks for Arabic.
+var looks = []struct {
+	name                 string
+	phone, dark, foreign bool
+}{{name: "light"}, {name: "dark", dark: true}, {name: "phone", phone: true}, {name: "arabic", foreign: true}}
+
+// shoot leaves a picture of the page in each look in out, and checks what every page must be there; axe-core finds nothing.
 func (b *tab) shoot(name string) {
 	b.t.Helper()
-	for _, look := range []struct {
-		name        string
-		phone, dark bool
-	}{{"light", false, false}, {"dark", false, true}, {"phone", true, false}} {
-		b.do(window(look.phone), scheme(look.dark))
+	p := b.remember(name)
+	b.tree(p)
+	for _, look := range looks {
+		seen, end := b, func() {}
+		if look.foreign {
+			var why string
+			if seen, end, why = b.inArabic(); why != "" {
+				p.missing[look.name] = why
+				continue
+			}
+		}
+		seen.do(window(look.phone), scheme(look.dark))
 		// Colours fade over. A tab that is not looked at may draw no frame for a while, so they are not waited for.
-		eval[bool](b, `document.getAnimations().every(a => { try { a.finish() } catch {} return true })`)
-		for _, line := range append(eval[[]string](b, sound), b.violations()...) {
+		eval[bool](seen, `document.getAnimations().every(a => { try { a.finish() } catch {} return true })`)
+		checks := sound
+		if look.phone {
+			checks += ".concat(" + targets + ")"
+		}
+		for _, line := range append(eval[[]string](seen, checks), seen.violations()...) {
 			b.t.Errorf("page %s, %s: %s", name, look.name, line)
 		}
-		picture := run(b, chromedp.FullScreenshot(100))
+		picture := run(seen, chromedp.FullScreenshot(100))
+		end()
 		if err := os.WriteFile(filepath.Join(out, name+"-"+look.name+".png"), picture, 0o644); err != nil {
 			b.t.Fatal(err)
 		}
 	}
 	b.do(window(false), scheme(false))
-	b.remember()
 }
+
+// targets are the controls that a finger may miss (WCAG 2.2, success criterion 2.5.8): smaller than 24 by 24 CSS pixels, and so close to another
+// that circles of that diameter around both meet. Links in a sentence are as high as its lines; what a label belongs to is as large as both.
+const targets = `(() => {
+	const shown = e => e.checkVisibility() && e.getClientRects().length;
+	const inline = e => e.tagName === "A" && getComputedStyle(e).display === "inline" && [...e.parentElement.childNodes].some(n => n.nodeType === 3 && n.data.trim());
+	const all = [...document.querySelectorAll("a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex]")].filter(shown).map(e => {
+		const boxes = [e, ...(e.type === "checkbox" || e.type === "radio" ? e.labels : [])].map(x => x.getBoundingClientRect());
+		const left = Math.min(...boxes.map(x => x.left)), top = Math.min(...boxes.map(x => x.top));
+		const w = Math.max(...boxes.map(x => x.right)) - left, h = Math.max(...boxes.map(x => x.bottom)) - top;
+		return { e, w, h, left, top, x: left + w / 2, y: top + h / 2, small: w < 24 || h < 24 };
+	});
+	const near = (a, b) => b.small ? Math.hypot(a.x - b.x, a.y - b.y) < 24
+		: Math.hypot(a.x - Math.max(b.left, Math.min(a.x, b.left + b.w)), a.y - Math.max(b.top, Math.min(a.y, b.top + b.h))) < 12;
+	return all.filter(a => a.small && !inline(a.e)).filter(a => all.some(b => a.e !== b.e && !a.e.contains(b.e) && !b.e.contains(a.e) && near(a, b)))
+		.map(a => "too small and too close to another target: " + Math.round(a.w) + "x" + Math.round(a.h) + " " + (a.e.innerText || a.e.name || a.e.id));
+})()`

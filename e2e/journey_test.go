@@ -253,31 +253,6 @@ func TestOtherProfile(t *testing.T) {
 	}
 }
 
-// TestSignInPageIsLight weighs the page that strangers load.
-func TestSignInPageIsLight(t *testing.T) {
-	t.Parallel()
-	s := start(t, rig.Config{})
-	b := open(t, s)
-	b.visit("/")
-	b.sees("Sign in")
-	// What a page loads is read after it is shown, so wait until all of it was.
-	loaded := func() bool {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		return b.finished >= len(b.requests)
-	}
-	for begun := time.Now(); !loaded() && time.Since(begun) < patience; {
-		<-time.After(10 * time.Millisecond)
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	// The page, its style and its script. Less than 4 KiB means that something was not weighed.
-	if len(b.requests) < 3 || b.finished < len(b.requests) || b.bytes < 4<<10 || b.bytes > 30<<10 {
-		t.Errorf("the sign-in page takes %.0f bytes in %d of %v, want all of them and between 4 and 30 KiB", b.bytes, b.finished, b.requests)
-	}
-	t.Logf("%.0f bytes in %d requests", b.bytes, len(b.requests))
-}
-
 // code is the phone's next one.
 func code(t *testing.T, phone *rig.Authenticator) string {
 	t.Helper()

@@ -46,6 +46,9 @@ func runAll(m *testing.M) int {
 	}
 	defer stop()
 	code := m.Run()
+	if err := writeGallery(); err != nil {
+		return fail(err)
+	}
 	if err := unseen(); err != nil && code == 0 {
 		return fail(err)
 	}

@@ -48,19 +48,31 @@ var where = map[string]string{
 	"verify_webauthn": "/.mfa/verify/webauthn: Use your security key",
 }
 
-// shot are the paths and headings of the pages that were looked at in this run.
+// photo is a page in a state of it, of which a journey took pictures.
+type photo struct {
+	Name, Title string
+	Page        string            // its path and heading
+	missing     map[string]string // why there is no picture in a look
+	read        bool              // what a screen reader finds there was compared
+}
+
+// shot are the pages that were looked at in this run.
 var shot struct {
 	sync.Mutex
-	pages []string
+	pages []*photo
 }
 
 // remember notes where the tab is.
-func (b *tab) remember() {
+func (b *tab) remember(name string) *photo {
 	b.t.Helper()
-	page := eval[string](b, `location.pathname + ": " + (document.querySelector("h1") || document.body).innerText.trim()`)
+	p := &photo{
+		Name: name, Title: eval[string](b, `document.title`), missing: map[string]string{},
+		Page: eval[string](b, `location.pathname + ": " + (document.querySelector("h1") || document.body).innerText.trim()`),
+	}
 	shot.Lock()
 	defer shot.Unlock()
-	shot.pages = append(shot.pages, page)
+	shot.pages = append(shot.pages, p)
+	return p
 }
 
 // unseen returns an error if a page of the portal was not looked at, after a run of all journeys; after others it knows nothing.
@@ -83,7 +95,7 @@ func unseen() error {
 		page := where[name]
 		if page == "" {
 			missing = append(missing, fmt.Errorf("nobody knows where %s is seen", file))
-		} else if !slices.ContainsFunc(shot.pages, func(s string) bool { return strings.HasPrefix(s, page) }) {
+		} else if !slices.ContainsFunc(shot.pages, func(p *photo) bool { return strings.HasPrefix(p.Page, page) }) {
 			missing = append(missing, fmt.Errorf("no journey took a picture of %s, which is %s", file, page))
 		}
 	}

@@ -75,10 +75,12 @@ var proxies = map[string]func(t *testing.T, dir, port string, replace func(file 
 	},
 }
 
-// program finds what Debian keeps beyond the PATH of most users.
+// program finds what Debian keeps, beyond the PATH of most users or behind something else of that name.
 func program(name string) string {
-	if path, err := exec.LookPath("/usr/sbin/" + name); err == nil {
-		return path
+	for _, dir := range []string{"/usr/sbin/", "/usr/bin/"} {
+		if path, err := exec.LookPath(dir + name); err == nil {
+			return path
+		}
 	}
 	return name
 }
@@ -119,12 +121,12 @@ func startProxy(t *testing.T, name string, changes ...string) *proxy {
 		pairs = append(pairs, changes...)
 		return strings.NewReplacer(append(pairs, "127.0.0.1:3000", p.app, "localhost:3000", p.app)...).Replace(string(text))
 	})
-	runProxy(t, cmd, "127.0.0.1:"+ports[0])
+	launch(t, cmd, "127.0.0.1:"+ports[0])
 	return p
 }
 
-// runProxy runs cmd until the test ends, and returns when it listens.
-func runProxy(t *testing.T, cmd *exec.Cmd, address string) {
+// launch runs cmd until the test ends, and returns when it listens.
+func launch(t *testing.T, cmd *exec.Cmd, address string) {
 	t.Helper()
 	if _, err := exec.LookPath(cmd.Path); err != nil {
 		t.Fatalf("%v; tools/setup installs it", err)
@@ -141,7 +143,7 @@ func runProxy(t *testing.T, cmd *exec.Cmd, address string) {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		<-ended
 		if t.Failed() {
-			t.Logf("the proxy says:\n%.10000s", said.String())
+			t.Logf("%s says:\n%.10000s", cmd.Path, said.String())
 		}
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -154,9 +156,9 @@ func runProxy(t *testing.T, cmd *exec.Cmd, address string) {
 		select {
 		case err := <-ended:
 			ended <- err
-			t.Fatal(fmt.Errorf("the proxy ended: %w", err))
+			t.Fatal(fmt.Errorf("%s ended: %w", cmd.Path, err))
 		case <-ctx.Done():
-			t.Fatal("the proxy does not listen")
+			t.Fatalf("%s does not listen", cmd.Path)
 		case <-time.After(2 * time.Millisecond):
 		}
 	}

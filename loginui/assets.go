@@ -18,7 +18,20 @@ var assetFiles embed.FS
 // staticPath is where the static files are, below the prefix.
 const staticPath = "/static/"
 
-var mediaTypes = map[string]string{"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
+// The style sheet, and what it begins with: the names of its colours, sizes and times.
+const (
+	styleName  = "mfa.css"
+	tokensName = "tokens.css"
+)
+
+// styles is the style sheet as it is served.
+func styles() []byte {
+	tokens, _ := assetFiles.ReadFile("assets/" + tokensName)
+	rules, _ := assetFiles.ReadFile("assets/" + styleName)
+	return bare(append(tokens, rules...))
+}
+
+var mediaTypes = map[string]string{"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml", "png": "image/png"}
 
 // staticFile is a file that never changes under its name, which holds a hash of what is in it.
 type staticFile struct {
@@ -37,16 +50,25 @@ var assets = sync.OnceValue(func() map[string]*staticFile {
 		switch {
 		case f.Name() == scriptName:
 			body = tight(body)
+		case f.Name() == tokensName: // part of the style sheet: one request, not two
+			continue
+		case f.Name() == styleName:
+			body = styles()
 		case !strings.HasSuffix(f.Name(), ".svg"):
 			body = bare(body)
 		}
-		sum := sha256.Sum256(body)
-		stem, ext, _ := strings.Cut(f.Name(), ".")
-		s := &staticFile{name: stem + "." + hex.EncodeToString(sum[:6]) + "." + ext, media: mediaTypes[ext], body: body, zipped: zip(body)}
+		s := newStatic(f.Name(), body)
 		all[f.Name()], all[s.name] = s, s
 	}
 	return all
 })
+
+// newStatic puts a hash into the name.
+func newStatic(name string, body []byte) *staticFile {
+	sum := sha256.Sum256(body)
+	stem, ext, _ := strings.Cut(name, ".")
+	return &staticFile{name: stem + "." + hex.EncodeToString(sum[:6]) + "." + ext, media: mediaTypes[ext], body: body, zipped: zip(body)}
+}
 
 // asset is the static file with a plain name. A name that no file has is a bug, which the page tests would show.
 func asset(name string) *staticFile {
@@ -78,9 +100,18 @@ func zip(body []byte) []byte {
 	return b.Bytes()
 }
 
+// dressed is a static file by either name: the brand's where it has one.
+func (p *Portal) dressed(name string) (*staticFile, bool) {
+	if p.dress != nil && p.dress.files[name] != nil {
+		return p.dress.files[name], true
+	}
+	s, ok := assets()[name]
+	return s, ok
+}
+
 // static serves a static file by its hashed name.
 func (x *exchange) static(name string) error {
-	s, ok := assets()[name]
+	s, ok := x.dressed(name)
 	if !ok || s.name != name {
 		return x.message(http.StatusNotFound, x.plain("notfound"))
 	}
@@ -88,6 +119,9 @@ func (x *exchange) static(name string) error {
 		return x.wrongMethod("GET, HEAD")
 	}
 	h := x.w.Header()
+	if x.dress != nil && s == x.dress.logo { // opened by itself it may be a document, of somebody else's making
+		h.Set("Content-Security-Policy", logoPolicy)
+	}
 	h.Set("Cache-Control", "public, max-age=31536000, immutable")
 	h.Set("Vary", "Accept-Encoding")
 	body := s.body

@@ -12,7 +12,7 @@ import (
 )
 
 // checkHeaders holds for every answer, errors and redirects too (S62, S63, S64).
-func checkHeaders(t *testing.T, req *http.Request, a answer) {
+func checkHeaders(t *testing.T, look *styleSheet, req *http.Request, a answer) {
 	t.Helper()
 	want := map[string]string{
 		"X-Content-Type-Options":       "nosniff",
@@ -35,6 +35,9 @@ func checkHeaders(t *testing.T, req *http.Request, a answer) {
 	case fetches:
 		want["Content-Security-Policy"] = fetchPolicy
 	}
+	if strings.HasPrefix(a.Header.Get("Content-Type"), "text/html") {
+		want["Content-Security-Policy"] += "; style-src " + look.source
+	}
 	if strings.HasPrefix(req.URL.Path, "/.mfa/static/") && a.StatusCode == http.StatusOK {
 		want["Cache-Control"] = "public, max-age=31536000, immutable"
 	}
@@ -56,7 +59,7 @@ var void = []string{"meta", "link", "input", "img", "br", "path"}
 
 // checkPage looks for what the policy would block or a reader would stumble over: script and style in the page, addresses
 // elsewhere, elements left open, fields without label, ids twice or missing.
-func checkPage(t *testing.T, where, page string) {
+func checkPage(t *testing.T, look *styleSheet, where, page string) {
 	t.Helper()
 	var open []string
 	ids, labels, refs := map[string]bool{}, map[string]bool{}, []string{}
@@ -97,7 +100,7 @@ func checkPage(t *testing.T, where, page string) {
 		for _, key := range []string{"href", "src", "action"} {
 			v, ok := attr[key]
 			image := tok.Data == "img" && strings.HasPrefix(v, "data:image/png;base64,")
-			app := tok.Data == "a" && strings.HasPrefix(v, "otpauth://totp/")
+			app := tok.Data == "a" && (strings.HasPrefix(v, "otpauth://totp/") || v == imprint && attr["rel"] == "noopener noreferrer")
 			if ok && !image && !app && (!strings.HasPrefix(v, "/") || strings.HasPrefix(v, "//")) {
 				t.Errorf("%s: <%s %s=%q>", where, tok.Data, key, v)
 			}
@@ -111,7 +114,9 @@ func checkPage(t *testing.T, where, page string) {
 		refs = append(refs, strings.Fields(attr["aria-describedby"])...)
 		switch tok.Data {
 		case "style":
-			t.Errorf("%s: <style>", where)
+			if !strings.Contains(page, "<style>"+string(look.css)+"</style>") || strings.Count(page, "<style") > 1 {
+				t.Errorf("%s: another <style> than ours", where)
+			}
 		case "h1":
 			headings++
 		case "label":

@@ -159,7 +159,7 @@ func TestKeySecondStep(t *testing.T) {
 		"forged challenge":     {good, "nonsense"},
 		"challenge of sign-in": {good, keyFormOn(t, r.browser().get("/.mfa/login").body).sealed},
 	} {
-		a := b.want(b.post("/.mfa/verify/webauthn", "challenge", broken[1], "response", broken[0]), 401, `<p class="note bad" role="alert">`, "Try again")
+		a := b.want(b.post("/.mfa/verify/webauthn", "challenge", broken[1], "response", broken[0]), 401, `<p class="note bad" id="alert" role="alert">`, "Try again")
 		next := keyFormOn(t, a.body)
 		if next.sealed == broken[1] || next.options == first.options || strings.Contains(a.body, "data-auto") {
 			t.Errorf("%s: the page asks the same again, or by itself", name)

@@ -2,51 +2,21 @@ package loginui
 
 import (
 	"bytes"
-	"embed"
 	"fmt"
 	"html/template"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
 )
 
-//go:embed pages/*.html
-var pageFiles embed.FS
-
-// templates holds one tree a page: the layout with that page's "content".
-var templates = sync.OnceValues(func() (map[string]*template.Template, error) {
-	layout, err := template.ParseFS(pageFiles, "pages/layout.html")
-	if err != nil {
-		return nil, err
-	}
-	files, err := pageFiles.ReadDir("pages")
-	if err != nil {
-		return nil, err
-	}
-	all := map[string]*template.Template{}
-	for _, f := range files {
-		name, _ := strings.CutSuffix(f.Name(), ".html")
-		if name == "layout" {
-			continue
-		}
-		t, err := template.Must(layout.Clone()).ParseFS(pageFiles, "pages/"+f.Name())
-		if err != nil {
-			return nil, err
-		}
-		all[name] = t
-	}
-	return all, nil
-})
-
 // withPage returns those of methods that there is a page for: what nobody can open must not be offered.
 func withPage(prefix string, methods ...string) []string {
-	all, _ := templates()
-	return slices.DeleteFunc(methods, func(m string) bool { return all[prefix+m] == nil })
+	all, _ := ours()
+	return slices.DeleteFunc(methods, func(m string) bool { return all.trees[prefix+m] == nil })
 }
 
 // page is what a template shows.
@@ -66,6 +36,8 @@ type page struct {
 	Change bool              // the flow is part of a session, in which somebody changes how they sign in
 	Others []string          // further methods that would do
 	Mail   *auth.CodeMail    // where a code by mail goes, on the pages of a flow that takes one
+	Left   int               // seconds until the flow's step is over
+	More   bool              // it may be put off
 	SetUp  bool              // further methods may be set up now, instead of proving one
 	Token  string            // of a link, as it was sent, so that the form can be sent again
 	Body   any               // what only this page shows
@@ -89,6 +61,7 @@ func (x *exchange) newPage(file, id string) *page {
 func (x *exchange) flowPage(file, id string, now auth.Progress) *page {
 	pg := x.newPage(file, id)
 	pg.To = x.returnTarget(now.To)
+	pg.Left, pg.More = max(1, int(now.End.Sub(x.now()).Seconds())), now.More
 	pg.Who, pg.Change = now.User.Display(), now.Purpose == auth.PurposeChange
 	return pg
 }
@@ -114,18 +87,27 @@ func (e *renderError) Unwrap() error { return e.err }
 
 // render writes a page whole, or nothing.
 func (x *exchange) render(pg *page) error {
-	all, err := templates()
-	if err != nil {
-		return &renderError{pg.file, err}
+	all := x.pages
+	if all == nil {
+		var err error
+		if all, err = ours(); err != nil {
+			return &renderError{pg.file, err}
+		}
 	}
 	var b bytes.Buffer
-	if err := all[pg.file].ExecuteTemplate(&b, "layout", pg); err != nil {
+	if err := all.trees[pg.file].ExecuteTemplate(&b, "layout", pg); err != nil {
 		return &renderError{pg.file, err}
 	}
 	h := x.w.Header()
 	h.Set("Content-Security-Policy", pg.formPolicy())
 	h.Set("Content-Language", pg.Lang())
-	x.write(pg.status, "text/html; charset=utf-8", b.Bytes())
+	body := b.Bytes()
+	h.Set("Vary", "Accept-Encoding")
+	if headerToken(x.r.Header["Accept-Encoding"], "gzip") {
+		h.Set("Content-Encoding", "gzip")
+		body = pg.style().zip(body)
+	}
+	x.write(pg.status, "text/html; charset=utf-8", body)
 	return nil
 }
 
@@ -137,9 +119,9 @@ func (pg *page) formPolicy() string {
 		p = policy
 	}
 	if t, ok := pg.elsewhere(pg.To); ok {
-		return strings.Replace(p, "form-action 'self'", "form-action 'self' "+t.Origin, 1)
+		p = strings.Replace(p, "form-action 'self'", "form-action 'self' "+t.Origin, 1)
 	}
-	return p
+	return p + "; style-src " + pg.style().source
 }
 
 // write sends a whole body.
@@ -184,7 +166,13 @@ func (pg *page) Stamped(t time.Time) template.HTML {
 func (pg *page) URL(path string) string { return pg.prefix + path }
 
 // Asset is the address of a static file.
-func (pg *page) Asset(name string) string { return pg.prefix + staticPath + asset(name).name }
+func (pg *page) Asset(name string) string {
+	s, ok := pg.dressed(name)
+	if !ok {
+		s = asset(name)
+	}
+	return pg.prefix + staticPath + s.name
+}
 
 // Back is where a change is left to: the page on which it was begun.
 func (pg *page) Back() string {
@@ -196,6 +184,9 @@ func (pg *page) Back() string {
 
 // Along is the address of a page of the flow, with what has to go along with it.
 func (pg *page) Along(path string) string { return pg.prefix + path + pg.along }
+
+// Path is where the page is, below the prefix.
+func (pg *page) Path() string { return strings.TrimPrefix(pg.r.URL.Path, pg.prefix) }
 
 // Product is the name that the admin gave.
 func (pg *page) Product() string { return pg.realm.Name() }

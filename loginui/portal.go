@@ -17,6 +17,8 @@ const DefaultPrefix = "/.mfa"
 type Options struct {
 	Prefix string           // absolute path without trailing slash; "" means DefaultPrefix
 	Home   string           // origin of the one host that has the pages for several; "" means that each host has its own
+	Dress  *Dress           // the admin's brand; nil means ours
+	Pages  *Pages           // templates; nil means ours
 	Logger *slog.Logger     // for faults, once each; nil means slog.Default
 	Now    func() time.Time // nil means time.Now
 }
@@ -26,6 +28,8 @@ type Portal struct {
 	realm  *auth.Realm
 	prefix string
 	home   string
+	dress  *Dress
+	pages  *Pages
 	logger *slog.Logger
 	now    func() time.Time
 	csrf   *http.CrossOriginProtection
@@ -47,7 +51,7 @@ type Request struct {
 
 // New returns a portal onto r. The error says what is wrong with the options.
 func New(r *auth.Realm, o Options) (*Portal, error) {
-	p := &Portal{realm: r, prefix: o.Prefix, home: o.Home, logger: o.Logger, now: o.Now, csrf: http.NewCrossOriginProtection()}
+	p := &Portal{realm: r, prefix: o.Prefix, home: o.Home, dress: o.Dress, pages: o.Pages, logger: o.Logger, now: o.Now, csrf: http.NewCrossOriginProtection()}
 	if p.prefix == "" {
 		p.prefix = DefaultPrefix
 	}

@@ -13,6 +13,9 @@ import (
 type codeList struct {
 	Codes []string
 	Again bool // they are in use, and their owner sees them again
+	// What stands over them on paper: whose they are, and since when.
+	User, Date string
+	Dated      string // text id of what the date means
 }
 
 // codesPage shows the pending codes of a flow, or a button that makes them; or codes that are in use.
@@ -29,7 +32,7 @@ func (x *exchange) codesPage() (*page, auth.Progress, error) {
 		id = "codes.again"
 	}
 	pg := x.flowPage("recovery_codes", id, now)
-	pg.Body = codeList{now.RecoveryList, again}
+	pg.Body = codeList{now.RecoveryList, again, now.User.Name, x.today(), dated(now)}
 	return pg, now, nil
 }
 
@@ -70,13 +73,9 @@ func postRecoveryCodes(x *exchange) error {
 
 // download answers with the codes as a text file. It works without script.
 func (x *exchange) download(now auth.Progress) {
-	date := "codes.file.made"
-	if now.Change.Views() {
-		date = "codes.file.seen"
-	}
 	lines := []string{
 		x.t("codes.file.head", x.realm.Name()), "", x.t("codes.file.site", x.in.Visit.Host), x.t("codes.file.user", now.User.Name),
-		x.t(date, x.now().UTC().Format("2006-01-02")), "",
+		x.t(dated(now), x.today()), "",
 	}
 	for i, code := range now.RecoveryList {
 		lines = append(lines, fmt.Sprintf("%2d  %s", i+1, code))
@@ -84,6 +83,16 @@ func (x *exchange) download(now auth.Progress) {
 	lines = append(lines, "", x.t("codes.file.once"), "")
 	x.w.Header().Set("Content-Disposition", `attachment; filename="recovery-codes-`+fileName(x.in.Visit.Host)+`.txt"`)
 	x.write(http.StatusOK, "text/plain; charset=utf-8", []byte(strings.Join(lines, "\n")))
+}
+
+func (x *exchange) today() string { return x.now().UTC().Format("2006-01-02") }
+
+// dated is the text id of what the date beside recovery codes means.
+func dated(now auth.Progress) string {
+	if now.Change.Views() {
+		return "codes.file.seen"
+	}
+	return "codes.file.made"
 }
 
 // fileName is s with everything replaced that a file system or a header could take amiss.

@@ -31,6 +31,7 @@ var routes = map[string]route{
 	remindPath:             {get: getRemind},
 	"/upgrade":             {getUpgrade, navigated(postUpgrade)},
 	"/invite":              {getInvite, postInvite},
+	"/more-time":           {getMoreTime, postMoreTime},
 	"/link":                {getLink, postLink},
 	"/forgot":              {getForgot, postForgot},
 	"/reset":               {getReset, navigated(postReset)},

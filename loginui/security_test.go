@@ -286,7 +286,7 @@ func TestDuplicateKey(t *testing.T) { // S45
 		if err != nil {
 			t.Fatal(err)
 		}
-		b.want(b.post("/.mfa/enroll/webauthn", "response", string(made)), 422, `<p class="note bad" role="alert">This security key is already registered`, "Try again")
+		b.want(b.post("/.mfa/enroll/webauthn", "response", string(made)), 422, `<p class="note bad" id="alert" role="alert">This security key is already registered`, "Try again")
 	}
 	b.want(b.post("/.mfa/security/add", "method", "webauthn"), 303, "/.mfa/enroll/webauthn")
 	again(b)

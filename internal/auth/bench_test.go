@@ -2,6 +2,7 @@ package auth_test
 
 import (
 	"fmt"
+	"net/netip"
 	"runtime"
 	"testing"
 	"time"
@@ -38,11 +39,11 @@ func BenchmarkForgedCookie(b *testing.B) {
 	}
 }
 
-// BenchmarkManySessions is what 100,000 sessions keep in memory that were all in use a moment ago, of 1000 people.
-func BenchmarkManySessions(b *testing.B) {
-	const people, each = 1000, 100
-	r := newRig(b)
-	var users []auth.User
+// each of people has so many sessions, or tokens.
+const people, each = 1000, 100
+
+func crowd(b *testing.B, r *rig) (users []auth.User) {
+	b.Helper()
 	for i := range people {
 		u, _, err := r.AddUser(b.Context(), auth.NewUser{Name: fmt.Sprintf("user%d", i), Groups: []string{"ops", "dev"}, Password: password})
 		if err != nil {
@@ -50,6 +51,13 @@ func BenchmarkManySessions(b *testing.B) {
 		}
 		users = append(users, u)
 	}
+	return users
+}
+
+// BenchmarkManySessions is what 100,000 sessions keep in memory that were all in use a moment ago, of 1000 people.
+func BenchmarkManySessions(b *testing.B) {
+	r := newRig(b)
+	users := crowd(b, r)
 	now := r.clock.Now()
 	var cookies []string
 	for _, u := range users {
@@ -74,6 +82,7 @@ func BenchmarkManySessions(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+	r.reopen(secret) // as it is after the store has put what it wrote in order
 	before := live()
 	for b.Loop() {
 		for _, c := range cookies {
@@ -84,6 +93,49 @@ func BenchmarkManySessions(b *testing.B) {
 	}
 	b.ReportMetric(float64(live()-before)/(1<<20), "MiB")
 	runtime.KeepAlive(cookies)
+}
+
+// BenchmarkManyAccessTokens is what 100,000 access tokens keep in memory, of 1000 people: once they are made, and when all were in use a
+// moment ago.
+func BenchmarkManyAccessTokens(b *testing.B) {
+	r := newRig(b)
+	users := crowd(b, r)
+	now := r.clock.Now()
+	tokens := make([]string, people*each)
+	for i := range tokens {
+		tokens[i] = auth.MakeAccessToken()
+	}
+	r.reopen(secret) // before and after, for what the store takes to write is not the tokens'
+	none := live()
+	for i, u := range users {
+		err := r.store.Update(b.Context(), func(tx storage.Tx) error {
+			for n, token := range tokens[i*each : (i+1)*each] {
+				err := r.state.PutAccessToken(tx, token, auth.AccessToken{
+					UserID: u.ID, Epoch: u.Epoch, Label: fmt.Sprintf("script %d", n), Created: now, Expires: now.Add(90 * 24 * time.Hour),
+					TokenLimits: auth.TokenLimits{Hosts: []string{host}, Paths: []string{"/api/*"}, Methods: []string{"GET"}},
+				})
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	r.reopen(secret)
+	made := live()
+	for b.Loop() {
+		for _, token := range tokens {
+			if _, _, err := r.AccessToken(b.Context(), token, netip.MustParseAddr("192.0.2.1")); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	b.ReportMetric(float64(made-none)/(1<<20), "MiB-made")
+	b.ReportMetric(float64(live()-none)/(1<<20), "MiB")
+	runtime.KeepAlive(tokens)
 }
 
 // live is the size of the live heap.

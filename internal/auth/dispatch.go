@@ -11,7 +11,7 @@ import (
 // next is the dispatcher: it alone says what a flow asks, from the stored flow, the user and the credentials. Steps never route to
 // one another.
 func (r *Realm) next(now time.Time, site Site, f *flow, u *User, creds []held) (p Progress) {
-	p = Progress{Purpose: f.Purpose, Change: f.Change, Outcome: Outcome{To: f.To, RecoveryLeft: -1}}
+	p = Progress{Purpose: f.Purpose, Change: f.Change, End: f.End, More: f.extendable(), Outcome: Outcome{To: f.To, RecoveryLeft: -1}}
 	if f.Left != nil {
 		p.RecoveryLeft = *f.Left
 	}
@@ -19,6 +19,7 @@ func (r *Realm) next(now time.Time, site Site, f *flow, u *User, creds []held) (
 		p.User = *u
 	}
 	if f.untold != nil {
+		p.End = f.untold.End
 		return r.neutral(site, f, p)
 	}
 	creds = r.withAddress(u, creds)

@@ -18,7 +18,7 @@
 //	onepage.go    name, password and code on one page, of which nobody learns what was wrong
 //	renew.go      a password whose hash is made otherwise today
 //	dispatch.go   what a flow asks next, and how it becomes a session
-//	flow.go       the record of a flow, and its cookie
+//	flow.go       the record of a flow, and its cookie; moretime.go what puts its end off
 //	enroll.go     setting up a method; recovery.go: the codes for when it is lost
 //	ask.go        a challenge that travels in the page; passkey.go: signing in with one, without a name
 //	modify.go     what people who are signed in change, and the proofs that it takes; upgrade.go: a passkey for the next time

@@ -91,3 +91,13 @@ func (s *State) PutSession(tx storage.Tx, session Session) (string, error) {
 	}
 	return s.sealCookie(CookieSession, token)
 }
+
+// MakeAccessToken returns a new access token, which is stored nowhere.
+func MakeAccessToken() string { return makeAccessToken() }
+
+// PutAccessToken stores what a token stands for.
+func (s *State) PutAccessToken(tx storage.Tx, token string, t AccessToken) error {
+	t.ID = newID()
+	return errors.Join(putJSON(tx, keyAccessToken(token), t, t.Expires),
+		tx.Put(keyUserAccessTokens(t.UserID)+t.ID, []byte(hashToken(token)), t.Expires))
+}

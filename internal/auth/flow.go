@@ -22,6 +22,7 @@ type flow struct {
 	Session string    `json:"session,omitempty"` // with a Change: hash of the token of the session that it was begun in
 	Change  *Change   `json:"change,omitempty"`
 	End     time.Time `json:"end"`
+	More    int       `json:"more,omitempty"` // how often its step was given more time
 	Sealed  []byte    `json:"secret,omitempty"`
 
 	secrets flowSecrets
@@ -134,7 +135,7 @@ func (r *Realm) rotate(tx storage.Tx, f *flow) error {
 		return err
 	}
 	f.token = newToken()
-	f.End = r.now().Add(flowLife)
+	f.End, f.More = r.now().Add(flowLife), 0
 	return r.putFlow(tx, f)
 }
 

@@ -99,6 +99,8 @@ type Progress struct {
 	Challenge    *Challenge // with StepEnroll and Method: Public only
 	RecoveryList []string   // with StepRecovery: the pending codes, none while none were made; with ChangeViewCodes the unused ones
 	Mail         *CodeMail  // where a code by mail would do: what is asked, one of the Others, or for the address to be confirmed
+	End          time.Time  // when the step is over
+	More         bool       // MoreTime puts that off
 	MailOnly     bool       // with StepAskAdmin: the password was set by mail, and mail is the only second method
 }
 

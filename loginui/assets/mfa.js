@@ -53,6 +53,22 @@
     });
   }
 
+  // A code that is typed or pasted whole goes off by itself, once. Whoever corrects one, or has it put in all at once (dictation, some
+  // keyboards and password managers), has the last word with the button. What is no code of six digits is left alone.
+  for (const f of all("input[data-six]")) {
+    let corrected = false, gone = false;
+    f.addEventListener("input", (e) => {
+      const how = e.inputType || "";
+      corrected = f.value !== "" && (corrected || /^(delete|history)/.test(how));
+      const digits = f.value.replace(/[\s\u2010-\u2013-]/g, "");
+      if (!/^\d{6}$/.test(digits)) return;
+      if (/Paste|Drop/.test(how)) f.value = digits;
+      if (gone || corrected || !e.isTrusted || e.data && e.data.length > 1) return;
+      gone = true;
+      f.form.querySelector("button").click();
+    });
+  }
+
   const copy = async (text) => {
     try {
       return await navigator.clipboard.writeText(text);
@@ -76,6 +92,14 @@
       clearTimeout(timer);
       timer = setTimeout(() => (b.textContent = label), 2000);
     });
+  }
+
+  // A step ends. Two minutes before, and when it is over, the page says so; what is typed stays.
+  for (const place of all("[data-left]")) {
+    const end = Date.now() + place.dataset.left * 1000, [soon, over] = place.querySelectorAll("template");
+    const at = (time, what) => setTimeout(() => place.firstElementChild.replaceChildren(what.content.cloneNode(true)), Math.max(0, time - Date.now()));
+    at(end - 120000, soon);
+    at(end, over);
   }
 
   // Ready to type, but what is to be read first stays in view.

@@ -127,6 +127,7 @@
       if (mine === busy) await ask();
     } catch (e) {
       if (mine !== busy) return;
+      idle();
       say(failed(e));
       if (page.again) button.textContent = page.again;
       button.hidden = false;

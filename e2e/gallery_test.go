@@ -1,0 +1,121 @@
+package e2e
+
+import (
+	"cmp"
+	"fmt"
+	"html/template"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/chromedp"
+)
+
+// inArabic opens the page of the tab beside it, in the same profile, as somebody whose browser asks for Arabic. What a form or a script made of
+// the page cannot be asked for anew: then, and where the portal has no Arabic, why says so.
+func (b *tab) inArabic() (seen *tab, end func(), why string) {
+	b.t.Helper()
+	url, _, _ := strings.Cut(b.location(), "#")
+	b.mu.Lock()
+	method := b.method
+	b.mu.Unlock()
+	if method != http.MethodGet {
+		return nil, nil, "The page answers a form."
+	}
+	if !b.at(url, "/.mfa/") {
+		return nil, nil, "It is no page of the portal."
+	}
+	req, err := http.NewRequestWithContext(b.t.Context(), http.MethodGet, b.base+"/.mfa/login", nil)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	req.Header.Set("Accept-Language", arabic["Accept-Language"].(string))
+	if resp, err := http.DefaultClient.Do(req); err != nil || !strings.HasPrefix(resp.Header.Get("Content-Language"), "ar") {
+		return nil, nil, "The portal has no Arabic."
+	}
+	ctx, cancel := chromedp.NewContext(b.ctx)
+	seen = &tab{t: b.t, ctx: ctx, base: b.base, also: b.also}
+	seen.do(command(network.Enable, network.EnableParams{}), command(network.SetExtraHTTPHeaders, network.SetExtraHTTPHeadersParams{Headers: arabic}))
+	seen.visit(url)
+	if at, _, _ := strings.Cut(seen.location(), "#"); at != url || !strings.HasPrefix(eval[string](seen, `document.documentElement.lang`), "ar") {
+		cancel()
+		return nil, nil, "The page leads on when it is opened anew."
+	}
+	return seen, cancel, ""
+}
+
+var arabic = network.Headers{"Accept-Language": "ar"}
+
+var gallery = template.Must(template.New("").Parse(`<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{{len .Photos}} pages</title>
+<style>
+body { margin: 1rem; font: 1rem/1.4 system-ui, sans-serif; }
+header { position: sticky; top: 0; padding: .5rem 0; background: Canvas; }
+input { font: inherit; width: 20rem; }
+table { border-collapse: collapse; }
+th, td { padding: .5rem; border-top: 1px solid GrayText; vertical-align: top; text-align: start; }
+img { width: 15rem; max-height: 20rem; object-fit: cover; object-position: top; border: 1px solid GrayText; }
+small { display: block; max-width: 15rem; font-weight: 400; }
+</style>
+<header><label>Filter <input id="filter" type="search" autofocus></label> <span id="count">{{len .Photos}}</span> pages</header>
+<table>
+<thead><tr><th>Page{{range .Looks}}<th>{{.}}{{end}}</thead>
+<tbody>
+{{range .Photos}}<tr id="{{.Name}}"><th scope="row">{{.Name}}<small>{{.Page}}<br>{{.Title}}</small>
+{{range .Pictures}}<td>{{if .Why}}<small>{{.Why}}</small>{{else}}<a href="{{.File}}" target="_blank"><img src="{{.File}}" alt="{{.Look}}" loading="lazy"></a>{{end}}
+{{end}}{{end}}</tbody>
+</table>
+<script>
+const rows = [...document.querySelectorAll("tbody tr")], filter = document.getElementById("filter");
+filter.oninput = () => {
+	const words = filter.value.toLowerCase().split(/\s+/);
+	for (const r of rows) r.hidden = !words.every(w => r.innerText.toLowerCase().includes(w) || r.textContent.toLowerCase().includes(w));
+	document.getElementById("count").textContent = rows.filter(r => !r.hidden).length;
+};
+</script>
+</html>
+`))
+
+// writeGallery writes out/gallery.html, which shows all pictures of this run side by side.
+func writeGallery() error {
+	type picture struct{ File, Look, Why string }
+	type row struct {
+		*photo
+		Pictures []picture
+	}
+	var shown struct {
+		Looks  []string
+		Photos []row
+	}
+	if len(shot.pages) == 0 {
+		return nil
+	}
+	for _, look := range looks {
+		shown.Looks = append(shown.Looks, look.name)
+	}
+	pages := slices.Clone(shot.pages)
+	slices.SortFunc(pages, func(a, b *photo) int { return cmp.Compare(a.Name, b.Name) })
+	for _, p := range pages {
+		r := row{photo: p}
+		for _, look := range shown.Looks {
+			r.Pictures = append(r.Pictures, picture{p.Name + "-" + look + ".png", look, p.missing[look]})
+		}
+		shown.Photos = append(shown.Photos, r)
+	}
+	f, err := os.Create(filepath.Join(out, "gallery.html"))
+	if err != nil {
+		return err
+	}
+	if err := gallery.Execute(f, shown); err != nil {
+		f.Close()
+		return fmt.Errorf("writing the gallery: %w", err)
+	}
+	return f.Close()
+}

@@ -1,0 +1,178 @@
+package loginui
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+)
+
+var update = flag.Bool("update", false, "write the table of docs/templates.md anew")
+
+// own is the text of a page as it comes.
+func own(t *testing.T, name string) string {
+	t.Helper()
+	text, err := pageFiles.ReadFile("pages/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// Every page as it comes, put in place of itself, passes; so it can be what somebody begins with.
+func TestOwnPagesPass(t *testing.T) {
+	dir := fstest.MapFS{".DS_Store": {}}
+	files, err := pageFiles.ReadDir("pages")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		dir[f.Name()] = &fstest.MapFile{Data: []byte(own(t, f.Name()))}
+	}
+	p, err := LoadPages(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(p.trees) != len(files)-1 {
+		t.Errorf("%d pages of %d files", len(p.trees), len(files))
+	}
+}
+
+func TestBadPages(t *testing.T) {
+	change := func(file, from, to string) fstest.MapFS {
+		text := own(t, file)
+		if !strings.Contains(text, from) {
+			t.Fatalf("%s does not have %s", file, from)
+		}
+		return fstest.MapFS{file: {Data: []byte(strings.ReplaceAll(text, from, to))}}
+	}
+	for name, tc := range map[string]struct {
+		dir  fstest.MapFS
+		want string
+	}{
+		"unknown name":     {fstest.MapFS{"signin.html": {}}, "signin.html: there is no page of that name"},
+		"not a page":       {fstest.MapFS{"login.txt": {}}, "login.txt: there is no page"},
+		"a directory":      {fstest.MapFS{"login/x.html": {}}, "login: there is no page"},
+		"syntax":           {change("login.html", "<h1>{{.Title}}", "<h1>{{.Title"), "login.html:3"},
+		"unknown field":    {change("login.html", "{{.Body.Name}}", "{{.Body.Nmae}}"), "Nmae"},
+		"field's line":     {change("login.html", ".Goal)", ".Aim)"), "login.html:4:"},
+		"unknown function": {change("login.html", "{{.Title}}", "{{shout .Title}}"), `login.html:3: function "shout" not defined`},
+		"hidden field":     {change("login.html", `{{template "to" .}}`, ""), `login.html: the form that posts to /.mfa/login lacks "to"`},
+		"field":            {change("verify_totp.html", `name="code"`, `name="kode"`), `verify_totp.html: the form that posts to /.mfa/verify/totp lacks "code"`},
+		"action":           {change("verify_totp.html", `/verify/totp`, `/verify/tpto`), "verify_totp.html: the form is missing that posts to /.mfa/verify/totp"},
+		"for the script":   {change("verify_webauthn.html", `data-key="verify"`, ""), `verify_webauthn.html: the form that posts to /.mfa/verify/webauthn lacks "data-key"`},
+		"layout":           {change("layout.html", `{{block "content" .}}{{end}}`, ""), "the form is missing"},
+		"outside":          {fstest.MapFS{"message.html": {Data: []byte("<h1>Hello</h1>")}}, "message.html: something stands outside"},
+		"inline style":     {change("message.html", "<h1>", `<h1 style="color: red">`), "lets no script and no style run"},
+		"inline script":    {change("message.html", "<h1>", `<script>alert(1)</script><h1>`), "lets no script and no style run"},
+		"event handler":    {change("message.html", "<h1>", `<h1 onclick="alert(1)">`), "lets no script and no style run"},
+		"too large":        {fstest.MapFS{"login.html": {Data: make([]byte, maxPage+1)}}, "at most 256 KiB"},
+		"not UTF-8":        {fstest.MapFS{"login.html": {Data: []byte("\xff")}}, "a page is UTF-8"},
+	} {
+		if _, err := LoadPages(tc.dir); err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: got %v, want %s", name, err, tc.want)
+		}
+	}
+}
+
+// A page of the admin's is shown, escapes as ours do, and the others stay ours.
+func TestOverride(t *testing.T) {
+	r := newRig(t)
+	pages, err := LoadPages(fstest.MapFS{"message.html": {Data: []byte(`{{define "content"}}<h1>{{.Title}}!</h1><p>{{.Host}} {{.Product}}</p>{{end}}`)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Portal, err = New(r.realm, Options{Now: r.time, Pages: pages}); err != nil {
+		t.Fatal(err)
+	}
+	b := r.browser()
+	b.want(b.get("/.mfa/nope"), 404, "<h1>Page not found!</h1><p>dash.example.com Example Corp</p>")
+	b.want(b.get("/.mfa/login"), 200, `<label for="name">Username or email</label>`)
+	b.want(b.post("/.mfa/login", "name", `"><script>alert(1)</script>`, "password", "wrong"), 401, `value="&#34;&gt;&lt;script&gt;alert(1)&lt;/script&gt;"`)
+}
+
+// fieldsOf lists the exported fields and methods of a type, for docs/templates.md.
+func fieldsOf(v reflect.Type, prefix string, deep int) (all []string) {
+	for v.Kind() == reflect.Pointer || v.Kind() == reflect.Slice && v.Elem().Kind() != reflect.Uint8 {
+		if v.Kind() == reflect.Slice {
+			prefix += "[]"
+		}
+		v = v.Elem()
+	}
+	if v.Kind() != reflect.Struct || v == reflect.TypeFor[time.Time]() || deep == 0 {
+		return []string{"`" + prefix + "` " + v.String()}
+	}
+	for f := range v.Fields() {
+		if !f.IsExported() {
+			continue
+		}
+		if f.Anonymous {
+			all = append(all, fieldsOf(f.Type, prefix, deep)...)
+			continue
+		}
+		all = append(all, fieldsOf(f.Type, prefix+"."+f.Name, deep-1)...)
+	}
+	return all
+}
+
+// TestTemplateDocs: docs/templates.md says of each page what it can show, as the code has it.
+func TestTemplateDocs(t *testing.T) {
+	files, err := filepath.Glob("pages/*.html")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var table strings.Builder
+	table.WriteString("| page | `.Body` |\n|---|---|\n")
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".html")
+		if name == "layout" {
+			continue
+		}
+		what := "none"
+		if body, ok := bodies[name]; ok {
+			what = strings.Join(fieldsOf(reflect.TypeOf(body), ".Body", 2), "<br>")
+		}
+		fmt.Fprintf(&table, "| `%s.html` | %s |\n", name, what)
+	}
+	const path, begin, end = "../docs/templates.md", "<!-- pages: begin -->\n", "<!-- pages: end -->"
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, rest, ok := strings.Cut(string(text), begin)
+	is, tail, ok2 := strings.Cut(rest, end)
+	if !ok || !ok2 {
+		t.Fatal("the table's place is gone")
+	}
+	if *update {
+		if err := os.WriteFile(path, []byte(head+begin+table.String()+end+tail), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	} else if is != table.String() {
+		t.Error("docs/templates.md is not what the code says; go test ./loginui -run TestTemplateDocs -update")
+	}
+	// What every page has: methods that take nothing but words, and fields.
+	var common []string
+	for f := range reflect.TypeFor[page]().Fields() {
+		if f.IsExported() {
+			common = append(common, f.Name)
+		}
+	}
+	for m := range reflect.TypeFor[*page]().Methods() {
+		common = append(common, m.Name)
+	}
+	for _, name := range common {
+		if !strings.Contains(string(text), "`."+name) && !slices.Contains(internals, name) {
+			t.Errorf("docs/templates.md does not have .%s", name)
+		}
+	}
+}
+
+// internals are exported for Go, not for templates.
+var internals = []string{"Passive", "ServeHTTP", "Message", "LoginURL", "StepUpURL", "SignInURL", "ResendURL", "Sendable"}
