@@ -41,6 +41,7 @@ func (b *tab) focus() string {
 // starts fails the test unless the page that was loaded has put the focus on words: what is to be done first or again, "" for its top.
 func (b *tab) starts(words string) {
 	b.t.Helper()
+	b.ready()
 	if got := b.focus(); got != words {
 		b.t.Errorf("the focus is on %q, want %q: %s", got, words, b.state())
 	}
@@ -216,6 +217,7 @@ func TestKeyboardAlone(t *testing.T) {
 
 	password()
 	b.enters("Use a recovery code")
+	b.starts("Recovery code")
 	b.typed(alice.Recovery[0])
 	b.enter()
 	b.sees("Recovery code used: 9 left")
