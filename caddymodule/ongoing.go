@@ -95,17 +95,15 @@ func (g *Gate) asks(r *http.Request) (*auth.Requirement, error) {
 	vars, _ := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
 	v := &visit{gate: g, r: r, vars: vars, sent: sentURL(r), host: hostOf(r), secure: secure(r, vars)}
 	v.clean()
-	if v.unclear() != nil {
-		return new(auth.Requirement), nil
-	}
+	unclear, misplaced := v.unclear(), v.elsewhere()
 	found, err := g.find(r)
 	switch {
 	case err != nil:
 		return nil, err
-	case found.need.Mode == auth.ModePublic:
+	case unclear == nil && found.need.Mode == auth.ModePublic:
 		return nil, nil
-	case v.elsewhere() != nil:
-		return new(auth.Requirement), nil
+	case unclear == nil && misplaced == nil:
+		return found.need, nil
 	}
-	return found.need, nil
+	return new(auth.Requirement), nil
 }
