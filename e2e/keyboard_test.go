@@ -118,7 +118,14 @@ func (b *tab) typed(text string) {
 // typedWhole types a code of six digits, the last of which leads to another page.
 func (b *tab) typedWhole(code string) {
 	b.t.Helper()
+	b.ready()
 	b.load(chromedp.KeyEvent(code))
+}
+
+// ready waits until the page's scripts have run.
+func (b *tab) ready() {
+	b.t.Helper()
+	eval[bool](b, `new Promise(done => document.readyState === "complete" ? done(true) : addEventListener("load", () => done(true)))`)
 }
 
 // enter presses Enter, which leads to another page.

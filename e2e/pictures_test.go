@@ -12,8 +12,8 @@ import (
 	"github.com/caddy-mfa/caddy-mfa/e2e/rig"
 )
 
-// branded is Gated with a name, at an address that pictures can show.
-const branded = `{
+// pictured is Gated with a name, at an address that pictures can show.
+const pictured = `{
 	admin {admin}
 	auto_https off
 	mfa {
@@ -34,7 +34,7 @@ const largePicture = 120 << 10
 // TestDocsPictures takes the pictures that the docs show, into out; `make screenshots` puts them into docs. Each is shown on a page there.
 func TestDocsPictures(t *testing.T) {
 	t.Parallel()
-	s := start(t, rig.Config{Caddyfile: branded})
+	s := start(t, rig.Config{Caddyfile: pictured})
 	alice := addUser(t, s, "alice")
 	b := openIn(t, strings.Replace(s.URL, "localhost", "dash.localhost", 1), chromedp.WithNewBrowserContext())
 	picture := func(name string) {

@@ -175,8 +175,11 @@ func (x *exchange) settle(err error) error {
 		return x.redirect(x.next(now.Outcome))
 	case errors.As(err, &slow):
 		id := "throttled"
-		if slow.Changes {
+		switch {
+		case slow.Changes:
 			id = "changes"
+		case slow.Visits:
+			id = "visits"
 		}
 		m := x.plain(id)
 		m.Text = x.throttled(slow)
@@ -233,8 +236,11 @@ func (x *exchange) throttled(slow *auth.Throttled) string {
 		return x.t("throttled.off")
 	}
 	x.retryAfter(slow.RetryAfter)
-	if slow.Changes {
+	switch {
+	case slow.Changes:
 		return x.t("changes.wait", x.wait(slow.RetryAfter))
+	case slow.Visits:
+		return x.t("visits.wait", x.wait(slow.RetryAfter))
 	}
 	return x.t("throttled.wait", x.wait(slow.RetryAfter))
 }

@@ -3,6 +3,7 @@ package loginui
 import (
 	"bytes"
 	"fmt"
+	"html/template"
 	"net/http"
 	"slices"
 	"strconv"
@@ -104,7 +105,7 @@ func (x *exchange) render(pg *page) error {
 	h.Set("Vary", "Accept-Encoding")
 	if headerToken(x.r.Header["Accept-Encoding"], "gzip") {
 		h.Set("Content-Encoding", "gzip")
-		body = x.sheet().zip(body)
+		body = pg.style().zip(body)
 	}
 	x.write(pg.status, "text/html; charset=utf-8", body)
 	return nil
@@ -120,7 +121,7 @@ func (pg *page) formPolicy() string {
 	if t, ok := pg.elsewhere(pg.To); ok {
 		p = strings.Replace(p, "form-action 'self'", "form-action 'self' "+t.Origin, 1)
 	}
-	return strings.Replace(p, "style-src 'self'", "style-src 'self' "+pg.sheet().source, 1)
+	return p + "; style-src " + pg.style().source
 }
 
 // write sends a whole body.
@@ -138,6 +139,28 @@ func (x *exchange) write(status int, media string, body []byte) {
 
 // T is the text for id, with args in place of its %s.
 func (pg *page) T(id string, args ...any) string { return pg.t(id, args...) }
+
+// H is T where an arg may be markup: what Strong, Stamped and their like return.
+func (pg *page) H(id string, args ...any) template.HTML {
+	marks := make([]string, 0, 2*len(args))
+	for i, arg := range args {
+		if mark, ok := arg.(template.HTML); ok {
+			stand := string(rune(0xE000 + i)) // of no script: nothing that is said holds it
+			marks, args[i] = append(marks, stand, string(mark)), stand
+		}
+	}
+	return template.HTML(strings.NewReplacer(marks...).Replace(template.HTMLEscapeString(pg.t(id, args...)))) //nolint:gosec // escaped, but for what is markup
+}
+
+// Strong is a value that matters.
+func (pg *page) Strong(s string) template.HTML {
+	return "<strong>" + template.HTML(template.HTMLEscapeString(s)) + "</strong>" //nolint:gosec // escaped
+}
+
+// Stamped is Stamp with what the script needs.
+func (pg *page) Stamped(t time.Time) template.HTML {
+	return template.HTML(`<time datetime="` + machine(t) + `">` + template.HTMLEscapeString(pg.Stamp(t)) + "</time>") //nolint:gosec // escaped
+}
 
 // URL is the address of a path of the portal.
 func (pg *page) URL(path string) string { return pg.prefix + path }
@@ -197,9 +220,7 @@ func (pg *page) Sends(method string) bool {
 func (pg *page) StartOver() string { return pg.LoginURL(pg.To) }
 
 // Stamp is a moment for people, in UTC; the script turns it into local time.
-func (pg *page) Stamp(t time.Time) string { return stamp(t) }
-
-func stamp(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04 UTC") }
+func (x *exchange) Stamp(t time.Time) string { return x.said().Moment(t.UTC()) + " UTC" }
 
 // Machine is a moment for <time datetime>.
 func (pg *page) Machine(t time.Time) string { return machine(t) }

@@ -131,6 +131,9 @@ func TestBrandKeepsContrast(t *testing.T) {
 			for _, n := range l.dress(c[0], c[1]) {
 				is[n.name] = n.is
 			}
+			if mark := is["mark"]; !mark.on(3, is["back"], is["glow"]) || contrast(is["mark-ink"], mark) < 4.5 {
+				t.Errorf("%q: the mark is %s with %s on %s", l.media, mark, is["mark-ink"], is["back"])
+			}
 			checkPairs(t, "accent "+text(c[0])+", background "+text(c[1]), l, is)
 			if t.Failed() {
 				return

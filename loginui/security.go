@@ -5,7 +5,6 @@ import (
 	"slices"
 	"sort"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
@@ -203,9 +202,13 @@ func (x *exchange) duty(d auth.Duty, addable []string) duty {
 
 // either names methods of which one is enough.
 func (x *exchange) either(methods []string) string {
-	var names []string
-	for _, m := range methods {
-		names = append(names, x.t("method."+m))
+	all := ""
+	for i, m := range methods {
+		name := x.t("method." + m)
+		if i > 0 {
+			name = x.t("either", all, name)
+		}
+		all = name
 	}
-	return strings.Join(names, " "+x.t("or")+" ")
+	return all
 }

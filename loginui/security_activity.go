@@ -80,7 +80,7 @@ func (x *exchange) activity(ctx context.Context, most int) ([]eventRow, error) {
 	}
 	var rows []eventRow
 	for _, e := range events[:min(most, len(events))] {
-		row := eventRow{What: x.event(&e), Stamp: stamp(e.Time), Machine: machine(e.Time), Warn: suspect[e.Name]}
+		row := eventRow{What: x.event(&e), Stamp: x.Stamp(e.Time), Machine: machine(e.Time), Warn: suspect[e.Name]}
 		with := x.methods(e.Methods)
 		if e.Method != "" {
 			with = x.t("method." + e.Method)

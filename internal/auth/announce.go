@@ -87,7 +87,7 @@ func (r *Realm) AnnounceReset(ctx context.Context, name string, delay time.Durat
 		now := r.now()
 		due, to = now.Add(delay), u.Email
 		letter := mail.ResetAnnounced{Due: due, Event: mail.Event{
-			Product: r.name, Name: u.Name, At: now, Link: r.mail.Base("") + "/stop-reset#" + token, ByAdmin: true,
+			Lang: u.Lang, Product: r.name, Name: u.Name, At: now, Link: r.mail.Base("") + "/stop-reset#" + token, ByAdmin: true,
 		}}.Message()
 		letter.To = to
 		id, err := r.enqueueUpTo(maxQueued+queueReserve, tx, u, letter, now.Add(delay/2))

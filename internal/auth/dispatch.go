@@ -298,7 +298,7 @@ func (r *Realm) openSession(tx storage.Tx, now time.Time, v Visit, f *flow, u *U
 	if err != nil {
 		return nil, err
 	}
-	if err := r.settled(tx, now, u, f.Proofs); err != nil {
+	if err := r.settled(tx, now, v, u, who.known, f.Proofs); err != nil {
 		return nil, err
 	}
 	if !who.known && (f.Purpose == PurposeSignIn || f.Purpose == PurposeReset) {
@@ -336,9 +336,9 @@ func (r *Realm) openSession(tx storage.Tx, now time.Time, v Visit, f *flow, u *U
 	}, nil
 }
 
-// settled notes what a finished sign-in says about the account: it is its owner's again, and mail may be a second method where
-// somebody knew the password and had something else than mail. Whoever came by passkey alone says nothing about the password.
-func (r *Realm) settled(tx storage.Tx, now time.Time, u *User, proofs []Proof) error {
+// settled notes what a finished sign-in says about the account: it is its owner's again, which language it reads, and mail may be a second method
+// where somebody knew the password and had something else than mail. Whoever came by passkey alone says nothing about the password.
+func (r *Realm) settled(tx storage.Tx, now time.Time, v Visit, u *User, known bool, proofs []Proof) error {
 	other := slices.ContainsFunc(proofs, func(p Proof) bool { return p.Method == MethodPassword }) &&
 		slices.ContainsFunc(proofs, func(p Proof) bool {
 			return !p.Enrolled && p.Method != MethodPassword && p.Method != MethodEmail
@@ -351,7 +351,12 @@ func (r *Realm) settled(tx storage.Tx, now time.Time, u *User, proofs []Proof) e
 		}
 		heard = u.notice(now, r.duties(now, u, creds))
 	}
-	if !heard && u.Blocked.IsZero() && !(u.MailedPassword && other) {
+	// A browser that was not seen before may be an intruder's, whose language must not be that of the mails which warn of it.
+	speaks := v.Lang != "" && v.Lang != u.Lang && (known || u.Lang == "")
+	if speaks {
+		u.Lang = v.Lang
+	}
+	if !heard && !speaks && u.Blocked.IsZero() && !(u.MailedPassword && other) {
 		return nil
 	}
 	u.Blocked, u.MailedPassword = time.Time{}, u.MailedPassword && !other

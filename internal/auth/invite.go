@@ -31,7 +31,7 @@ func (r *Realm) invite(tx storage.Tx, u *User) (Invited, error) {
 		return in, nil //nolint:nilerr // what nobody can be written to is no fault: the link is printed
 	}
 	token := newTravelToken()
-	letter := mail.Invitation{Product: r.name, Name: u.Name, Link: r.mail.Base("") + "/invite#" + token, Hours: int(inviteLife / time.Hour)}.Message()
+	letter := mail.Invitation{Product: r.name, Name: u.Name, Link: r.mail.Base("") + "/invite#" + token, Hours: int(inviteLife / time.Hour), Lang: u.Lang}.Message()
 	letter.To = u.Email
 	err := r.enqueue(tx, u, letter, in.Expires)
 	if errors.Is(err, ErrBusy) {

@@ -145,21 +145,22 @@ func (r *Realm) sendCode(tx storage.Tx, now time.Time, v Visit, f *flow, u *User
 	}
 	ch.Method = MethodEmail
 	base := r.mail.Base(v.Host)
-	browser, addr := machine(v), addrOf(v)
+	lang := u.reads(v)
+	browser, addr := machine(lang, v), addrOf(v)
 	minutes := int(ch.Expires.Sub(now) / time.Minute)
 	var letter mail.Message
 	var link *ticket
 	switch {
 	case confirm:
-		letter = mail.ConfirmAddress{Product: r.name, Name: u.Name, Code: code, Minutes: minutes, Browser: browser, Addr: addr, Host: hostOf(base)}.Message()
+		letter = mail.ConfirmAddress{Product: r.name, Name: u.Name, Code: code, Minutes: minutes, Browser: browser, Addr: addr, Host: hostOf(base), Lang: lang}.Message()
 	case f.Change != nil: // a link would sign in; here somebody is
-		letter = mail.SignInCode{Product: r.name, Name: u.Name, Code: code, Minutes: minutes, Browser: browser, Addr: addr, Host: hostOf(base), Change: true}.Message()
+		letter = mail.SignInCode{Product: r.name, Name: u.Name, Code: code, Minutes: minutes, Browser: browser, Addr: addr, Host: hostOf(base), Change: true, Lang: lang}.Message()
 	default:
 		key := keyToken(token)
 		link = &ticket{Purpose: purposeLink, UserID: u.ID, Epoch: u.Epoch, Expires: ch.Expires, Sealed: r.sealer.Load().seal(key, []byte(code))}
 		letter = mail.SignInCode{
 			Product: r.name, Name: u.Name, Code: code, Link: base + "/link#" + token, Minutes: minutes,
-			Browser: browser, Addr: addr, Host: hostOf(base),
+			Browser: browser, Addr: addr, Host: hostOf(base), Lang: lang,
 		}.Message()
 	}
 	letter.To = to
@@ -221,11 +222,11 @@ func (r *Realm) dropLink(tx storage.Tx, ch Challenge) error {
 // errNoCode is an answer where no code is out.
 var errNoCode = NewHint(ErrRejected, "hint.code.spent", "This code no longer works. Send a new one.")
 
-// machine is the browser of a visit, in words.
-func machine(v Visit) string {
+// machine is the browser of a visit, in the words of a language.
+func machine(lang string, v Visit) string {
 	switch browser, system := Describe(v.UserAgent); {
 	case browser != "" && system != "":
-		return browser + " on " + system
+		return mail.Machine(lang, browser, system)
 	default:
 		return browser + system
 	}

@@ -70,7 +70,7 @@ func (r *Realm) notify(tx storage.Tx, v Visit, u *User, n notice) error {
 	}
 	token := newTravelToken()
 	letter := n.write(mail.Event{
-		Product: r.name, Name: u.Name, At: n.at, Browser: machine(v), Addr: addrOf(v), Link: r.mail.Base("") + "/not-me#" + token,
+		Lang: u.reads(v), Product: r.name, Name: u.Name, At: n.at, Browser: machine(u.reads(v), v), Addr: addrOf(v), Link: r.mail.Base("") + "/not-me#" + token,
 		ByAdmin: v.Host == "",
 	})
 	letter.To = u.Email
@@ -180,7 +180,7 @@ func (r *Realm) mailWayBack(tx storage.Tx, now time.Time, v Visit, u *User) erro
 	}
 	token := newTravelToken()
 	letter := mail.Reset{
-		Product: r.name, Link: r.mail.Base("") + "/reset#" + token, Hours: int(resetLife / time.Hour), Browser: machine(v), Addr: addrOf(v),
+		Product: r.name, Link: r.mail.Base("") + "/reset#" + token, Hours: int(resetLife / time.Hour), Browser: machine(u.reads(v), v), Addr: addrOf(v), Lang: u.reads(v),
 	}.Message()
 	letter.To = u.Email
 	if err := r.enqueueNotice(tx, u, letter, now.Add(resetLife)); errors.Is(err, ErrBusy) {

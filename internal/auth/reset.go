@@ -64,7 +64,7 @@ func (r *Realm) sendReset(ctx context.Context, v Visit, typed string) error {
 	}
 	token := newTravelToken()
 	letter := mail.Reset{
-		Product: r.name, Link: r.mail.Base("") + "/reset#" + token, Hours: int(resetLife / time.Hour), Browser: machine(v), Addr: addrOf(v),
+		Product: r.name, Link: r.mail.Base("") + "/reset#" + token, Hours: int(resetLife / time.Hour), Browser: machine(to.reads(v), v), Addr: addrOf(v), Lang: to.reads(v),
 	}.Message()
 	slow := (*Throttled)(nil)
 	err = r.store.Update(ctx, func(tx storage.Tx) error {

@@ -135,12 +135,7 @@ func proposed(c Credential, v Visit) string {
 	if c.Label != "" {
 		return c.Label
 	}
-	switch browser, system := Describe(v.UserAgent); {
-	case browser != "" && system != "":
-		return browser + " on " + system
-	default:
-		return browser + system
-	}
+	return machine(v.Lang, v)
 }
 
 // unusedLabel adds a number to a proposed name that the person has given already.

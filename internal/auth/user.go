@@ -38,6 +38,8 @@ type User struct {
 	BrowsersSince time.Time `json:"browsers_since,omitzero"`
 	// Undone are the times whose events were undone so: links about them do nothing any more.
 	Undone []Span `json:"undone,omitempty"`
+	// Lang is the language that the person last signed in in, for mails (BCP 47); "" where that is not known.
+	Lang string `json:"lang,omitempty"`
 	// Preferred is the second method that is asked first; "" for the first that works.
 	Preferred string `json:"preferred,omitempty"`
 	// Noticed says when the person first heard of a policy, by its name.
@@ -60,6 +62,14 @@ func (u *User) Display() string {
 		return u.DisplayName
 	}
 	return u.Name
+}
+
+// reads is the language of mails to the person: that of the last sign-in, or else of the request that is the reason for a mail.
+func (u *User) reads(v Visit) string {
+	if u.Lang != "" {
+		return u.Lang
+	}
+	return v.Lang
 }
 
 // HasSecond reports whether a method other than the password and recovery codes was ever enrolled and not removed.
@@ -105,6 +115,8 @@ type Session struct {
 	Proofs []Proof `json:"proofs"`           // assurance is computed from these, never stored
 	// Handed are the IDs of the sessions that have this one as their parent, by host: one a host. They end with it.
 	Handed map[string]string `json:"handed,omitempty"`
+	// Confirmed are the hosts that a portal lists by a wildcard alone and the person has said that they go on to, the latest last.
+	Confirmed []string `json:"confirmed,omitempty"`
 
 	Created time.Time `json:"created"`
 	Seen    time.Time `json:"seen"`

@@ -11,28 +11,30 @@ type SignInCode struct {
 	Addr    string // of the client, "" if unknown
 	Host    string // where the code is typed, from the configuration
 	Change  bool   // somebody who is signed in changes something
+	Lang    string // it is written in (BCP 47), "" for English
 }
 
 // Message renders it.
 func (c SignInCode) Message() Message {
+	s := in(c.Lang)
 	lead := "code.lead"
 	if c.Change {
 		lead = "code.change"
 	}
 	blocks := []block{
-		paragraph(say(lead, clean(c.Product, maxValue))),
+		paragraph(s.say(lead, clean(c.Product, maxValue))),
 		{Code: clean(c.Code, maxValue)},
-		paragraph(say("code.where", clean(c.Host, 253))),
+		paragraph(s.say("code.where", clean(c.Host, 253))),
 	}
 	valid := "confirm.valid"
 	if c.Link != "" {
 		valid = "code.valid"
-		blocks = append(blocks, paragraph(say("code.link")), link(c.Link, say("code.open")))
+		blocks = append(blocks, paragraph(s.say("code.link")), s.link(c.Link, s.say("code.open")))
 	}
-	return render("code", c.Product, append(blocks,
-		paragraph(say(valid, count("minutes", c.Minutes))),
-		facts("fact.account", value(c.Name), "fact.browser", value(c.Browser), "fact.ip", ipValue(c.Addr)),
-		paragraph(say("code.warn")),
+	return s.render("code", c.Product, append(blocks,
+		paragraph(s.say(valid, s.count("minutes", c.Minutes))),
+		s.facts("fact.account", value(c.Name), "fact.browser", value(c.Browser), "fact.ip", ipValue(c.Addr)),
+		paragraph(s.say("code.warn")),
 	)...)
 }
 
@@ -45,16 +47,18 @@ type ConfirmAddress struct {
 	Browser string // that asked: "Firefox on Linux", "" if unknown
 	Addr    string // of the client, "" if unknown
 	Host    string // where the code is typed, from the configuration
+	Lang    string // it is written in (BCP 47), "" for English
 }
 
 // Message renders it.
 func (c ConfirmAddress) Message() Message {
-	return render("confirm", c.Product,
-		paragraph(say("confirm.lead", clean(c.Product, maxValue))),
+	s := in(c.Lang)
+	return s.render("confirm", c.Product,
+		paragraph(s.say("confirm.lead", clean(c.Product, maxValue))),
 		block{Code: clean(c.Code, maxValue)},
-		paragraph(say("confirm.where", clean(c.Host, 253))),
-		paragraph(say("confirm.valid", count("minutes", c.Minutes))),
-		facts("fact.account", value(c.Name), "fact.browser", value(c.Browser), "fact.ip", ipValue(c.Addr)),
-		paragraph(say("confirm.warn")),
+		paragraph(s.say("confirm.where", clean(c.Host, 253))),
+		paragraph(s.say("confirm.valid", s.count("minutes", c.Minutes))),
+		s.facts("fact.account", value(c.Name), "fact.browser", value(c.Browser), "fact.ip", ipValue(c.Addr)),
+		paragraph(s.say("confirm.warn")),
 	)
 }

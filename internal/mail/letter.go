@@ -19,6 +19,8 @@ const width = 72
 
 // letter is what a mail says, before it is HTML or text.
 type letter struct {
+	Lang   string // BCP 47
+	RTL    bool   // written from right to left
 	Title  string
 	Blocks []block
 	Foot   string
@@ -63,25 +65,39 @@ var catalogue = sync.OnceValue(func() *words.Catalogue {
 	return c
 })
 
+// voice is the language that a mail is in.
+type voice struct{ *words.Language }
+
+// in is the voice for a tag of BCP 47: English where there are no words in that language.
+func in(tag string) voice {
+	if l := catalogue().Language(tag); l != nil {
+		return voice{l}
+	}
+	return voice{catalogue().English()}
+}
+
+// Machine is a browser on a system, in the language that goes by tag: "Firefox on Linux".
+func Machine(tag, browser, system string) string { return in(tag).say("browser.on", browser, system) }
+
 // say is the text for id, with args in place of its values.
-func say(id string, args ...any) string { return catalogue().English().Text(id, args...) }
+func (s voice) say(id string, args ...any) string { return s.Text(id, args...) }
 
 // count is the text for n things, which may differ for none, and by the plural forms of the language.
-func count(id string, n int) string { return catalogue().English().Count(id, max(n, 0)) }
+func (s voice) count(id string, n int) string { return s.Count(id, max(n, 0)) }
 
 // when is t with its zone as a distance from UTC, which needs no knowledge of names.
-func when(t time.Time) string {
+func (s voice) when(t time.Time) string {
 	zone := "UTC"
 	if _, offset := t.Zone(); offset != 0 {
 		zone += t.Format("-07:00")
 	}
-	return t.Format(say("when")) + " " + zone
+	return s.Moment(t) + " " + zone
 }
 
 // render makes a Message of what a mail says. kind is the first part of the ids of its words.
-func render(kind, product string, blocks ...block) Message {
+func (s voice) render(kind, product string, blocks ...block) Message {
 	product = clean(product, maxValue)
-	l := letter{Title: say(kind + ".title"), Foot: say("foot", product)}
+	l := letter{Lang: s.Tag, RTL: s.RTL(), Title: s.say(kind + ".title"), Foot: s.say("foot", product)}
 	for _, b := range blocks {
 		if b.Text != "" || b.Code != "" || b.Link != "" || len(b.Facts) > 0 {
 			l.Blocks = append(l.Blocks, b)
@@ -94,22 +110,22 @@ func render(kind, product string, blocks ...block) Message {
 	if err := textLetter.Execute(&text, l); err != nil {
 		panic(fmt.Sprintf("rendering %s: %v", kind, err))
 	}
-	return Message{Subject: subject(say(kind+".subject", product)), Text: text.String(), HTML: html.String()}
+	return Message{Subject: subject(s.say(kind+".subject", product)), Text: text.String(), HTML: html.String()}
 }
 
 func paragraph(text string) block { return block{Text: text} }
 
 // link is a button. Its address comes from configuration and from us, never from a user; spaces could only be a mistake.
-func link(address, action string) block {
-	return block{Link: strings.Join(strings.Fields(address), ""), Action: action, Hint: say("foot.button")}
+func (s voice) link(address, action string) block {
+	return block{Link: strings.Join(strings.Fields(address), ""), Action: action, Hint: s.say("foot.button")}
 }
 
 // facts are the pairs of id and value that have a value.
-func facts(pairs ...string) block {
+func (s voice) facts(pairs ...string) block {
 	var b block
 	for i := 0; i+1 < len(pairs); i += 2 {
 		if pairs[i+1] != "" {
-			b.Facts = append(b.Facts, fact{say(pairs[i]), pairs[i+1]})
+			b.Facts = append(b.Facts, fact{s.say(pairs[i]), pairs[i+1]})
 		}
 	}
 	return b

@@ -5,17 +5,19 @@ type Invitation struct {
 	Product string // what the portal is called
 	Name    string // the account's
 	Link    string
-	Hours   int // for which the link works
+	Hours   int    // for which the link works
+	Lang    string // it is written in (BCP 47), "" for English
 }
 
 // Message renders it.
 func (i Invitation) Message() Message {
-	return render("invite", i.Product,
-		paragraph(say("invite.lead", clean(i.Product, maxValue))),
-		link(i.Link, say("invite.open")),
-		facts("fact.account", value(i.Name)),
-		paragraph(say("invite.valid", count("hours", i.Hours))),
-		paragraph(say("invite.warn")),
+	s := in(i.Lang)
+	return s.render("invite", i.Product,
+		paragraph(s.say("invite.lead", clean(i.Product, maxValue))),
+		s.link(i.Link, s.say("invite.open")),
+		s.facts("fact.account", value(i.Name)),
+		paragraph(s.say("invite.valid", s.count("hours", i.Hours))),
+		paragraph(s.say("invite.warn")),
 	)
 }
 
@@ -26,21 +28,23 @@ type Reset struct {
 	Hours   int    // for which the link works; 0 says nothing about it
 	Browser string // that asked: "Firefox on Linux", "" to leave it out
 	Addr    string // of the client, "" to leave it out
+	Lang    string // it is written in (BCP 47), "" for English
 }
 
 // Message renders it.
 func (r Reset) Message() Message {
+	s := in(r.Lang)
 	blocks := []block{
-		paragraph(say("reset.lead", clean(r.Product, maxValue))),
-		link(r.Link, say("reset.open")),
-		paragraph(say("reset.once")),
+		paragraph(s.say("reset.lead", clean(r.Product, maxValue))),
+		s.link(r.Link, s.say("reset.open")),
+		paragraph(s.say("reset.once")),
 	}
 	if r.Hours > 0 {
-		blocks[2] = paragraph(say("reset.valid", count("hours", r.Hours)))
+		blocks[2] = paragraph(s.say("reset.valid", s.count("hours", r.Hours)))
 	}
-	return render("reset", r.Product, append(blocks,
-		facts("fact.browser", value(r.Browser), "fact.ip", ipValue(r.Addr)),
-		paragraph(say("reset.warn")),
+	return s.render("reset", r.Product, append(blocks,
+		s.facts("fact.browser", value(r.Browser), "fact.ip", ipValue(r.Addr)),
+		paragraph(s.say("reset.warn")),
 	)...)
 }
 
@@ -48,11 +52,13 @@ func (r Reset) Message() Message {
 type testMail struct {
 	Product string // "" for the server's name
 	Server  string
+	Lang    string // it is written in (BCP 47), "" for English
 }
 
 func (t testMail) Message() Message {
+	s := in(t.Lang)
 	if t.Product == "" {
 		t.Product = t.Server
 	}
-	return render("test", t.Product, paragraph(say("test.lead", t.Server)))
+	return s.render("test", t.Product, paragraph(s.say("test.lead", t.Server)))
 }

@@ -149,7 +149,7 @@ func FuzzHeaders(f *testing.F) { // S31
 		if other, err := New(c); err == nil {
 			s = other
 		}
-		m := MethodAdded{Event{product, name, noon, name, name, here + "undo", false}, name, name}.Message()
+		m := MethodAdded{Event{product, name, noon, name, name, here + "undo", false, ""}, name, name}.Message()
 		m.ID, m.Date = "id", noon
 		for _, person := range []string{"alice@example.net", to} {
 			m.To = person

@@ -11,49 +11,51 @@ type Event struct {
 	Addr    string    // of the client, "" if unknown
 	Link    string    // This wasn't me
 	ByAdmin bool      // an admin did it, whose browser and address are unknown
+	Lang    string    // it is written in (BCP 47), "" for English
 }
 
 // notice renders e as a mail of the kind. extra are facts about it besides where it came from.
 func (e Event) notice(kind, yours string, note string, extra ...string) Message {
+	s := in(e.Lang)
 	own := func(part string) string {
-		if text := say(kind + part); text != "" {
+		if text := s.say(kind + part); text != "" {
 			return text
 		}
-		return say("notice" + part)
+		return s.say("notice" + part)
 	}
 	rows := append([]string{"fact.account", value(e.Name)}, extra...)
-	rows = append(rows, "fact.when", when(e.At))
+	rows = append(rows, "fact.when", s.when(e.At))
 	switch {
 	case kind == "late": // nobody did it
 	case e.ByAdmin:
-		rows = append(rows, "fact.by", say("fact.admin"))
+		rows = append(rows, "fact.by", s.say("fact.admin"))
 	default:
-		rows = append(rows, "fact.browser", orElse(value(e.Browser), "fact.unknown"), "fact.ip", orElse(ipValue(e.Addr), "fact.unknown"))
+		rows = append(rows, "fact.browser", s.orElse(value(e.Browser), "fact.unknown"), "fact.ip", s.orElse(ipValue(e.Addr), "fact.unknown"))
 	}
-	blocks := []block{paragraph(say(kind+".lead", clean(e.Product, maxValue)))}
+	blocks := []block{paragraph(s.say(kind+".lead", clean(e.Product, maxValue)))}
 	if note != "" {
 		blocks = append(blocks, paragraph(note))
 	}
-	return render(kind, e.Product, append(blocks,
-		facts(rows...),
-		paragraph(say(yours)),
+	return s.render(kind, e.Product, append(blocks,
+		s.facts(rows...),
+		paragraph(s.say(yours)),
 		paragraph(own(".not")),
-		link(e.Link, own(".open")),
+		s.link(e.Link, own(".open")),
 		paragraph(own(".then")),
 	)...)
 }
 
-// orElse is s, or the text for id if there is nothing.
-func orElse(s, id string) string {
-	if s == "" {
-		return say(id)
+// orElse is a value, or the text for id if there is nothing.
+func (s voice) orElse(value, id string) string {
+	if value == "" {
+		return s.say(id)
 	}
-	return s
+	return value
 }
 
 // methodName is what people know a method by.
-func methodName(method string) string {
-	if name := say("method." + method); name != "" {
+func (s voice) methodName(method string) string {
+	if name := s.say("method." + method); name != "" {
 		return name
 	}
 	return value(method)
@@ -74,7 +76,8 @@ type MethodAdded struct {
 
 // Message renders it.
 func (n MethodAdded) Message() Message {
-	return n.notice("added", "notice.yours", "", "fact.method", methodName(n.Method), "fact.label", value(n.Label))
+	s := in(n.Lang)
+	return n.notice("added", "notice.yours", "", "fact.method", s.methodName(n.Method), "fact.label", value(n.Label))
 }
 
 // MethodRemoved tells that a credential is gone.
@@ -86,7 +89,8 @@ type MethodRemoved struct {
 
 // Message renders it.
 func (n MethodRemoved) Message() Message {
-	return n.notice("removed", "notice.yours", "", "fact.method", methodName(n.Method), "fact.label", value(n.Label))
+	s := in(n.Lang)
+	return n.notice("removed", "notice.yours", "", "fact.method", s.methodName(n.Method), "fact.label", value(n.Label))
 }
 
 // CodeUsed tells that somebody signed in by a recovery code.
@@ -97,7 +101,8 @@ type CodeUsed struct {
 
 // Message renders it.
 func (n CodeUsed) Message() Message {
-	return n.notice("used", "notice.yours", count("used.left", n.Left))
+	s := in(n.Lang)
+	return n.notice("used", "notice.yours", s.count("used.left", n.Left))
 }
 
 // CodesChanged tells of a new set of recovery codes.
@@ -132,7 +137,8 @@ type ResetAnnounced struct {
 
 // Message renders it.
 func (n ResetAnnounced) Message() Message {
-	return n.notice("announced", "announced.yours", "", "fact.due", when(n.Due))
+	s := in(n.Lang)
+	return n.notice("announced", "announced.yours", "", "fact.due", s.when(n.Due))
 }
 
 // ResetStopped tells that a reset that was announced is not going to be.
@@ -181,14 +187,15 @@ type Changed struct {
 
 // Message renders it.
 func (n Changed) Message() Message {
+	s := in(n.Lang)
 	before, now := value(n.Before), value(n.Now)
 	if n.What == Preferred {
-		before, now = methodName(n.Before), methodName(n.Now)
+		before, now = s.methodName(n.Before), s.methodName(n.Now)
 	}
 	if before+now != "" {
-		before, now = orElse(before, "fact.none"), orElse(now, "fact.none")
+		before, now = s.orElse(before, "fact.none"), s.orElse(now, "fact.none")
 	}
-	return n.notice(n.What, "notice.yours", "", "fact.method", methodName(n.Method), "fact.label", value(n.Label),
+	return n.notice(n.What, "notice.yours", "", "fact.method", s.methodName(n.Method), "fact.label", value(n.Label),
 		"fact.before", before, "fact.now", now)
 }
 
@@ -200,7 +207,8 @@ type SessionsEnded struct {
 
 // Message renders it.
 func (n SessionsEnded) Message() Message {
-	return n.notice("ended", "notice.yours", count("ended.count", n.Count))
+	s := in(n.Lang)
+	return n.notice("ended", "notice.yours", s.count("ended.count", n.Count))
 }
 
 // Throttled tells of so many wrong answers that a method is closed to browsers that the person did not use before.
@@ -211,5 +219,6 @@ type Throttled struct {
 
 // Message renders it.
 func (n Throttled) Message() Message {
-	return n.notice("throttled", "throttled.yours", "", "fact.method", methodName(n.Method))
+	s := in(n.Lang)
+	return n.notice("throttled", "throttled.yours", "", "fact.method", s.methodName(n.Method))
 }

@@ -16,6 +16,7 @@ import (
 	"iter"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/nicksnyder/go-i18n/v2/i18n"
@@ -34,10 +35,11 @@ type Catalogue struct {
 
 // Language is what is said in one language. It does not change. Its zero value says nothing.
 type Language struct {
-	Tag   string // BCP 47
-	tag   language.Tag
-	rtl   bool
-	texts map[key]phrase
+	Tag      string // BCP 47
+	tag      language.Tag
+	rtl      bool
+	fallback *Language // English, for what is not translated yet; nil in English itself
+	texts    map[key]phrase
 }
 
 // key names a phrase: a text that depends on no number has the form Other alone.
@@ -74,6 +76,9 @@ func Load(files fs.FS, dir string) (*Catalogue, error) {
 		if err != nil {
 			return nil, fmt.Errorf("reading %s: %w", name, err)
 		}
+		if len(c.languages) > 0 {
+			l.fallback = c.languages[0]
+		}
 		c.languages, tags = append(c.languages, l), append(tags, l.tag)
 	}
 	c.matcher = language.NewMatcher(tags)
@@ -97,6 +102,7 @@ func load(files fs.FS, name string, values map[string][]string) (*Language, erro
 	for _, m := range f.Messages {
 		if l.Tag == English {
 			values[m.ID] = names(m.Other)
+			values[dateTime] = dateParts
 		}
 		for form, text := range forms(m) {
 			if text == "" {
@@ -185,7 +191,7 @@ func (c *Catalogue) Languages() []*Language { return c.languages }
 // Has reports whether there is a text for id.
 func (l *Language) Has(id string) bool {
 	_, ok := l.texts[key{id: id}]
-	return ok
+	return ok || l.fallback != nil && l.fallback.Has(id)
 }
 
 // IDs are those of all texts, each once.
@@ -201,7 +207,11 @@ func (l *Language) IDs() iter.Seq[string] {
 
 // Text is the text for id with args in place of its values; "" if there is none. An arg is a string or an int.
 func (l *Language) Text(id string, args ...any) string {
-	return l.fill(l.texts[key{id: id}], args)
+	p, ok := l.texts[key{id: id}]
+	if !ok && l.fallback != nil {
+		return l.fallback.Text(id, args...)
+	}
+	return l.fill(p, args)
 }
 
 // Count is the text for n things: that of id.none, if there are none and it has one, else id in the plural form of n.
@@ -211,7 +221,10 @@ func (l *Language) Count(id string, n int) string {
 	}
 	p, ok := l.texts[key{id, plural.Cardinal.MatchPlural(l.tag, max(n, 0), 0, 0, 0, 0)}]
 	if !ok {
-		p = l.texts[key{id: id}]
+		p, ok = l.texts[key{id: id}]
+	}
+	if !ok && l.fallback != nil {
+		return l.fallback.Count(id, n)
 	}
 	return l.fill(p, []any{n})
 }
@@ -244,7 +257,7 @@ func (l *Language) value(arg any) string {
 		}
 		return v
 	case int:
-		return l.Number(v)
+		return strconv.Itoa(v) // in each language that there is, as long as nothing is counted in thousands
 	}
 	return fmt.Sprint(arg)
 }

@@ -62,8 +62,9 @@
       corrected = f.value !== "" && (corrected || /^(delete|history)/.test(how));
       const digits = f.value.replace(/[\s\u2010-\u2013-]/g, "");
       if (!/^\d{6}$/.test(digits)) return;
-      if (/Paste|Drop/.test(how)) f.value = digits;
-      if (gone || corrected || !e.isTrusted || e.data && e.data.length > 1) return;
+      const pasted = /Paste|Drop/.test(how);
+      if (pasted) f.value = digits;
+      if (gone || corrected || !e.isTrusted || !pasted && e.data && e.data.length > 1) return;
       gone = true;
       f.form.querySelector("button").click();
     });
@@ -105,7 +106,9 @@
   // Ready to type, but what is to be read first stays in view.
   for (const f of all("[data-focus]")) f.focus({ preventScroll: true });
 
-  const local = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+  // The page's language, as it is written where the person is.
+  const lang = document.documentElement.lang, base = (l) => l.split("-")[0];
+  const local = new Intl.DateTimeFormat(navigator.languages.find((l) => base(l) === base(lang)) || lang, { dateStyle: "medium", timeStyle: "short" });
   for (const t of all("time")) t.textContent = local.format(new Date(t.dateTime));
 
   // Where a link led to a page without its form, its token stays out of everything that follows. A newer link that is opened in
