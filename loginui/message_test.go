@@ -56,12 +56,12 @@ func TestMessage(t *testing.T) {
 		w := httptest.NewRecorder()
 		r.Message(w, req, status, m)
 		a := answer{w.Result(), w.Body.String()}
-		checkHeaders(t, plainStyle(), req, a)
+		checkHeaders(t, r.sheet(), req, a)
 		return a
 	}
 	b := r.browser()
 	page := b.want(send("navigate", m, 403), 403, "No &lt;access&gt;</h1>", "You may not see this.", "Ask &lt;bob&gt;.", `href="/.mfa/security"`, "Your account</a>", "dash.example.com")
-	checkPage(t, plainStyle(), "message", page.body)
+	checkPage(t, r.sheet(), "message", page.body)
 	plain := b.want(send("navigate", Message{Title: "Plain", Secure: true}, 400), 400, "Plain")
 	if strings.Contains(plain.body, "<a ") {
 		t.Error("a link to nowhere")

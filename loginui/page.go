@@ -105,7 +105,7 @@ func (x *exchange) render(pg *page) error {
 	h.Set("Vary", "Accept-Encoding")
 	if headerToken(x.r.Header["Accept-Encoding"], "gzip") {
 		h.Set("Content-Encoding", "gzip")
-		body = pg.style().zip(body)
+		body = x.sheet().zip(body)
 	}
 	x.write(pg.status, "text/html; charset=utf-8", body)
 	return nil
@@ -121,7 +121,7 @@ func (pg *page) formPolicy() string {
 	if t, ok := pg.elsewhere(pg.To); ok {
 		p = strings.Replace(p, "form-action 'self'", "form-action 'self' "+t.Origin, 1)
 	}
-	return p + "; style-src " + pg.style().source
+	return strings.Replace(p, "style-src 'self'", "style-src 'self' "+pg.sheet().source, 1)
 }
 
 // write sends a whole body.

@@ -218,9 +218,9 @@ func (b *browser) send(req *http.Request) answer {
 			delete(b.cookies, c.Name)
 		}
 	}
-	checkHeaders(b.t, b.rig.style(), req, a)
+	checkHeaders(b.t, b.sheet(), req, a)
 	if strings.HasPrefix(a.Header.Get("Content-Type"), "text/html") && req.Method != http.MethodHead {
-		checkPage(b.t, b.rig.style(), req.Method+" "+req.URL.Path, a.page(b.t))
+		checkPage(b.t, b.sheet(), req.Method+" "+req.URL.Path, a.page(b.t))
 	}
 	return a
 }
