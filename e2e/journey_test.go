@@ -143,6 +143,8 @@ func TestRecoveryCodes(t *testing.T) {
 	}
 
 	password()
+	b.reveal("Lost your phone?")
+	b.reads("Use one of the other ways to sign in above. If nothing works, ask your administrator")
 	b.follow("Use a recovery code")
 	b.sees("Use a recovery code")
 	b.shoot("verify-recovery")
