@@ -43,8 +43,8 @@ type tab struct {
 
 	mu       sync.Mutex
 	requests []string
-	pages    []string       // those of requests that are for a page, and not for what it shows
 	method   string         // of the request that brought the page
+	pages    []string       // those of requests that are for a page, and not for what it shows
 	finished int            // requests that were answered whole
 	bytes    float64        // received for these, headers included
 	problems []string       // what the browser complained of
@@ -108,8 +108,8 @@ func (b *tab) listen(ev any) {
 	case *network.EventRequestWillBeSent:
 		b.requests = append(b.requests, ev.Request.URL)
 		if ev.Type == network.ResourceTypeDocument {
-			b.pages = append(b.pages, ev.Request.URL)
 			b.method = ev.Request.Method
+			b.pages = append(b.pages, ev.Request.URL)
 		}
 		if ev.RedirectResponse != nil { // ends the request that led here
 			b.finished++

@@ -161,7 +161,7 @@ func TestSignInPageSize(t *testing.T) {
 	for _, name := range []string{"mfa.js", "webauthn.js", "icon.svg"} {
 		sum += len(asset(name).zipped)
 	}
-	if sum > 20<<10 {
+	if sum > 14<<10 {
 		t.Errorf("%d bytes", sum)
 	}
 	t.Logf("%d bytes, %d of them HTML", sum, len(page.body))

@@ -11,12 +11,9 @@ import (
 	"github.com/caddy-mfa/caddy-mfa/internal/words/wordstest"
 )
 
-// english is what pages say in tests.
-var english = catalogue().English()
-
 // TestTexts: every id that pages and code name has a text, and pages have no words of their own.
 func TestTexts(t *testing.T) {
-	literal := regexp.MustCompile(`(?:\.T "|\.t\("|\.T\(")([a-z.]*[a-z])"`)
+	literal := regexp.MustCompile(`(?:\.[TH] "|\.t\("|\.[TH]\("|\.count\(")([a-z.]*[a-z])"`)
 	sources, err := filepath.Glob("*.go")
 	if err != nil || len(sources) == 0 {
 		t.Fatal(sources, err)
@@ -52,7 +49,42 @@ func TestTexts(t *testing.T) {
 	}
 }
 
-func TestWords(t *testing.T) { wordstest.Check(t, wordFiles, "words") }
+// TestErrorsSayWhatToDo: every page that tells of an error, all of which have a way on or are those of the gate, says what happened and what can
+// be done, and every way to verify where the way out is.
+func TestErrorsSayWhatToDo(t *testing.T) {
+	all, err := wordFiles.ReadFile("words/en.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, m := range regexp.MustCompile(`"([a-z_.]+)\.title":`).FindAllSubmatch(all, -1) {
+		id := string(m[1])
+		if !english.Has(id+".text") || !english.Has(id+".label") && !strings.HasPrefix(id, "refused.") {
+			continue
+		}
+		found++
+		if !english.Has(id + ".todo") {
+			t.Errorf("%q does not say what to do", id)
+		}
+	}
+	if found < 30 {
+		t.Errorf("only %d pages found", found)
+	}
+	for _, m := range withPage("verify_", "totp", "webauthn", "email", "recovery") {
+		if pg := (&page{file: "verify_" + m}); !english.Has(pg.Lost()) {
+			t.Errorf("nothing for those who lost what verify_%s asks for", m)
+		}
+	}
+	for id, hint := range map[string]string{
+		"totp.wrong": "automatic time", "enrolltotp.wrong": "automatic time", // a clock that is off
+		"webauthn.unable": "Firefox", "webauthn.noscript": "another way", "enroll.webauthn.unable": "Firefox", // a browser that cannot
+		"invite.wrong": "a new link", "badlink.todo": "send a new code", "badreset.again": "new link", "badnotme.todo": "reset your password", // too late
+	} {
+		if !strings.Contains(english.Text(id), hint) {
+			t.Errorf("%s does not speak of %q: %s", id, hint, english.Text(id))
+		}
+	}
+}
 
 func TestWait(t *testing.T) {
 	x := &exchange{}
@@ -65,7 +97,7 @@ func TestWait(t *testing.T) {
 		90*time.Minute + 1:     "2 hours",
 		100 * time.Microsecond: "1 second",
 	} {
-		if got := x.wait(d); got != want {
+		if got := wordstest.Unmark(x.wait(d)); got != want {
 			t.Errorf("%v: %q", d, got)
 		}
 	}
