@@ -57,7 +57,7 @@ func TestChooseLanguage(t *testing.T) {
 		t.Errorf("%v", c)
 	}
 	b.want(b.get("/.mfa/login"), 200, `<html lang="de">`, ">Passwort vergessen?</a>")
-	b.want(b.post("/.mfa/login", "name", "alice", "password", "wrong wrong"), 401, "Name und Passwort passen nicht zusammen.")
+	b.want(b.post("/.mfa/login", "name", "alice", "password", "not the password"), 401, "Name und Passwort passen nicht zusammen.")
 	b.want(b.get("/.mfa/nope"), 404, "Seite nicht gefunden")
 	b.want(b.post("/.mfa/language", "lang", "en", "back", "/"), 303, "/")
 	b.want(b.get("/.mfa/login"), 200, `<html lang="en">`)
