@@ -213,7 +213,9 @@ func (a *App) open(ctx context.Context) (*live, error) {
 		}
 	}
 	l := &live{realm: realm, forms: make(chan struct{}, formsAtOnce)}
-	l.portal, err = loginui.New(l.realm, loginui.Options{Prefix: a.settings.prefix, Home: a.settings.portal.origin(), Dress: a.settings.dress, Pages: a.settings.pages, Logger: processLog()})
+	l.portal, err = loginui.New(l.realm, loginui.Options{
+		Prefix: a.settings.prefix, Home: a.settings.portal.origin(), Dress: a.settings.dress, Pages: a.settings.pages, Logger: processLog(), NoteID: noteID,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("preparing the pages: %w", err)
 	}

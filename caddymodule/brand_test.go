@@ -53,7 +53,7 @@ func TestShaded(t *testing.T) {
 	for accent, want := range map[string]string{
 		"":        "",
 		"#ffcc00": "the accent #ffcc00 cannot be read well on light pages; it becomes #ad8b00 there",
-		"#3b53c4": "the accent #3b53c4 cannot be read well on dark pages; it becomes #475dc8 there",
+		"#3b53c4": "the accent #3b53c4 cannot be read well on dark pages; it becomes #405ad5 there",
 		"#5f74e6": "",
 	} {
 		if got := shaded(accent); got != want {

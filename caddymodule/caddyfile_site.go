@@ -39,14 +39,15 @@ import (
 // It takes no matcher: outside of it, clients could say who they are in the headers that the app trusts. There may be several public
 // and rule, of which the first that matches counts; everything else stands once.
 func parseGate(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
-	g, err := readGate(h)
+	g, err := readGate(h, nil)
 	if err != nil {
 		return nil, err
 	}
 	return h.NewRoute(nil, g), nil
 }
 
-func readGate(h httpcaddyfile.Helper) (*Gate, error) {
+// readGate reads the block of a gate. hosts is nil where it may not name any.
+func readGate(h httpcaddyfile.Helper, hosts *[]string) (*Gate, error) {
 	h.Next()
 	directive := h.Val()
 	g := &Gate{Source: source(h.Dispenser)}
@@ -59,7 +60,17 @@ func readGate(h httpcaddyfile.Helper) (*Gate, error) {
 	seen := options{}
 	for h.NextBlock(0) {
 		var err error
-		switch option := h.Val(); option {
+		option := h.Val()
+		if option == "hosts" && hosts != nil {
+			if err = seen.once(h.Dispenser); err == nil {
+				*hosts, err = someArgs(h.Dispenser, checkAsked)
+			}
+			if err != nil {
+				return nil, err
+			}
+			continue
+		}
+		switch option {
 		case "public":
 			err = g.addRule(h, parsePublic)
 		case "rule":

@@ -32,6 +32,10 @@ func init() {
 type ForwardAuth struct {
 	*Gate
 
+	// The hosts that it answers for, such as `app.example.com`: names, in ASCII and without port, and no wildcards. It answers 421 for all
+	// others. With the option `portal` each must be one of those that it lists by their names. Default: these, and without `portal` the host of `url`.
+	Hosts []string `json:"hosts,omitempty"`
+
 	names              []string // of the headers that a yes has
 	strangers, unclear seldom
 }
@@ -55,6 +59,10 @@ func (f *ForwardAuth) Provision(ctx caddy.Context) error {
 	if err := f.Gate.Provision(ctx); err != nil {
 		return err
 	}
+	var err error
+	if f.asked, err = askedHosts(f.Hosts, &f.app.settings); err != nil {
+		return err
+	}
 	told := f.told
 	if told == nil {
 		told = toldByDefault
@@ -63,13 +71,16 @@ func (f *ForwardAuth) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// parseForwardAuth reads the directive. Its block is that of mfa.
+// parseForwardAuth reads the directive. Its block is that of mfa, and holds besides:
+//
+//	hosts <host>...
 func parseForwardAuth(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
-	g, err := readGate(h)
-	if err != nil {
+	f := new(ForwardAuth)
+	var err error
+	if f.Gate, err = readGate(h, &f.Hosts); err != nil {
 		return nil, err
 	}
-	return h.NewRoute(nil, &ForwardAuth{Gate: g}), nil
+	return h.NewRoute(nil, f), nil
 }
 
 // ServeHTTP answers what a proxy asks, and what it sends on for the sign-in pages. A question never ends in an error: error routes

@@ -9,6 +9,7 @@ import (
 
 const forwardSite = `http://:{port} {
 	mfa_forward_auth {
+		hosts dash.example.com wiki.example.com
 		public /public/* @odd
 		rule /admin/* {
 			allow group:admins
@@ -117,6 +118,68 @@ func TestForwardAuth(t *testing.T) { // S70, S73
 			}
 			if c.want != 200 && (len(res.Header["Remote-User"]) > 0 || len(res.Header["Cookie"]) > 0) {
 				t.Errorf("a no tells %v", res.Header)
+			}
+		})
+	}
+}
+
+// It answers for the hosts that are named to it, and says nothing of others: neither public paths nor pages, and never a yes.
+func TestForwardAuthOfOtherHosts(t *testing.T) { // S71
+	named := `http://:{port} {
+	mfa_forward_auth {
+		public /public/*
+		hosts DASH.example.com wiki.example.org
+	}
+}
+`
+	usual := strings.Replace(named, "\t\thosts DASH.example.com wiki.example.org\n", "", 1)
+	const portal = "http://auth.localhost:{port} {\n\tmfa_portal\n}\n"
+	for _, c := range []struct {
+		name, sites, option string
+		ours, foreign       []string
+	}{
+		{"by name", named, "url https://dash.example.com", []string{"dash.example.com", "Wiki.Example.org:8443"}, []string{"evil.example", "example.com", "x.dash.example.com", "127.0.0.1", "localhost", "[::1]"}},
+		{"by the address", usual, "url https://dash.example.com", []string{"dash.example.com"}, []string{"wiki.example.org", "evil.example", "localhost"}},
+		{"by the portal", portal + usual, portalOption, []string{"one.localhost", "two.localhost"}, []string{"x.apps.localhost", "auth.localhost", "evil.example", "localhost"}},
+		{"by name, of the portal", portal + strings.Replace(named, "DASH.example.com wiki.example.org", "one.localhost", 1), portalOption, []string{"one.localhost"}, []string{"two.localhost", "x.apps.localhost"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newSite(t)
+			s.trusted = "127.0.0.0/8"
+			s.serve(c.sites, c.option)
+			status := func(at, host, path string) int {
+				headers := question("GET", "https://"+host+path, asPage)
+				if at == "/ext-authz" || strings.HasPrefix(at, "/.mfa") {
+					at, headers = strings.TrimSuffix(at+path, "-"), []string{"Host: " + host, "X-Forwarded-Proto: https", asPage}
+				}
+				return s.get(at, headers...).StatusCode
+			}
+			for _, host := range c.ours {
+				for at, want := range map[string]int{"/forward-auth": 200, "/auth-request": 200, "/ext-authz": 200} {
+					if got := status(at, host, "/public/x"); got != want {
+						t.Errorf("%s about %s: %d, want %d", at, host, got, want)
+					}
+				}
+				if got := status("/forward-auth", host, "/a"); got != http.StatusSeeOther {
+					t.Errorf("about a page of %s: %d", host, got)
+				}
+			}
+			for _, host := range c.foreign {
+				for _, path := range []string{"/public/x", "/a"} {
+					for at, want := range map[string]int{"/forward-auth": 421, "/auth-request": 403, "/auth-request/answer": 421, "/ext-authz": 421} {
+						if host == "auth.localhost" && at == "/ext-authz" {
+							continue // another site answers
+						}
+						if got := status(at, host, path); got != want {
+							t.Errorf("%s about %s%s: %d, want %d", at, host, path, got, want)
+						}
+					}
+				}
+				for _, page := range []string{"/.mfa/login", "/.mfa/handover?code=x", "/.mfa/session"} {
+					if got := status(page, host, ""); got != 421 && host != "auth.localhost" {
+						t.Errorf("%s on %s: %d", page, host, got)
+					}
+				}
 			}
 		})
 	}
@@ -321,7 +384,7 @@ func TestForwardAuthWithoutADecision(t *testing.T) { // S76
 `, "url https://dash.example.com")
 	alice := sessionCookie(signIn(t, "dash.example.com", "alice"))
 	for at, want := range map[string]int{"/forward-auth": http.StatusInternalServerError, "/auth-request": http.StatusForbidden, "/ext-authz/a": http.StatusInternalServerError} {
-		res := s.get(at, append(question("GET", "https://dash.example.com/a", alice), "X-A: b")...)
+		res := s.get(at, question("GET", "https://dash.example.com/a", alice, "Host: dash.example.com")...)
 		if res.StatusCode != want || len(res.Header["Remote-User"]) > 0 {
 			t.Errorf("%s: %s", at, res.Status)
 		}
@@ -400,7 +463,11 @@ func TestForwardAuthWhereItCouldNotAnswer(t *testing.T) {
 		{"some paths", "http://:{port} {\n\thandle /auth-request {\n\t\tmfa_forward_auth\n\t}\n}\n", "url https://dash.example.com", "only some requests lead to mfa_forward_auth"},
 		{"some requests", "http://:{port} {\n\t@get method GET\n\thandle @get {\n\t\tmfa_forward_auth\n\t}\n}\n", "url https://dash.example.com", "only some requests lead to mfa_forward_auth"},
 		{"error routes", "http://:{port} {\n\trespond ok\n\thandle_errors {\n\t\tmfa_forward_auth\n\t}\n}\n", "url https://dash.example.com", "does not belong into handle_errors"},
-		{"no address", "http://:{port} {\n\tmfa_forward_auth\n}\n", "", "needs the address that links"},
+		{"no address", "http://:{port} {\n\tmfa_forward_auth {\n\t\thosts dash.example.com\n\t}\n}\n", "", "needs the address that links"},
+		{"no hosts", "http://:{port} {\n\tmfa_forward_auth\n}\n", "", "needs the hosts that it answers for"},
+		{"no hosts, and the address of a site", "http://one.localhost:{port} {\n\tmfa\n}\nhttp://:{port} {\n\tmfa_forward_auth\n}\n", "", "needs the hosts that it answers for"},
+		{"no names", "http://auth.localhost:{port} {\n\tmfa_portal\n}\nhttp://:{port} {\n\tmfa_forward_auth\n}\n", "portal http://auth.localhost:{port} *.apps.localhost", "lists by their names, and it lists none"},
+		{"a host below a wildcard", "http://auth.localhost:{port} {\n\tmfa_portal\n}\nhttp://:{port} {\n\tmfa_forward_auth {\n\t\thosts x.apps.localhost\n\t}\n}\n", portalOption, "does not list that host by its name"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if err := s.load(c.sites, c.url); err == nil || !strings.Contains(err.Error(), c.want) {

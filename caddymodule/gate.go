@@ -70,8 +70,9 @@ type Gate struct {
 
 	// only is set on a site that answers to any host: the one host of the portal there, "" if the option url does not say it.
 	only    atomic.Pointer[string]
-	home    bool // it is that of mfa_portal
-	forward bool // proxies ask it (ForwardAuth): error routes must not answer them
+	home    bool     // it is that of mfa_portal
+	forward bool     // proxies ask it (ForwardAuth): error routes must not answer them
+	asked   []string // the hosts that they may ask about
 }
 
 // CaddyModule returns the Caddy module information.
@@ -168,6 +169,10 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	}
 	if v.asksForOrigins() {
 		return v.relatedOrigins()
+	}
+	if g.forward && !g.ReportOnly && v.foreign() { // what is public on our hosts says nothing of others
+		countForeign.Inc()
+		return v.refuse(errForeignHost)
 	}
 	if g.forward && v.access != "" { // the proxy would hand it on to the app
 		return v.refuseToken(auth.StepUp)

@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -26,7 +27,7 @@ type Portal struct {
 	URL string `json:"url"`
 
 	// The hosts that send people there: names, and `*.example.com` for every name with exactly one label more. Each `mfa` handler
-	// stands on one of them.
+	// stands on one of them. On the way to a host that no name stands for, people confirm first that they go there.
 	Hosts []string `json:"hosts"`
 }
 
@@ -50,12 +51,17 @@ func (h *home) realm() *auth.Portal {
 	if h == nil {
 		return nil
 	}
-	return &auth.Portal{Host: h.host, Lists: h.lists}
+	return &auth.Portal{Host: h.host, Lists: h.lists, Names: h.names}
 }
 
 // lists reports whether people on host sign in at the portal.
 func (h *home) lists(host string) bool {
 	return host != h.host && slices.ContainsFunc(h.hosts, func(pattern string) bool { return stands(pattern, host) })
+}
+
+// names reports whether lists does by the host's own name, and not by a wildcard, below which a name may lead to somebody else.
+func (h *home) names(host string) bool {
+	return host != h.host && !strings.HasPrefix(host, "*") && slices.Contains(h.hosts, host)
 }
 
 // stands reports whether a pattern stands for a host, or for all that another pattern stands for: a star is exactly one label, as in Caddy.
@@ -193,18 +199,45 @@ func (p *PortalSite) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyht
 
 // visitor is what the pages, and what comes before and after them, know of a request.
 func (v *visit) visitor() auth.Visit {
+	origin := v.origin()
+	if v.away() && !v.served() {
+		origin = v.originAt("")
+	}
 	return auth.Visit{
-		Host: v.host, Origin: v.origin(), Addr: clientAddr(v.vars), UserAgent: v.r.UserAgent(),
+		Host: v.host, Origin: origin, Addr: clientAddr(v.vars), UserAgent: v.r.UserAgent(),
 		Session: v.cookies.session, Flow: v.cookies.flow, Browser: v.cookies.browser,
 	}
+}
+
+// served reports whether the port of the request's address is one under which apps are reached here: that on which it came, or that of the
+// portal, where something before Caddy has others. People are led to it with a code, and a client can write what it likes.
+func (v *visit) served() bool {
+	port := v.port()
+	if port == "" || port == portOf(v.gate.app.settings.portal.base) {
+		return true
+	}
+	addr, _ := v.r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	return addr != nil && port == addr.String()[strings.LastIndexByte(addr.String(), ':')+1:]
+}
+
+// portOf is the port in an address that checkURL has passed, "" for the usual one.
+func portOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return u.Port()
 }
 
 // away reports whether the sign-in pages are on another host.
 func (v *visit) away() bool { return v.gate.app.settings.portal != nil && !v.gate.home }
 
 // foreign reports whether nobody signs in under the host of the request: a gated host that the portal does not list gets no code, and the
-// portal has one name.
+// portal has one name. Proxies may ask about the hosts that are named to the gate, and no other.
 func (v *visit) foreign() bool {
+	if v.gate.forward {
+		return !slices.Contains(v.gate.asked, v.host)
+	}
 	if p := v.gate.app.settings.portal; p != nil {
 		return v.gate.home != (v.host == p.host) || !v.gate.home && !p.lists(v.host)
 	}

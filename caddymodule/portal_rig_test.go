@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -99,6 +100,22 @@ func (b *roamer) follow(res *http.Response) (*http.Response, []string) {
 		res = b.do(http.MethodGet, to.String(), "")
 	}
 	return res, hops
+}
+
+// follow1 is the last answer of follow.
+func (b *roamer) follow1(res *http.Response) *http.Response {
+	b.t.Helper()
+	res, _ = b.follow(res)
+	return res
+}
+
+// confirm presses the button of the page that asks whether to go on to a host, and follows.
+func (b *roamer) confirm(res *http.Response) (*http.Response, []string) {
+	b.t.Helper()
+	if res.StatusCode != http.StatusOK || !strings.Contains(bodyOf(b.t, res), `action="/.mfa/continue"`) {
+		b.t.Fatalf("%s at %s, want the page that asks", res.Status, res.Request.URL)
+	}
+	return b.follow(b.do(http.MethodPost, b.url("auth", "/.mfa/continue"), "to="+url.QueryEscape(res.Request.URL.Query().Get("to"))))
 }
 
 // led fails the test unless res redirects to where that begins.

@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
 
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
 	"github.com/caddy-mfa/caddy-mfa/loginui"
@@ -32,20 +33,36 @@ var (
 // retryAfter is how many seconds a client should wait for a store that failed.
 const retryAfter = "5"
 
+// noteID puts the id of an error that a page shows into the access log's entry for r, if the server writes one.
+func noteID(r *http.Request, id string) bool {
+	s, _ := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	extra, _ := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields)
+	if s == nil || s.Logs == nil || extra == nil {
+		return false
+	}
+	extra.Set(zap.String("error_id", id))
+	return true
+}
+
 // refuse ends a request: through the site's own error routes if there are any, or else with a page or JSON.
-func (v *visit) refuse(why *refusal) error {
+func (v *visit) refuse(why *refusal) error { return v.refuseAs(why, "") }
+
+// refuseAs is refuse for what was logged under an id, "" if it was not. Caddy's own id of the error, {http.error.id}, is the same.
+func (v *visit) refuseAs(why *refusal, id string) error {
 	v.w.Header().Set("Cache-Control", "no-store")
 	if !v.gate.forward && hasErrorRoutes(v.r) {
 		if v.outer == nil {
 			v.remember(&passage{cookies: v.cookies})
 		}
-		return caddyhttp.Error(why.status, why)
+		err := caddyhttp.Error(why.status, caddyhttp.HandlerError{Err: why, ID: id})
+		noteID(v.r, err.ID)
+		return err
 	}
 	l := v.gate.app.live.Load()
 	if l == nil { // the store never opened: there are no pages either
-		return caddyhttp.Error(why.status, why)
+		return caddyhttp.Error(why.status, caddyhttp.HandlerError{Err: why, ID: id})
 	}
-	m := loginui.Message{ID: "refused." + why.code, Code: why.code, Secure: v.secure, Lang: v.cookies.lang}
+	m := loginui.Message{ID: "refused." + why.code, Code: why.code, ErrorID: id, Secure: v.secure, Lang: v.cookies.lang}
 	if v.denied != nil { // who must be able to go on, or to sign out
 		m.Name, m.Link = v.denied.Name, v.gate.app.settings.prefix+"/security"
 	}
@@ -56,11 +73,12 @@ func (v *visit) refuse(why *refusal) error {
 // unavailable answers where the store failed: never through (S76).
 func (v *visit) unavailable(err error) error {
 	countFault.Inc()
+	var id string
 	if v.r.Context().Err() == nil { // else the client left, and that is what err says
-		v.gate.faults.report(v.gate.now(), err)
+		id = v.gate.faults.report(v.gate.now(), err)
 	}
 	v.w.Header().Set("Retry-After", retryAfter)
-	return v.refuse(errUnavailable)
+	return v.refuseAs(errUnavailable, id)
 }
 
 func (v *visit) lead(to string, cookies []auth.Cookie) error {

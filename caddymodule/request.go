@@ -20,20 +20,34 @@ func hostOf(r *http.Request) string {
 
 // origin is that of the pages as the browser has it: scheme, host and port. What follows the host and is no port is left out: people are led
 // to this address, and must not be led to another host by something like :1@evil.example.
-func (v *visit) origin() string {
-	scheme, usual := "http://", ":80"
+func (v *visit) origin() string { return v.originAt(v.port()) }
+
+// originAt is origin with another port, "" for the usual one.
+func (v *visit) originAt(port string) string {
+	scheme, host := "http://", v.host
 	if v.secure {
-		scheme, usual = "https://", ":443"
+		scheme = "https://"
 	}
-	host := v.host
 	if strings.Contains(host, ":") {
 		host = "[" + host + "]"
 	}
-	port := v.r.Host[strings.LastIndexByte(v.r.Host, ':')+1:]
-	if len(port) == len(v.r.Host) || port == "" || strings.Trim(port, "0123456789") != "" || ":"+port == usual {
+	if port == "" {
 		return scheme + host
 	}
 	return scheme + host + ":" + port
+}
+
+// port is that of origin, "" for the usual one.
+func (v *visit) port() string {
+	usual := "80"
+	if v.secure {
+		usual = "443"
+	}
+	port := v.r.Host[strings.LastIndexByte(v.r.Host, ':')+1:]
+	if len(port) == len(v.r.Host) || strings.Trim(port, "0123456789") != "" || port == usual {
+		return ""
+	}
+	return port
 }
 
 // localhost reports whether browsers treat the host as this very machine, where they keep Secure cookies over plain HTTP too.

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/caddy-mfa/caddy-mfa/loginui"
 )
 
 // seldom lets the log tell of something that happens at requests, which come faster than anybody reads. The zero value is ready.
@@ -29,10 +31,13 @@ type faultLog struct {
 	seldom
 }
 
-func (f *faultLog) report(now time.Time, err error) {
+// report returns the id under which it was logged, "" if it was not.
+func (f *faultLog) report(now time.Time, err error) (id string) {
 	if more, ok := f.due(now, 10); ok {
-		f.log.Error("requests are refused because the store fails", zap.Error(err), zap.Int64("since_last_report", more))
+		id = loginui.NewErrorID()
+		f.log.Error("requests are refused because the store fails", zap.String("error_id", id), zap.Error(err), zap.Int64("since_last_report", more))
 	}
+	return id
 }
 
 // noAddress logs that a visitor at the sign-in pages has no address, at most once a minute.

@@ -161,7 +161,7 @@ func takeOver(t testing.TB, realm *auth.Realm, session, portal, host string) str
 		t.Fatal(cookies, err)
 	}
 	there.Flow = cookies[0].Value
-	code, _, err := realm.HandOver(ctx, auth.Visit{Host: portal, Session: session}, to)
+	code, _, err := realm.HandOver(ctx, auth.Visit{Host: portal, Session: session}, to, true)
 	if err != nil {
 		t.Fatal(err)
 	}

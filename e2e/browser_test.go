@@ -43,8 +43,8 @@ type tab struct {
 
 	mu       sync.Mutex
 	requests []string
-	pages    []string       // those of requests that are for a page, and not for what it shows
 	method   string         // of the request that brought the page
+	pages    []string       // those of requests that are for a page, and not for what it shows
 	finished int            // requests that were answered whole
 	bytes    float64        // received for these, headers included
 	problems []string       // what the browser complained of
@@ -108,8 +108,8 @@ func (b *tab) listen(ev any) {
 	case *network.EventRequestWillBeSent:
 		b.requests = append(b.requests, ev.Request.URL)
 		if ev.Type == network.ResourceTypeDocument {
-			b.pages = append(b.pages, ev.Request.URL)
 			b.method = ev.Request.Method
+			b.pages = append(b.pages, ev.Request.URL)
 		}
 		if ev.RedirectResponse != nil { // ends the request that led here
 			b.finished++
@@ -340,13 +340,19 @@ func (b *tab) shoot(name string) {
 		for _, line := range append(eval[[]string](seen, checks), seen.violations()...) {
 			b.t.Errorf("page %s, %s: %s", name, look.name, line)
 		}
-		picture := run(seen, chromedp.FullScreenshot(100))
+		seen.picture(name + "-" + look.name)
 		end()
-		if err := os.WriteFile(filepath.Join(out, name+"-"+look.name+".png"), picture, 0o644); err != nil {
-			b.t.Fatal(err)
-		}
 	}
 	b.do(window(false), scheme(false))
+}
+
+// picture leaves a picture of the page in out.
+func (b *tab) picture(name string) {
+	b.t.Helper()
+	picture := run(b, chromedp.FullScreenshot(100))
+	if err := os.WriteFile(filepath.Join(out, name+".png"), picture, 0o644); err != nil {
+		b.t.Fatal(err)
+	}
 }
 
 // targets are the controls that a finger may miss (WCAG 2.2, success criterion 2.5.8): smaller than 24 by 24 CSS pixels, and so close to another

@@ -41,6 +41,7 @@ func (b *tab) focus() string {
 // starts fails the test unless the page that was loaded has put the focus on words: what is to be done first or again, "" for its top.
 func (b *tab) starts(words string) {
 	b.t.Helper()
+	b.ready()
 	if got := b.focus(); got != words {
 		b.t.Errorf("the focus is on %q, want %q: %s", got, words, b.state())
 	}
@@ -112,7 +113,14 @@ func (b *tab) typed(text string) {
 // typedWhole types a code of six digits, the last of which leads to another page.
 func (b *tab) typedWhole(code string) {
 	b.t.Helper()
+	b.ready()
 	b.load(chromedp.KeyEvent(code))
+}
+
+// ready waits until the page's scripts have run.
+func (b *tab) ready() {
+	b.t.Helper()
+	eval[bool](b, `new Promise(done => document.readyState === "complete" ? done(true) : addEventListener("load", () => done(true)))`)
 }
 
 // enter presses Enter, which leads to another page.
@@ -209,6 +217,7 @@ func TestKeyboardAlone(t *testing.T) {
 
 	password()
 	b.enters("Use a recovery code")
+	b.starts("Recovery code")
 	b.typed(alice.Recovery[0])
 	b.enter()
 	b.sees("Recovery code used: 9 left")

@@ -22,6 +22,7 @@ var where = map[string]string{
 	"access_token":    "/.mfa/security/tokens: Your new access token",
 	"account":         "/.mfa/invite: Create ",
 	"confirm_address": "/.mfa/enroll/email: Check your email",
+	"continue":        "/.mfa/login: Continue to ",
 	"enroll":          "/.mfa/enroll: Set up two-factor authentication",
 	"enroll_totp":     "/.mfa/enroll/totp: Set up your authenticator app",
 	"enroll_webauthn": "/.mfa/enroll/webauthn: Set up a security key or passkey",

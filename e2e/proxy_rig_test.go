@@ -32,6 +32,7 @@ http://:{port} {
 	bind 127.0.0.1
 	@open query open=1
 	mfa_forward_auth {
+		hosts localhost wiki.localhost
 		public @open
 	}
 }
@@ -47,7 +48,7 @@ type proxy struct {
 // proxies are those whose configurations are tested: how the text becomes one of this machine, and how it is run in a directory.
 var proxies = map[string]func(t *testing.T, dir, port string, replace func(file string, pairs ...string) string) *exec.Cmd{
 	"nginx": func(t *testing.T, dir, port string, replace func(string, ...string) string) *exec.Cmd {
-		site := replace("nginx.conf", "listen 443 ssl;", "listen 127.0.0.1:"+port+";", "server_name dash.example.com;", "server_name localhost wiki.localhost;",
+		site := replace("nginx.conf", "listen 443 ssl;", "listen 127.0.0.1:"+port+";", "listen 443 ssl default_server;", "listen 127.0.0.1:"+port+" default_server;", "server_name dash.example.com;", "server_name localhost wiki.localhost;",
 			"ssl_certificate /etc/ssl/dash.example.com.pem;", "", "ssl_certificate_key /etc/ssl/dash.example.com.key;", "")
 		user := ""
 		if os.Geteuid() == 0 {

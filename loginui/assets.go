@@ -39,6 +39,7 @@ type staticFile struct {
 	media  string
 	body   []byte
 	zipped []byte
+	sheet  *styleSheet // of a style sheet
 }
 
 // assets maps both names of every static file, plain and hashed, to it.
@@ -67,7 +68,11 @@ var assets = sync.OnceValue(func() map[string]*staticFile {
 func newStatic(name string, body []byte) *staticFile {
 	sum := sha256.Sum256(body)
 	stem, ext, _ := strings.Cut(name, ".")
-	return &staticFile{name: stem + "." + hex.EncodeToString(sum[:6]) + "." + ext, media: mediaTypes[ext], body: body, zipped: zip(body)}
+	s := &staticFile{name: stem + "." + hex.EncodeToString(sum[:6]) + "." + ext, media: mediaTypes[ext], body: body, zipped: zip(body)}
+	if ext == "css" {
+		s.sheet = newStyle(body)
+	}
+	return s
 }
 
 // asset is the static file with a plain name. A name that no file has is a bug, which the page tests would show.

@@ -13,6 +13,7 @@ import (
 const (
 	logoutPath   = "/logout"
 	handoverPath = "/handover"
+	continuePath = "/continue"
 	loginPath    = "/login"
 )
 
@@ -67,7 +68,10 @@ func (p *Portal) href(to string) string {
 
 // leave goes to a return target. On another host a session must be there first: a code goes along, for the session that cookies have just
 // begun, or else the visitor's.
-func (x *exchange) leave(to string, cookies []auth.Cookie) error {
+func (x *exchange) leave(to string, cookies []auth.Cookie) error { return x.depart(to, cookies, false) }
+
+// depart is leave; confirmed says that the visitor just confirmed where it goes.
+func (x *exchange) depart(to string, cookies []auth.Cookie, confirmed bool) error {
 	if _, ok := x.elsewhere(to); !ok {
 		return x.redirect(to)
 	}
@@ -78,10 +82,14 @@ func (x *exchange) leave(to string, cookies []auth.Cookie) error {
 		}
 	}
 	return x.ifNavigated(func(x *exchange) error { // a script, or a frame of another page, gets none made
-		code, t, err := x.realm.HandOver(x.r.Context(), v, to)
+		code, t, err := x.realm.HandOver(x.r.Context(), v, to, confirmed)
 		switch {
 		case errors.Is(err, auth.ErrToken):
 			return x.redirect(x.prefix + securityPath)
+		case errors.Is(err, auth.ErrUnconfirmed) && x.r.Method == http.MethodPost: // the session that it asks for may have begun just now
+			return x.redirect(x.href(to))
+		case errors.Is(err, auth.ErrUnconfirmed):
+			return x.ask(to, t)
 		case errors.Is(err, auth.ErrNoSession): // it has ended since
 			return x.redirect(x.prefix + loginPath + "?again=1")
 		case err != nil:
@@ -91,6 +99,29 @@ func (x *exchange) leave(to string, cookies []auth.Cookie) error {
 		}
 		return x.redirect(t.Origin + x.prefix + handoverPath + "?code=" + code)
 	})
+}
+
+// ask shows where a return target leads to: a host that the portal lists by a wildcard alone may be somebody else's.
+func (x *exchange) ask(to string, t auth.Target) error {
+	pg := x.newPage("continue", "continue")
+	pg.Title, pg.To, pg.Body = x.t("continue.title", t.Host), to, t.Origin
+	return x.render(pg)
+}
+
+// getContinue is for whoever loads the address again that the form of ask goes to.
+func getContinue(x *exchange) error { return x.redirect(x.LoginURL(x.in.Visit.To)) }
+
+// postContinue leads on somebody who has confirmed where. No other page can do that for them, of a host below the same domain neither: where
+// a browser does not say which page sent the form, nothing is confirmed.
+func postContinue(x *exchange) error {
+	h, to := x.r.Header, x.in.Visit.To
+	if h.Get("Sec-Fetch-Site") == "" && h.Get("Origin") == "" {
+		return x.message(http.StatusForbidden, x.plain("forged"))
+	}
+	if x.in.Session == nil || to == "" {
+		return x.redirect(x.LoginURL(to))
+	}
+	return x.depart(to, nil, true)
 }
 
 // getHandover takes a session over from the portal. A code that is of no use begins anew, which costs a few redirects and no second

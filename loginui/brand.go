@@ -38,7 +38,6 @@ type Link struct {
 // Dress is a Brand that was checked.
 type Dress struct {
 	files         map[string]*staticFile // by both names, as assets has them
-	style         *styleSheet            // nil where no colour was chosen
 	logo          *staticFile
 	Width, Height int // of the logo: so that nothing moves when it comes
 	Footer        string
@@ -66,7 +65,7 @@ func NewDress(b Brand) (*Dress, error) {
 		chosen[i] = &c
 	}
 	if chosen != [2]*colour{} {
-		d.style = newStyle(append(styles(), dressing(chosen[0], chosen[1])...))
+		d.keep(newStatic(styleName, append(styles(), dressing(chosen[0], chosen[1])...)), styleName)
 	}
 	if len(b.Logo) > 0 {
 		name, w, h, err := logoOf(b.Logo)

@@ -1,8 +1,6 @@
 package loginui
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"log/slog"
 	"math"
@@ -177,8 +175,11 @@ func (x *exchange) settle(err error) error {
 		return x.redirect(x.next(now.Outcome))
 	case errors.As(err, &slow):
 		id := "throttled"
-		if slow.Changes {
+		switch {
+		case slow.Changes:
 			id = "changes"
+		case slow.Visits:
+			id = "visits"
 		}
 		m := x.plain(id)
 		m.Text = x.throttled(slow)
@@ -210,8 +211,9 @@ func (x *exchange) fault(err error) error {
 	id, logged := x.report(err)
 	x.retryAfter(faultWait)
 	m := x.plain("fault")
-	m.Text = x.t("fault.text", id)
-	if !logged {
+	if logged {
+		m.ErrorID = id
+	} else {
 		m.Text, m.Todo = x.t("fault.unlogged"), x.t("fault.unlogged.todo")
 	}
 	return x.message(http.StatusServiceUnavailable, m)
@@ -219,13 +221,11 @@ func (x *exchange) fault(err error) error {
 
 // report logs a fault under a new id, unless there were too many, or the client left.
 func (x *exchange) report(err error) (id string, logged bool) {
-	var b [4]byte
-	rand.Read(b[:])
-	id = hex.EncodeToString(b[:])
+	id = NewErrorID()
 	logged = x.r.Context().Err() == nil && x.faults.log(x) // a client that left is what err then says
 	if logged {
 		x.logger.LogAttrs(x.r.Context(), slog.LevelError, "portal: request failed",
-			slog.String("id", id), slog.String("method", x.r.Method), slog.String("path", x.r.URL.Path), slog.Any("error", err))
+			slog.String("error_id", id), slog.String("method", x.r.Method), slog.String("path", x.r.URL.Path), slog.Any("error", err))
 	}
 	return id, logged
 }
@@ -236,8 +236,11 @@ func (x *exchange) throttled(slow *auth.Throttled) string {
 		return x.t("throttled.off")
 	}
 	x.retryAfter(slow.RetryAfter)
-	if slow.Changes {
+	switch {
+	case slow.Changes:
 		return x.t("changes.wait", x.wait(slow.RetryAfter))
+	case slow.Visits:
+		return x.t("visits.wait", x.wait(slow.RetryAfter))
 	}
 	return x.t("throttled.wait", x.wait(slow.RetryAfter))
 }

@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// Policies of every response. The first but its images is the strictest that a page with a form and a script can have; pages add
-// the hash of their style sheet; imagePolicy belongs to the page that shows a QR code, fetchPolicy to those that fetch themselves anew before their
-// challenge is over (ASVS 5.0.0, V3.4).
+// Policies of every response. The first but its images is the strictest that a page with a form, a style sheet and a script
+// can have, but for the hash of the style sheet in it, which pages add; imagePolicy belongs to the page that shows a QR code, fetchPolicy
+// to those that fetch themselves anew before their challenge is over (ASVS 5.0.0, V3.4).
 const (
-	policy      = "default-src 'none'; script-src 'self'; img-src 'self'; " + policyEnd
-	imagePolicy = "default-src 'none'; script-src 'self'; img-src 'self' data:; " + policyEnd
-	fetchPolicy = "default-src 'none'; script-src 'self'; img-src 'self'; connect-src 'self'; " + policyEnd
+	policy      = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; " + policyEnd
+	imagePolicy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; " + policyEnd
+	fetchPolicy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; " + policyEnd
 	logoPolicy  = "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 	policyEnd   = "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 	permissions = "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=(), " +

@@ -1,6 +1,7 @@
 package loginui
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -19,6 +20,7 @@ type Message struct {
 	Todo  string // what the person can do, "" for nothing
 	// Link and Label are an action, as address and words; both empty for none.
 	Link, Label string
+	ErrorID     string // under which it stands in the log, "" if it does not; NewErrorID makes one
 	Secure      bool   // the visitor came by HTTPS
 	Lang        string // value of auth.CookieLang as received, "" if absent
 }
@@ -34,7 +36,7 @@ var codes = map[int]string{
 	http.StatusInternalServerError: "internal",
 }
 
-// Message answers with m as a page, or with JSON where a page would not be shown: {"error": code, "message": text}. It sets the
+// Message answers with m as a page, or with JSON where a page would not be shown: {"error": code, "message": text, "id": where in the log}. It sets the
 // headers of every page; what else the status asks for (Retry-After) is the caller's.
 func (p *Portal) Message(w http.ResponseWriter, r *http.Request, status int, m Message) {
 	x := &exchange{Portal: p, w: w, r: r, in: Request{Visit: auth.Visit{Host: hostname(r.Host)}, Lang: m.Lang, Secure: m.Secure}}
@@ -42,6 +44,7 @@ func (p *Portal) Message(w http.ResponseWriter, r *http.Request, status int, m M
 		x.word(&m)
 	}
 	setHeaders(w.Header(), x.in.Visit.Host, m.Secure)
+	x.note(status, &m)
 	if Navigation(r) {
 		if err := x.message(status, m); err == nil {
 			return
@@ -56,7 +59,28 @@ func (p *Portal) Message(w http.ResponseWriter, r *http.Request, status int, m M
 	x.json(status, struct {
 		Error   string `json:"error"`
 		Message string `json:"message,omitempty"`
-	}{m.Code, m.Text})
+		ID      string `json:"id,omitempty"`
+	}{m.Code, m.Text, m.ErrorID})
+}
+
+// NewErrorID returns a short id for something that went wrong: eight letters and digits that nobody mistakes for one another.
+func NewErrorID() string {
+	id := strings.ToLower(rand.Text())
+	return id[:4] + "-" + id[4:8]
+}
+
+// note lets the log entry of the request name what m tells of, if it has one.
+func (x *exchange) note(status int, m *Message) {
+	if status < http.StatusBadRequest || x.noteID == nil {
+		return
+	}
+	id := m.ErrorID
+	if id == "" {
+		id = NewErrorID()
+	}
+	if x.noteID(x.r, id) {
+		m.ErrorID = id
+	}
 }
 
 // word fills in what a message with an ID says.
@@ -75,6 +99,7 @@ func (x *exchange) word(m *Message) {
 //
 //go:noinline
 func (x *exchange) message(status int, m Message) error {
+	x.note(status, &m)
 	pg := &page{exchange: x, file: "message", status: status, Title: m.Title, Body: m}
 	return x.render(pg)
 }

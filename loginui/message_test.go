@@ -57,12 +57,12 @@ func TestMessage(t *testing.T) {
 		w := httptest.NewRecorder()
 		r.Message(w, req, status, m)
 		a := answer{w.Result(), w.Body.String()}
-		checkHeaders(t, plainStyle(), req, a)
+		checkHeaders(t, r.sheet(), req, a)
 		return a
 	}
 	b := r.browser()
 	page := b.want(send("navigate", m, 403), 403, "No &lt;access&gt;</h1>", "You may not see this.", "Ask &lt;bob&gt;.", `href="/.mfa/security"`, "Your account</a>", "dash.example.com")
-	checkPage(t, plainStyle(), "message", page.body)
+	checkPage(t, r.sheet(), "message", page.body)
 	plain := b.want(send("navigate", Message{Title: "Plain", Secure: true}, 400), 400, "Plain")
 	if strings.Contains(plain.body, "<a ") {
 		t.Error("a link to nowhere")
@@ -131,7 +131,6 @@ func TestStoreDown(t *testing.T) { // S76
 	if err := r.state.Close(); err != nil {
 		t.Fatal(err)
 	}
-	id := regexp.MustCompile(`number ([0-9a-f]{8})\.`)
 	for _, path := range []string{"/verify/totp", "/enroll", "/enroll/totp", "/recovery-codes", "/invite"} {
 		for _, method := range []string{http.MethodGet, http.MethodPost} {
 			r.log.Reset()
@@ -140,7 +139,7 @@ func TestStoreDown(t *testing.T) { // S76
 				body = "password=" + "secret-word" + "&code=123456"
 			}
 			a := half.want(half.send(half.request(method, "/.mfa"+path, body)), 503, "Something went wrong")
-			shown := id.FindStringSubmatch(a.body)
+			shown := errorID.FindStringSubmatch(a.body)
 			log := r.log.String()
 			if a.Header.Get("Retry-After") != "10" || shown == nil || strings.Count(log, "\n") != 1 || !strings.Contains(log, shown[1]) {
 				t.Errorf("%s %s: Retry-After %q, id %q, logged %q", method, path, a.Header.Get("Retry-After"), shown, log)
@@ -154,6 +153,38 @@ func TestStoreDown(t *testing.T) { // S76
 		t.Error("the session stands, but its cookie is gone")
 	}
 	b.want(b.get("/.mfa/login"), 200) // needs no store
+}
+
+// errorID is the id that a page shows.
+var errorID = regexp.MustCompile(`Error ID: <code>([a-z2-7]{4}-[a-z2-7]{4})</code>`)
+
+// TestErrorIDs: the id on a page is the one that the log entry of the request got; there is none where that has no entry.
+func TestErrorIDs(t *testing.T) {
+	for _, logged := range []bool{true, false} {
+		r := newRig(t)
+		var noted string
+		portal, err := New(r.realm, Options{Now: r.time, NoteID: func(_ *http.Request, id string) bool { noted = id; return logged }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Portal = portal
+		b := r.browser()
+		a := b.want(b.get("/.mfa/nowhere"), 404, "Page not found")
+		if id := errorID.FindStringSubmatch(a.body); logged && (id == nil || id[1] != noted) || !logged && id != nil {
+			t.Errorf("logged %v as %q, and the page says %q", logged, noted, id)
+		}
+		noted = ""
+		if b.want(b.get("/.mfa/login"), 200); noted != "" {
+			t.Error("a page that is no error has an id")
+		}
+		w := httptest.NewRecorder()
+		req := b.request(http.MethodPost, "/x", "")
+		req.Header.Set("Sec-Fetch-Mode", "cors")
+		portal.Message(w, req, 403, Message{Title: "No"})
+		if got := w.Body.String(); logged != strings.Contains(got, `"id":"`+noted+`"`) || strings.Contains(got, `"id"`) != logged {
+			t.Errorf("logged %v as %q, and programs are told %s", logged, noted, got)
+		}
+	}
 }
 
 // TestFaultsAreLoggedSeldom: while the store fails, whoever sends requests does not fill the disk with it.
@@ -170,12 +201,14 @@ func TestFaultsAreLoggedSeldom(t *testing.T) {
 	for period := range 3 {
 		r.log.Reset()
 		for n := range 100 {
-			text := "It was noted under the number"
+			text := "Error ID:"
 			if n >= faultsLogged {
 				text = "this one was not"
 			}
-			if a := half.want(half.get("/.mfa/enroll"), 503, "Something went wrong", text); strings.Contains(a.body, "number") != (n < faultsLogged) {
-				t.Fatalf("period %d, fault %d: a number that is not in the log, or none that is", period, n)
+			if a := half.want(half.get("/.mfa/enroll"), 503, "Something went wrong", text); strings.Contains(a.body, "Error ID") != (n < faultsLogged) {
+				t.Fatalf("period %d, fault %d: an id that is not in the log, or none that is", period, n)
+			} else if id := errorID.FindStringSubmatch(a.body); id != nil && !strings.Contains(r.log.String(), "error_id="+id[1]) {
+				t.Fatalf("period %d, fault %d: %s is not in the log:\n%s", period, n, id[1], r.log)
 			}
 		}
 		log := r.log.String()

@@ -105,7 +105,7 @@ func (x *exchange) render(pg *page) error {
 	h.Set("Vary", "Accept-Encoding")
 	if headerToken(x.r.Header["Accept-Encoding"], "gzip") {
 		h.Set("Content-Encoding", "gzip")
-		body = pg.style().zip(body)
+		body = x.sheet().zip(body)
 	}
 	x.write(pg.status, "text/html; charset=utf-8", body)
 	return nil
@@ -121,7 +121,7 @@ func (pg *page) formPolicy() string {
 	if t, ok := pg.elsewhere(pg.To); ok {
 		p = strings.Replace(p, "form-action 'self'", "form-action 'self' "+t.Origin, 1)
 	}
-	return p + "; style-src " + pg.style().source
+	return strings.Replace(p, "style-src 'self'", "style-src 'self' "+pg.sheet().source, 1)
 }
 
 // write sends a whole body.
@@ -184,6 +184,9 @@ func (pg *page) Back() string {
 
 // Along is the address of a page of the flow, with what has to go along with it.
 func (pg *page) Along(path string) string { return pg.prefix + path + pg.along }
+
+// Lost is the question that leads those on who cannot do what a page that verifies asks.
+func (pg *page) Lost() string { return "lost." + strings.TrimPrefix(pg.file, "verify_") }
 
 // Path is where the page is, below the prefix.
 func (pg *page) Path() string { return strings.TrimPrefix(pg.r.URL.Path, pg.prefix) }

@@ -67,9 +67,16 @@ func (c colour) on(ratio float64, surfaces ...colour) bool {
 
 // toward is the first colour on the way from c to end that is good; end itself if none is.
 func (c colour) toward(end colour, good func(colour) bool) colour {
-	for part := 0.0; part < 1; part += .02 {
-		if m := c.mix(end, part); good(m) {
-			return m
+	way := []colour{c, end}
+	if most := max(c[0], c[1], c[2]); end == white && most > 0 { // as bright as it gets, before it gets pale
+		by := 255 / float64(most)
+		way = []colour{c, {uint8(float64(c[0]) * by), uint8(float64(c[1]) * by), uint8(float64(c[2]) * by)}, white}
+	}
+	for i, to := range way[1:] {
+		for part := 0.0; part < 1; part += .02 {
+			if m := way[i].mix(to, part); good(m) {
+				return m
+			}
 		}
 	}
 	return end
@@ -125,7 +132,7 @@ func (l look) dress(accent, background *colour) (all []named) {
 	if background != nil && !l.more {
 		back = *background
 		if l.dark { // nobody wants a bright page at night
-			back = back.toward(black, func(c colour) bool { return c.luminance() <= .02 })
+			back = back.toward(black, func(c colour) bool { return c.luminance() <= .01 })
 		}
 	}
 	glow := back
@@ -150,11 +157,18 @@ func (l look) dress(accent, background *colour) (all []named) {
 	if contrast(onBack, glow) < 4.5 {
 		glow = back
 	}
+	mark := onBack
+	if accent != nil {
+		if press := l.press(*accent); press.on(l.part, back, glow) {
+			mark = press
+		}
+	}
 	soft := onBack.mix(back, .3)
 	if !soft.on(l.text, back, glow) {
 		soft = onBack
 	}
-	return append(all, named{"back", back}, named{"glow", glow}, named{"on-back", onBack}, named{"on-back-soft", soft})
+	return append(all, named{"back", back}, named{"glow", glow}, named{"on-back", onBack}, named{"on-back-soft", soft},
+		named{"mark", mark}, named{"mark-ink", mark.ink(l.text)})
 }
 
 // dressing is the style sheet that puts a brand's colours in place of ours.

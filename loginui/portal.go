@@ -21,6 +21,9 @@ type Options struct {
 	Pages  *Pages           // templates; nil means ours
 	Logger *slog.Logger     // for faults, once each; nil means slog.Default
 	Now    func() time.Time // nil means time.Now
+	// NoteID puts the id of an error that a page shows into the log entry of the request, and reports whether there is one. nil means that
+	// there is none.
+	NoteID func(r *http.Request, id string) bool
 }
 
 // Portal answers everything below its prefix. It is safe for concurrent use.
@@ -32,6 +35,7 @@ type Portal struct {
 	pages  *Pages
 	logger *slog.Logger
 	now    func() time.Time
+	noteID func(*http.Request, string) bool
 	csrf   *http.CrossOriginProtection
 	login  string // what LoginURL puts before the target
 	faults faults
@@ -51,7 +55,9 @@ type Request struct {
 
 // New returns a portal onto r. The error says what is wrong with the options.
 func New(r *auth.Realm, o Options) (*Portal, error) {
-	p := &Portal{realm: r, prefix: o.Prefix, home: o.Home, dress: o.Dress, pages: o.Pages, logger: o.Logger, now: o.Now, csrf: http.NewCrossOriginProtection()}
+	p := &Portal{
+		realm: r, prefix: o.Prefix, home: o.Home, dress: o.Dress, pages: o.Pages, logger: o.Logger, now: o.Now, noteID: o.NoteID, csrf: http.NewCrossOriginProtection(),
+	}
 	if p.prefix == "" {
 		p.prefix = DefaultPrefix
 	}

@@ -75,7 +75,7 @@ func (p *Portal) reminder(to string) string {
 
 // reminded leads past the reminder, where there is one for this sign-in.
 func (p *Portal) reminded(o auth.Outcome, to string) string {
-	if o.Changed != "" || len(o.Policies) == 0 {
+	if o.Changed != "" || len(o.Policies) == 0 || p.reminderOf(to) != "" {
 		return to
 	}
 	return p.reminder(to)

@@ -212,11 +212,13 @@ func (b *browser) send(req *http.Request) answer {
 		b.t.Fatalf("%s %s: %v", req.Method, req.URL.Path, err)
 	}
 	a := answer{w.Result(), w.Body.String()}
-	if strings.HasPrefix(a.Header.Get("Content-Type"), "text/html") && a.Header.Get("Content-Encoding") == "" {
-		checkWords(b.t, req.Method+" "+req.URL.Path, a.body, b.data)
+	if strings.HasPrefix(a.Header.Get("Content-Type"), "text/html") {
+		checkWords(b.t, req.Method+" "+req.URL.Path, a.page(b.t), b.data)
 	}
-	if a.Header.Get("Content-Encoding") == "" {
-		a.body = wordstest.Unmark(a.body)
+	if page := wordstest.Unmark(a.page(b.t)); a.Header.Get("Content-Encoding") == "" {
+		a.body = page
+	} else if strings.HasPrefix(a.Header.Get("Content-Type"), "text/html") { // as it would be without marks
+		a.body = string(b.sheet().zip([]byte(page)))
 	}
 	for _, c := range a.Cookies() {
 		if !c.Secure || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Path != "/" || c.Domain != "" || len(c.Raw) > 4096 { // S59
@@ -226,9 +228,9 @@ func (b *browser) send(req *http.Request) answer {
 			delete(b.cookies, c.Name)
 		}
 	}
-	checkHeaders(b.t, b.rig.style(), req, a)
+	checkHeaders(b.t, b.sheet(), req, a)
 	if strings.HasPrefix(a.Header.Get("Content-Type"), "text/html") && req.Method != http.MethodHead {
-		checkPage(b.t, b.rig.style(), req.Method+" "+req.URL.Path, a.page(b.t))
+		checkPage(b.t, b.sheet(), req.Method+" "+req.URL.Path, a.page(b.t))
 	}
 	return a
 }

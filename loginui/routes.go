@@ -55,6 +55,7 @@ var routes = map[string]route{
 	resendPath:             {getResend, postResend},
 	stepUpPath:             {getStepUp, navigated(postStepUp)},
 	"/logout":              {getLogout, postLogout},
+	continuePath:           {getContinue, navigated(postContinue)},
 	sessionPath:            {get: getSession},
 	scriptPath:             {get: getScript},
 	signedInPath:           {get: getSignedIn},

@@ -1,93 +1,62 @@
 package loginui
 
 import (
-	"bytes"
-	"compress/gzip"
-	"crypto/sha256"
-	"encoding/base64"
-	"io"
-	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 )
 
-// TestStyleInPage reads a page as browsers do, compressed: the style sheet stands in it, under the hash that the policy names.
-func TestStyleInPage(t *testing.T) { // S62
-	r := newRig(t)
-	b := r.browser()
-	plain := b.get("/.mfa/login")
-	if plain.Header.Get("Content-Encoding") != "" {
-		t.Error("compressed for a client that did not ask for it")
-	}
-	req := b.request(http.MethodGet, "/.mfa/login", "")
-	req.Header.Set("Accept-Encoding", "gzip, deflate, br, zstd")
-	zipped := b.send(req)
-	if zipped.Header.Get("Content-Encoding") != "gzip" || zipped.Header.Get("Vary") != "Accept-Encoding" {
-		t.Errorf("headers %v, want gzip", zipped.Header)
-	}
-	body := zipped.page(t)
-	_, rest, _ := strings.Cut(body, "<style>")
-	css, _, _ := strings.Cut(rest, "</style>")
-	if css != string(asset("mfa.css").body) {
-		t.Error("the page does not hold the style sheet as it is")
-	}
-	sum := sha256.Sum256([]byte(css))
-	if want := "; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"; !strings.HasSuffix(zipped.Header.Get("Content-Security-Policy"), want) {
-		t.Errorf("policy %q, want %s", zipped.Header.Get("Content-Security-Policy"), want)
-	}
-	if saved := len(css) / 2; len(zipped.body) > len(body)-saved {
-		t.Errorf("%d of %d bytes are sent: the style sheet is not compressed", len(zipped.body), len(body))
-	}
-}
-
-// page is the body as a browser reads it.
-func (a answer) page(t *testing.T) string {
+func styleFile(t *testing.T, name string) string {
 	t.Helper()
-	if a.Header.Get("Content-Encoding") != "gzip" {
-		return a.body
-	}
-	z, err := gzip.NewReader(strings.NewReader(a.body))
+	b, err := assetFiles.ReadFile("assets/" + name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	body, err := io.ReadAll(z)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(body)
+	return regexp.MustCompile(`(?s)/\*.*?\*/`).ReplaceAllString(string(b), "")
 }
 
-// TestLengthTellsNothing compares pages that repeat themselves with pages that do not, which compression would make shorter.
-func TestLengthTellsNothing(t *testing.T) {
-	s := newStyle([]byte("p { color: red }\n"))
-	long := bytes.Repeat([]byte("0123456789abcdef"), 5000)
-	for _, tc := range []struct {
-		name       string
-		one, other string
-	}{
-		{"a guess that is right", "secret=tulip&guess=tulip", "secret=tulip&guess=zebra"},
-		{"no style sheet", "aaaaaaaa", "abcdefgh"},
-		{"nothing", "", ""},
-		{"longer than a block", string(long), string(bytes.ToUpper(long[:70000])) + strings.Repeat("x", len(long)-70000)},
+// TestStyleUsesTokens: colours, sizes and times stand in tokens.css alone, but for lines of a pixel, what is relative to its text, and the
+// widths at which the pages change, which cannot be named.
+func TestStyleUsesTokens(t *testing.T) {
+	rules := styleFile(t, styleName)
+	bare := regexp.MustCompile(`@(?:media|container)[^{]*`).ReplaceAllString(rules, "")
+	for what, pattern := range map[string]string{
+		"a colour":                 `#[0-9a-fA-F]{3,8}\b|\b(?:rgba?|hsla?|oklch|oklab|lab|lch|color|color-mix)\(|[:\s](?:white|black|red|gr[ae]y|blue|green|silver)\b[;\s}]`,
+		"a size":                   `\b(?:[2-9]|[0-9]{2,}|[0-9]*\.[0-9]+)px\b|[0-9]rem\b|[0-9](?:pt|cm|mm|in)\b`,
+		"a time":                   `[0-9]m?s\b`,
+		"a side of the page":       `\b(?:margin|padding|border)-(?:left|right)\b|[;{\s](?:left|right):|text-align: (?:left|right)|float:`,
+		"something from elsewhere": `url\(|@import|@font-face`,
 	} {
-		lengths := map[int]bool{}
-		for _, text := range []string{tc.one, tc.other} {
-			page := "<style>" + string(s.css) + "</style>" + text
-			if tc.name == "no style sheet" {
-				page = text
-			}
-			zipped := s.zip([]byte(page))
-			lengths[len(zipped)] = true
-			z, err := gzip.NewReader(bytes.NewReader(zipped))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got, err := io.ReadAll(z); err != nil || string(got) != page {
-				t.Errorf("%s: unpacked %d bytes, %v: not the page", tc.name, len(got), err)
-			}
+		for _, m := range regexp.MustCompile(`.*(?:`+pattern+`).*`).FindAllString(bare, -1) {
+			t.Errorf("%s: %s", what, strings.TrimSpace(m))
 		}
-		if len(lengths) != 1 {
-			t.Errorf("%s: %v bytes", tc.name, lengths)
+	}
+	// Each token that is used is there, and each that is there is used.
+	tokens := styleFile(t, tokensName)
+	named := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(--[a-z0-9-]+):`).FindAllStringSubmatch(tokens, -1) {
+		named[m[1]] = false
+	}
+	for _, m := range regexp.MustCompile(`var\((--[a-z0-9-]+)`).FindAllStringSubmatch(rules+tokens, -1) {
+		if _, ok := named[m[1]]; !ok {
+			t.Errorf("there is no token %s", m[1])
 		}
+		named[m[1]] = true
+	}
+	for name, used := range named {
+		if !used {
+			t.Errorf("nothing uses %s", name)
+		}
+	}
+}
+
+// The served file has the tokens in front, and no comment.
+func TestStylesAreOneFile(t *testing.T) {
+	served := string(asset(styleName).body)
+	if !strings.HasPrefix(served, ":root {") || strings.Contains(served, "/*") || !strings.Contains(served, "@media print") {
+		t.Errorf("begins with %.40q", served)
+	}
+	if _, ok := assets()[tokensName]; ok {
+		t.Error("the tokens are served by themselves, too")
 	}
 }

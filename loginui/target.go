@@ -17,6 +17,9 @@ func (p *Portal) returnTarget(s string) string {
 	if _, ok := p.elsewhere(s); ok {
 		return s
 	}
+	if p.leadsOn(s) {
+		return s
+	}
 	s, path, ok := localPath(s)
 	if !ok {
 		return ""
@@ -65,10 +68,21 @@ func localPath(s string) (clean, decoded string, ok bool) {
 	return s, path, true
 }
 
+// leadsOn reports whether s is the reminder, as we write it, and leads on to a return target. It may be longer than others: what it holds
+// may be as long as they are, and is escaped in it once more.
+func (p *Portal) leadsOn(s string) bool {
+	escaped, ok := strings.CutPrefix(s, p.prefix+remindPath+"?to=")
+	if !ok {
+		return false
+	}
+	to, err := url.QueryUnescape(escaped)
+	return err == nil && !strings.HasPrefix(to, p.prefix+remindPath) && p.returnTarget(to) == to && to != "" && p.reminder(to) == s
+}
+
 // LoginURL is the address of the sign-in page that leads back to the path to, of this host. It costs one allocation.
 // A target that is too long is left out.
 func (p *Portal) LoginURL(to string) string {
-	if to == "" || len(to) > maxTarget && (p.home == "" || to[0] == '/') {
+	if to == "" || len(to) > maxTarget && (p.home == "" || to[0] == '/') && !p.leadsOn(to) {
 		return p.login[:len(p.login)-len("?to=")]
 	}
 	var stack [256]byte

@@ -74,6 +74,12 @@ func TestReturnTarget(t *testing.T) { // S65
 		"portal":                   {"/.mfa", false},
 		"portal, slash":            {"/.mfa/", false},
 		"the reminder":             {"/.mfa/remind?to=%2Fdeep", true},
+		"the reminder, long":       {p.reminder("/" + strings.Repeat("~#", 4095)), true},
+		"the reminder, longest":    {p.reminder("/" + strings.Repeat("%25", 2730)), true},
+		"the reminder, too long":   {p.reminder("/" + strings.Repeat("a", 8192)), false},
+		"the reminder, twice":      {p.reminder(p.reminder("/" + strings.Repeat("#", 8000))), false},
+		"the reminder, and more":   {p.reminder("/"+strings.Repeat("#", 8000)) + "&x=" + strings.Repeat("a", 8192), false},
+		"the reminder, elsewhere":  {p.reminder("//evil.example/" + strings.Repeat("a", 9000)), false},
 		"below Security":           {"/.mfa/security/../logout", false},
 		"recovery codes":           {"/.mfa/recovery-codes", false},
 	}

@@ -49,6 +49,43 @@ func TestTexts(t *testing.T) {
 	}
 }
 
+// TestErrorsSayWhatToDo: every page that tells of an error, all of which have a way on or are those of the gate, says what happened and what can
+// be done, and every way to verify where the way out is.
+func TestErrorsSayWhatToDo(t *testing.T) {
+	all, err := wordFiles.ReadFile("words/en.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, m := range regexp.MustCompile(`"([a-z_.]+)\.title":`).FindAllSubmatch(all, -1) {
+		id := string(m[1])
+		if !english.Has(id+".text") || !english.Has(id+".label") && !strings.HasPrefix(id, "refused.") {
+			continue
+		}
+		found++
+		if !english.Has(id + ".todo") {
+			t.Errorf("%q does not say what to do", id)
+		}
+	}
+	if found < 30 {
+		t.Errorf("only %d pages found", found)
+	}
+	for _, m := range withPage("verify_", "totp", "webauthn", "email", "recovery") {
+		if pg := (&page{file: "verify_" + m}); !english.Has(pg.Lost()) {
+			t.Errorf("nothing for those who lost what verify_%s asks for", m)
+		}
+	}
+	for id, hint := range map[string]string{
+		"totp.wrong": "automatic time", "enrolltotp.wrong": "automatic time", // a clock that is off
+		"webauthn.unable": "Firefox", "webauthn.noscript": "another way", "enroll.webauthn.unable": "Firefox", // a browser that cannot
+		"invite.wrong": "a new link", "badlink.todo": "send a new code", "badreset.again": "new link", "badnotme.todo": "reset your password", // too late
+	} {
+		if !strings.Contains(english.Text(id), hint) {
+			t.Errorf("%s does not speak of %q: %s", id, hint, english.Text(id))
+		}
+	}
+}
+
 func TestWait(t *testing.T) {
 	x := &exchange{}
 	for d, want := range map[time.Duration]string{

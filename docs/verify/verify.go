@@ -57,10 +57,12 @@ type Verifier struct {
 	Client *http.Client     // that fetches them; nil: http.DefaultClient
 	Now    func() time.Time // nil: time.Now
 
-	mu      sync.Mutex
-	keys    jose.JSONWebKeySet
-	tried   time.Time
-	fetched time.Time
+	mu       sync.Mutex
+	keys     jose.JSONWebKeySet
+	tried    time.Time
+	fetched  time.Time
+	failed   error         // of the last fetch
+	fetching chan struct{} // closed when the fetch that goes on is over; nil: none does
 }
 
 // Verify returns who a token is about. The error wraps ErrNoPerson where the token is not right, not for this app, or not valid now.
@@ -99,32 +101,62 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Person, error) {
 	return person, nil
 }
 
-// key returns the public key with an ID. One that is not known may be new: then the keys are fetched again.
+// key returns the public key with an ID. One that is not known may be new: then the keys are fetched again, once for all who wait for that. Nobody
+// else does.
 func (v *Verifier) key(ctx context.Context, id string) (*jose.JSONWebKey, error) {
 	v.mu.Lock()
+	if key := v.known(id); key != nil {
+		v.mu.Unlock()
+		return key, nil
+	}
+	done := v.fetching
+	if done == nil && v.now().Sub(v.tried) >= keysPause {
+		done = make(chan struct{})
+		v.fetching, v.tried = done, v.now()
+		go v.refresh(context.WithoutCancel(ctx), done) // others wait for the keys, too, when the one who asked has left
+	}
+	v.mu.Unlock()
+	if done != nil {
+		select {
+		case <-done:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	v.mu.Lock()
 	defer v.mu.Unlock()
-	now := v.now()
-	fresh := now.Sub(v.fetched) < keysLife
-	if fresh {
-		if found := v.keys.Key(id); len(found) == 1 {
-			return &found[0], nil
-		}
-	}
-	if now.Sub(v.tried) >= keysPause {
-		v.tried = now
-		keys, err := v.fetch(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("fetching the keys: %w", err)
-		}
-		v.keys, v.fetched, fresh = keys, now, true
-	}
-	if !fresh {
+	switch key := v.known(id); {
+	case key != nil:
+		return key, nil
+	case done != nil && v.failed != nil:
+		return nil, fmt.Errorf("fetching the keys: %w", v.failed)
+	case !v.fresh():
 		return nil, errors.New("the keys could not be fetched a moment ago")
 	}
-	if found := v.keys.Key(id); len(found) == 1 {
-		return &found[0], nil
-	}
 	return nil, fmt.Errorf("%w: there is no key %q", ErrNoPerson, id)
+}
+
+// fresh reports whether the keys that are here may be used. Its caller has the lock.
+func (v *Verifier) fresh() bool { return v.now().Sub(v.fetched) < keysLife }
+
+// known returns the key with an ID if it is here, else nil. Its caller has the lock.
+func (v *Verifier) known(id string) *jose.JSONWebKey {
+	if found := v.keys.Key(id); len(found) == 1 && v.fresh() {
+		return &found[0]
+	}
+	return nil
+}
+
+// refresh fetches the keys, without the lock, and closes done.
+func (v *Verifier) refresh(ctx context.Context, done chan struct{}) {
+	keys, err := v.fetch(ctx)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.failed = err; err == nil {
+		v.keys, v.fetched = keys, v.tried
+	}
+	v.fetching = nil
+	close(done)
 }
 
 func (v *Verifier) fetch(ctx context.Context) (keys jose.JSONWebKeySet, err error) {
@@ -135,8 +167,7 @@ func (v *Verifier) fetch(ctx context.Context) (keys jose.JSONWebKeySet, err erro
 	if client == nil {
 		client = http.DefaultClient
 	}
-	// Others wait for the keys, too, when the one who asked has left.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {

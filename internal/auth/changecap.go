@@ -27,18 +27,28 @@ func keyChangesBegun(u *User, s *Session, op ChangeOp) string {
 
 // countChange counts n changes under key, in the transaction that begins or makes them, or returns *Throttled. With 0 it only looks.
 func countChange(tx storage.Tx, now time.Time, key string, n int) error {
+	wait, err := countUp(tx, now, key, n, changeLimit, changeWindow)
+	if err == nil && wait > 0 {
+		err = &Throttled{RetryAfter: wait, Changes: true}
+	}
+	return err
+}
+
+// countUp counts n under key, in the transaction in which something is done, or says how long to wait where limit is reached in a window, which
+// begins with the first.
+func countUp(tx storage.Tx, now time.Time, key string, n, limit int, window time.Duration) (wait time.Duration, err error) {
 	var c counter
 	if err := getJSON(tx, key, &c); err != nil && !errors.Is(err, storage.ErrNotFound) {
-		return err
+		return 0, err
 	}
 	if !now.Before(c.Until) {
-		c = counter{Until: now.Add(changeWindow)}
+		c = counter{Until: now.Add(window)}
 	}
-	if c.Count >= changeLimit {
-		return &Throttled{RetryAfter: c.Until.Sub(now), Changes: true}
+	if c.Count >= limit {
+		return c.Until.Sub(now), nil
 	}
 	if c.Count += n; n == 0 {
-		return nil
+		return 0, nil
 	}
-	return putJSON(tx, key, c, c.Until)
+	return 0, putJSON(tx, key, c, c.Until)
 }

@@ -28,6 +28,10 @@ const (
 	targetKept   = 24 * time.Hour   // after which we do not know it any more
 	handoverLife = time.Minute
 
+	// handoverLimit bounds the codes of one session in handoverWindow: more than tabs that a browser opens at once.
+	handoverLimit  = 60
+	handoverWindow = time.Minute
+
 	// maxTarget bounds what is opened, in bytes: a path of 8 KiB, encoded twice.
 	maxTarget = 20 << 10
 	// maxHanded bounds the hosts that one session is handed over to at a time: with a wildcard there is no end of names.
@@ -41,6 +45,9 @@ const targetName = "target"
 type Portal struct {
 	Host  string                 // as Visit.Host has it
 	Lists func(host string) bool // whether a host gets sessions from it; false for Host itself
+	// Names reports whether such a host is listed by its own name. A wildcard also stands for names that lead to somebody else, so for what
+	// it alone lists the person is asked first. nil: no host is.
+	Names func(host string) bool
 }
 
 // away reports whether sessions of a host are handed over to it.
@@ -55,12 +62,16 @@ type Target struct {
 	at     time.Time
 }
 
-// SealTarget says where the visitor of a gated host wants to go, in a form that the portal takes. The cookies must be set along with it.
+// SealTarget says where the visitor of a gated host wants to go, in a form that the portal takes. The cookies must be set along with it. They
+// are new each time: what the browser has may be known to somebody who put it there, or come from another host.
 func (r *Realm) SealTarget(v Visit, path string) (to string, cookies []Cookie, err error) {
-	if c, made := r.PreFlow(v); made {
-		v.Flow, cookies = c.Value, []Cookie{c}
+	token := newToken()
+	value, err := r.sealCookie(CookieFlow, token)
+	if err != nil {
+		return "", nil, err
 	}
-	fields := []string{v.Origin, v.Host, hashToken(r.flowToken(v)), strconv.FormatInt(r.now().Unix(), 10), path}
+	cookies = []Cookie{{Name: CookieFlow, Value: value}}
+	fields := []string{v.Origin, v.Host, hashToken(token), strconv.FormatInt(r.now().Unix(), 10), path}
 	to, err = r.keys.Load().targets[0].Encode(targetName, []byte(strings.Join(fields, "\n")))
 	if err != nil {
 		err = fmt.Errorf("sealing a target: %w", err)
@@ -107,14 +118,16 @@ type handover struct {
 }
 
 // HandOver makes the code with which the host of a target opens a session out of the visitor's, which is of the portal. It is "" where the
-// target is too old: its gate must be asked again. ErrToken: the target is none of ours.
-func (r *Realm) HandOver(ctx context.Context, v Visit, to string) (code string, t Target, err error) {
+// target is too old: its gate must be asked again. ErrToken: the target is none of ours. ErrUnconfirmed: the person has to confirm first that
+// they go on to that host; confirmed says that they just did, which counts for the whole session. *Throttled: there were too many codes.
+func (r *Realm) HandOver(ctx context.Context, v Visit, to string, confirmed bool) (code string, t Target, err error) {
 	t, ok := r.OpenTarget(to)
 	if !ok {
 		return "", t, ErrToken
 	}
 	now := r.now()
-	if now.Sub(t.at) >= targetLife {
+	old := now.Sub(t.at) >= targetLife
+	if old && !confirmed {
 		return "", t, nil
 	}
 	code = newTravelToken()
@@ -123,13 +136,37 @@ func (r *Realm) HandOver(ctx context.Context, v Visit, to string) (code string, 
 		if err != nil {
 			return err
 		}
+		if !r.expects(s, t.Host) {
+			if !confirmed {
+				return ErrUnconfirmed
+			}
+			s.Confirmed = append(s.Confirmed[max(0, len(s.Confirmed)-maxHanded+1):], t.Host)
+			if err := putJSON(tx, keySession(s.Token), s, s.End); err != nil {
+				return err
+			}
+		}
+		if old {
+			return nil
+		}
+		wait, err := countUp(tx, now, keyThrottle(u.ID)+"handover/"+s.ID, 1, handoverLimit, handoverWindow)
+		if err != nil {
+			return err
+		}
+		if wait > 0 {
+			return &Throttled{RetryAfter: wait, Visits: true}
+		}
 		h := handover{UserID: u.ID, Session: s.ID, Host: t.Host, Nonce: t.nonce, Path: t.Path}
 		return putJSON(tx, keyHandover(code), h, now.Add(handoverLife))
 	})
-	if err != nil {
+	if err != nil || old {
 		return "", t, err
 	}
 	return code, t, nil
+}
+
+// expects reports whether a session may be handed over to a host without asking the person.
+func (r *Realm) expects(s *Session, host string) bool {
+	return r.portal.Names != nil && r.portal.Names(host) || s.Handed[host] != "" || slices.Contains(s.Confirmed, host)
 }
 
 // TakeOver takes the code that a browser brought to the host that it was made for, and opens a session there. path is where the visitor

@@ -134,6 +134,8 @@ var (
 	ErrStep = errors.New("auth: not what the flow asks for")
 	// ErrToken means that a travelling token is unknown, used, replaced or expired.
 	ErrToken = errors.New("auth: token is not valid")
+	// ErrUnconfirmed means that a session goes to a host only after the person has confirmed that.
+	ErrUnconfirmed = errors.New("auth: not confirmed")
 	// ErrBusy means that all slots for expensive work are taken and the queue is full: 503 with Retry-After.
 	ErrBusy = errors.New("auth: too many sign-ins at once")
 	// ErrNoSession means that there is no session that counts.
@@ -145,6 +147,7 @@ type Throttled struct {
 	RetryAfter time.Duration // 0 with Off
 	Off        bool          // the method is off for browsers that the account does not know
 	Changes    bool          // it is changes that were too many, and no answer was wrong
+	Visits     bool          // it is ways to other hosts, and no answer was wrong
 }
 
 func (t *Throttled) Error() string { return "auth: throttled" }

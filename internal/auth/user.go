@@ -115,6 +115,8 @@ type Session struct {
 	Proofs []Proof `json:"proofs"`           // assurance is computed from these, never stored
 	// Handed are the IDs of the sessions that have this one as their parent, by host: one a host. They end with it.
 	Handed map[string]string `json:"handed,omitempty"`
+	// Confirmed are the hosts that a portal lists by a wildcard alone and the person has said that they go on to, the latest last.
+	Confirmed []string `json:"confirmed,omitempty"`
 
 	Created time.Time `json:"created"`
 	Seen    time.Time `json:"seen"`

@@ -62,8 +62,9 @@
       corrected = f.value !== "" && (corrected || /^(delete|history)/.test(how));
       const digits = f.value.replace(/[\s\u2010-\u2013-]/g, "");
       if (!/^\d{6}$/.test(digits)) return;
-      if (/Paste|Drop/.test(how)) f.value = digits;
-      if (gone || corrected || !e.isTrusted || e.data && e.data.length > 1) return;
+      const pasted = /Paste|Drop/.test(how);
+      if (pasted) f.value = digits;
+      if (gone || corrected || !e.isTrusted || !pasted && e.data && e.data.length > 1) return;
       gone = true;
       f.form.querySelector("button").click();
     });

@@ -8,7 +8,6 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 	"html/template"
-	"sync"
 )
 
 // styleSheet is what pages look like. It stands in the page itself, so that a browser can paint as soon as the page is there, without
@@ -18,9 +17,6 @@ type styleSheet struct {
 	source string // for style-src (CSP Level 3, section 2.3.1)
 	zipped []byte // deflate blocks (RFC 1951) that end on a byte, none of them the last
 }
-
-// plainStyle is the look of pages without a brand.
-var plainStyle = sync.OnceValue(func() *styleSheet { return newStyle(asset("mfa.css").body) })
 
 func newStyle(css []byte) *styleSheet {
 	sum := sha256.Sum256(css)
@@ -57,13 +53,11 @@ func stored(b, data []byte) []byte {
 	return b
 }
 
-// style is the style sheet of p's pages.
-func (p *Portal) style() *styleSheet {
-	if p.dress != nil && p.dress.style != nil {
-		return p.dress.style
-	}
-	return plainStyle()
+// sheet is the style sheet of the portal's pages.
+func (p *Portal) sheet() *styleSheet {
+	s, _ := p.dressed(styleName)
+	return s.sheet
 }
 
 // Style is the style sheet, for the page itself.
-func (pg *page) Style() template.CSS { return template.CSS(pg.style().css) } //nolint:gosec // it is ours
+func (pg *page) Style() template.CSS { return template.CSS(pg.sheet().css) } //nolint:gosec // it is ours

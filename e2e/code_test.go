@@ -1,0 +1,189 @@
+package e2e
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"github.com/caddy-mfa/caddy-mfa/e2e/rig"
+)
+
+// editing is a key that does what a browser calls an editing command.
+func editing(name string) action {
+	return command(input.DispatchKeyEvent, input.DispatchKeyEventParams{Type: input.DispatchKeyEventTypeKeyDown, Commands: []string{name}})
+}
+
+// clipboard puts text where paste takes it from, by way of a field that is gone afterwards.
+func (b *tab) clipboard(text string) {
+	b.t.Helper()
+	b.do(chromedp.Evaluate[chromedp.Void](`(() => {
+		const f = document.body.appendChild(document.createElement("textarea"));
+		f.id = "clip";
+		f.focus();
+	})()`), command(input.InsertText, input.InsertTextParams{Text: text}), editing("selectAll"), editing("copy"),
+		chromedp.Evaluate[chromedp.Void](`document.getElementById("clip").remove()`))
+}
+
+// TestCodeIsSentWhole: a code that is typed or pasted whole is sent, once; what a person corrects or has filled in is left to them. It runs
+// alone, since a browser has one clipboard.
+func TestCodeIsSentWhole(t *testing.T) {
+	s := start(t, rig.Config{})
+	alice, _ := enrolled(t, s, "alice")
+	b := open(t, s)
+	ask := func() {
+		t.Helper()
+		b.password(alice, "/")
+		b.sees("Enter your code")
+		b.do(chromedp.Focus(field("Code")))
+		b.ready()
+	}
+	sent := func() int { return b.asked("/.mfa/verify/totp") }
+	value := func() string { return eval[string](b, `document.getElementById("code").value`) }
+
+	ask()
+	before := sent()
+	b.typed("12345")
+	b.typed(kb.Backspace)
+	b.typed("67")
+	if now := sent(); now != before || value() != "123467" {
+		t.Errorf("a code that was corrected: %q, sent %d times", value(), now-before)
+	}
+	b.do(chromedp.Evaluate[chromedp.Void](`document.activeElement.select()`))
+	b.typed("abcde-fghjk-mnpqr")
+	b.do(chromedp.Evaluate[chromedp.Void](`document.activeElement.select()`), command(input.InsertText, input.InsertTextParams{Text: "123456"}))
+	if now := sent(); now != before || value() != "123456" {
+		t.Errorf("a recovery code, and what was filled in: %q, sent %d times", value(), now-before)
+	}
+	if status := b.press("Verify"); status != http.StatusUnauthorized {
+		t.Errorf("a wrong code gives %d", status)
+	}
+	b.sees("Enter your code")
+	b.do(chromedp.Focus(field("Code")))
+	b.typedWhole("123456")
+	b.reads("That code is not right.")
+
+	b.sees("Enter your code")
+	b.do(chromedp.Focus(field("Code")))
+	right := code(t, alice.Phone)
+	before = sent()
+	b.typedWhole(right)
+	b.sees("Example app")
+	if now := sent(); now != before+1 {
+		t.Errorf("a code was sent %d times", now-before)
+	}
+	for _, between := range []string{" ", "-"} {
+		b.press("Sign out")
+		ask()
+		next := code(t, alice.Phone)
+		b.clipboard(next[:3] + between + next[3:] + "\n")
+		b.do(chromedp.Focus(field("Code")))
+		b.load(editing("paste"))
+		b.sees("Example app")
+	}
+}
+
+// branded is a server with pages that are dressed, by an accent and a background.
+func branded(t *testing.T, accent, background string) *rig.Server {
+	t.Helper()
+	return start(t, rig.Config{Caddyfile: strings.Replace(rig.Gated, "auto_https off\n", `auto_https off
+	mfa {
+		name "Example Corp"
+		brand {
+			accent "`+accent+`"
+			background "`+background+`"
+			footer "Example Corp, for staff only"
+			links {
+				Imprint https://example.com/imprint
+				"Ask for help" mailto:help@example.com
+			}
+		}
+	}
+`, 1)})
+}
+
+// TestBrandedPages: whatever colours an admin chooses, axe-core finds nothing wrong with the pages.
+func TestBrandedPages(t *testing.T) {
+	t.Parallel()
+	for name, colours := range map[string][2]string{"yellow": {"#ffcc00", "#fff7d6"}, "navy": {"#0b1f3a", "#0b1f3a"}, "green": {"#0a7d33", "#eef5f0"}} {
+		s := branded(t, colours[0], colours[1])
+		alice, _ := enrolled(t, s, "alice")
+		b := open(t, s)
+		b.visit("/")
+		b.sees("Sign in")
+		b.shoot("brand-" + name)
+		b.fill("Username or email", alice.Name)
+		b.fill("Password", alice.Password)
+		b.press("Sign in")
+		b.fill("Code", code(t, alice.Phone))
+		b.press("Verify")
+		b.sees("Example app")
+		b.visit("/.mfa/security")
+		b.sees("Security")
+		b.shoot("brand-" + name + "-security")
+	}
+}
+
+// TestLooks: narrow, wide, with more contrast, and with forced colours.
+func TestLooks(t *testing.T) {
+	t.Parallel()
+	s := start(t, rig.Config{})
+	alice, _ := enrolled(t, s, "alice")
+	b := open(t, s)
+	b.signIn(alice)
+	look := func(name string, width, height int64, contrast, scheme, forced string) {
+		t.Helper()
+		b.do(command(emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: width, Height: height, DeviceScaleFactor: 1}),
+			command(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
+				{Name: "prefers-contrast", Value: contrast}, {Name: "prefers-color-scheme", Value: scheme}, {Name: "forced-colors", Value: forced},
+			}}))
+		eval[bool](b, `document.getAnimations().every(a => { try { a.finish() } catch {} return true })`) // colours fade over
+		for _, line := range append(eval[[]string](b, sound), b.violations()...) {
+			t.Errorf("%s: %s", name, line)
+		}
+		b.picture(name)
+	}
+	for _, page := range []string{"/.mfa/security", "/.mfa/logout"} {
+		b.visit(page)
+		name := "look" + strings.ReplaceAll(strings.TrimPrefix(page, "/.mfa"), "/", "-")
+		look(name+"-320", 320, 640, "no-preference", "light", "none")
+		look(name+"-4k", 3840, 2160, "no-preference", "light", "none")
+		look(name+"-contrast", 1100, 800, "more", "light", "none")
+		look(name+"-contrast-dark", 1100, 800, "more", "dark", "none")
+		look(name+"-forced", 1100, 800, "no-preference", "light", "active")
+	}
+}
+
+// TestPrintedCodes: on paper there are the recovery codes, and whose they are, in black on white.
+func TestPrintedCodes(t *testing.T) {
+	t.Parallel()
+	s := start(t, rig.Config{})
+	alice := addUser(t, s, "alice")
+	b := open(t, s)
+	b.password(alice, "/")
+	b.press("Authenticator app")
+	b.fill("Code", code(t, b.qr()))
+	b.press("Verify & enable")
+	b.sees("Save your recovery codes")
+	codes := b.recoveryCodes()
+	b.do(command(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: "print", Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "dark"}}}))
+	paper := b.text("body")
+	for _, want := range append(codes, "Recovery codes for caddy-mfa", "Site: localhost", "Username: alice", "Made: ") {
+		if !strings.Contains(paper, want) {
+			t.Errorf("the paper lacks %q", want)
+		}
+	}
+	for _, no := range []string{"Copy", "Download", "I've saved", "Save your", "If you lose", "Save them before"} {
+		if strings.Contains(paper, no) {
+			t.Errorf("the paper has %q", no)
+		}
+	}
+	if got := eval[string](b, `getComputedStyle(document.querySelector(".codes")).color + getComputedStyle(document.querySelector("main")).backgroundColor`); got != "rgb(0, 0, 0)rgba(0, 0, 0, 0)" {
+		t.Errorf("the codes are %s", got)
+	}
+	b.picture("recovery-codes-print")
+}
