@@ -13,7 +13,7 @@ BENCH ?=
 LIGHT = ./storage/... ./internal/... ./loginui/... ./tools/...
 LINT = $(GO) tool -modfile=tools/lint/go.mod golangci-lint
 
-.PHONY: help run build test race bench fuzz lint fmt generate clean
+.PHONY: help run build test screenshots race bench fuzz lint fmt generate clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,6 +36,12 @@ test: build ## run every test; installs what is missing: a browser, proxies and 
 	CGO_ENABLED=0 $(GO) test -json -trimpath $$rest || status=1; \
 	CGO_ENABLED=0 $(GO) test -json -trimpath -count=1 -timeout 12m ./e2e/ || status=1; \
 	exit $$status; } | CGO_ENABLED=0 $(GO) run -trimpath ./tools/testsum
+
+# A run of all tests takes them too, into e2e/out, beside the gallery of all pages.
+screenshots: build ## take the pictures in docs anew
+	@tools/setup
+	@CADDY_MFA_BIN="$(CURDIR)/bin/caddy" CGO_ENABLED=0 $(GO) test -trimpath -count=1 -run '^TestDocsPictures$$' ./e2e/
+	@for name in sign-in set-up code security; do cp "e2e/out/docs-$$name.png" "docs/$$name.png"; done
 
 race: build ## run the tests with the race detector, those that import Caddy too (slow); all but the journeys
 	@CADDY_MFA_BIN="$(CURDIR)/bin/caddy" $(GO) test -race $(LIGHT) ./caddymodule/...

@@ -36,10 +36,11 @@ func command[P, R any](c cdp.Command[P, R], params P) action {
 // tab is a browser profile of its own with one page. Whatever the browser complains of, and every request that leaves the site,
 // fails the test.
 type tab struct {
-	t    *testing.T
-	ctx  context.Context
-	base string
-	also []string // other sites that the journey leads to
+	t     *testing.T
+	ctx   context.Context
+	close func()
+	base  string
+	also  []string // other sites that the journey leads to
 
 	mu       sync.Mutex
 	requests []string
@@ -62,7 +63,7 @@ func openIn(t *testing.T, base string, profile chromedp.ContextOption) *tab {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(chromium, profile)
 	t.Cleanup(cancel)
-	b := &tab{t: t, ctx: ctx, base: base}
+	b := &tab{t: t, ctx: ctx, close: cancel, base: base}
 	if err := chromedp.Listen(ctx, b.listen); err != nil {
 		t.Fatal(err)
 	}

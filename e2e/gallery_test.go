@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/chromedp/cdproto/network"
-	"github.com/chromedp/chromedp"
 )
 
 // inArabic opens the page of the tab beside it, in the same profile, as somebody whose browser asks for Arabic. What a form or a script made of
@@ -36,15 +35,15 @@ func (b *tab) inArabic() (seen *tab, end func(), why string) {
 	if resp, err := http.DefaultClient.Do(req); err != nil || !strings.HasPrefix(resp.Header.Get("Content-Language"), "ar") {
 		return nil, nil, "The portal has no Arabic."
 	}
-	ctx, cancel := chromedp.NewContext(b.ctx)
-	seen = &tab{t: b.t, ctx: ctx, base: b.base, also: b.also}
-	seen.do(command(network.Enable, network.EnableParams{}), command(network.SetExtraHTTPHeaders, network.SetExtraHTTPHeadersParams{Headers: arabic}))
+	seen = b.beside()
+	seen.also, seen.expected = b.also, b.expected
+	seen.do(command(network.SetExtraHTTPHeaders, network.SetExtraHTTPHeadersParams{Headers: arabic}))
 	seen.visit(url)
 	if at, _, _ := strings.Cut(seen.location(), "#"); at != url || !strings.HasPrefix(eval[string](seen, `document.documentElement.lang`), "ar") {
-		cancel()
+		seen.close()
 		return nil, nil, "The page leads on when it is opened anew."
 	}
-	return seen, cancel, ""
+	return seen, seen.close, ""
 }
 
 var arabic = network.Headers{"Accept-Language": "ar"}

@@ -100,7 +100,24 @@ func unseen() error {
 			missing = append(missing, fmt.Errorf("no journey took a picture of %s, which is %s", file, page))
 		}
 	}
-	for name := range where {
+	// What a screen reader finds is compared on each page in one state at least, and each file of that is one of a picture.
+	read := map[string]bool{}
+	for _, p := range shot.pages {
+		read[filepath.Join(trees, p.Name+".txt")] = p.read
+	}
+	kept, err := filepath.Glob(filepath.Join(trees, "*.txt"))
+	if err != nil {
+		return err
+	}
+	for _, file := range kept {
+		if !read[file] {
+			missing = append(missing, fmt.Errorf("no journey took the picture of %s", file))
+		}
+	}
+	for name, page := range where {
+		if !slices.ContainsFunc(shot.pages, func(p *photo) bool { return p.read && strings.HasPrefix(p.Page, page) }) {
+			missing = append(missing, fmt.Errorf("what a screen reader finds on %s stands in no file of %s", name, trees))
+		}
 		if file := "../loginui/pages/" + name + ".html"; !slices.Contains(files, file) {
 			missing = append(missing, fmt.Errorf("there is no %s", file))
 		}
