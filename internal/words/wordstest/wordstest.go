@@ -18,7 +18,7 @@ import (
 )
 
 // alike are texts that may be the same in another language as in English.
-var alike = []string{"Browser", "Code", "Hosts", "Name", "OK", "Site: {{.Host}}", "Type", "Version", "{{.Count}} minutes"}
+var alike = []string{"Browser", "Code", "Hosts", "Name", "OK", "Page", "Site: {{.Host}}", "Type", "Version", "{{.Count}} minutes"}
 
 // facts are the ids that hold facts of CLDR. Which of them a language needs, its date.time says.
 var facts = []string{"date.time", "date.months", "date.halves"}
