@@ -72,7 +72,9 @@ func TestLanguage(t *testing.T) {
 	s := start(t, rig.Config{})
 	alice, _ := enrolled(t, s, "alice")
 	b := open(t, s)
-	lang := func() string { return eval[string](b, `document.documentElement.lang + " " + document.querySelector("footer summary").innerText.trim()`) }
+	lang := func() string {
+		return eval[string](b, `document.documentElement.lang + " " + document.querySelector("footer summary").innerText.trim()`)
+	}
 	b.visit("/reports?q=1")
 	if got := lang(); got != "en English" {
 		t.Fatalf("these journeys are in %q", got)
