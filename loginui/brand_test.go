@@ -86,6 +86,7 @@ func TestBrand(t *testing.T) { // S62
 		t.Fatal(err)
 	}
 	b := r.browser()
+	b.data = []string{"Imprint", "<b>"}
 	page := b.want(b.get("/.mfa/login"), 200, `<img src="/.mfa/static/`+dress.logo.name+`" alt="" width="200" height="100">`, "Example Corp &lt;b&gt;",
 		`<a href="https://example.com/imprint" rel="noopener noreferrer">Imprint</a>`, "<style>"+string(styles()), "--back:#102030;", "--on-back:#ffffff;")
 	if strings.Contains(page.body, `class="brand-shield"`) || strings.Contains(page.body, "<script>alert") {

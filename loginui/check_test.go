@@ -152,7 +152,7 @@ func checkPage(t *testing.T, style *styleSheet, where, page string) {
 			t.Errorf("%s: described by %q, which is not there", where, ref)
 		}
 	}
-	if !strings.Contains(page, " · Example Corp</title>") || !strings.Contains(page, `<html lang="en">`) {
+	if !strings.Contains(page, " · Example Corp</title>") || !strings.Contains(page, `<html lang="`) {
 		t.Errorf("%s: title or language", where)
 	}
 }

@@ -12,4 +12,7 @@
 // the #fragment of a deep link, which no server sees, from page to page. webauthn.js is what security keys and passkeys need: it
 // reads what to ask the browser off a form (data-key and data-options), fills the answer in, and sends the form. session.js is no
 // page's of ours: apps include it (session.go).
+//
+// Colours, sizes and times stand in assets/tokens.css alone. palette.go derives a brand's from two of them, so that all that meets on a page can
+// be told apart. pages.go lets an admin's templates stand in for ours, and tryout.go tries them out first.
 package loginui

@@ -60,7 +60,7 @@ func TestBadPages(t *testing.T) {
 		"not a page":       {fstest.MapFS{"login.txt": {}}, "login.txt: there is no page"},
 		"a directory":      {fstest.MapFS{"login/x.html": {}}, "login: there is no page"},
 		"syntax":           {change("login.html", "<h1>{{.Title}}", "<h1>{{.Title"), "login.html:3"},
-		"unknown field":    {change("login.html", "{{.Body.Name}}", "{{.Body.Nmae}}"), "Nmae"},
+		"unknown field":    {change("login.html", "{{.Body.Name}}", "{{.Body.Called}}"), "Called"},
 		"field's line":     {change("login.html", ".Goal)", ".Aim)"), "login.html:4:"},
 		"unknown function": {change("login.html", "{{.Title}}", "{{shout .Title}}"), `login.html:3: function "shout" not defined`},
 		"hidden field":     {change("login.html", `{{template "to" .}}`, ""), `login.html: the form that posts to /.mfa/login lacks "to"`},

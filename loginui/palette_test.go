@@ -1,6 +1,7 @@
 package loginui
 
 import (
+	"maps"
 	"math"
 	"math/rand/v2"
 	"regexp"
@@ -111,7 +112,7 @@ func TestContrast(t *testing.T) {
 func TestBrandKeepsContrast(t *testing.T) {
 	ours := tokenColours(t)
 	rnd := rand.New(rand.NewPCG(1, 2))
-	any := func() *colour { n := rnd.Uint32(); return &colour{uint8(n), uint8(n >> 8), uint8(n >> 16)} }
+	pick := func() *colour { n := rnd.Uint32(); return &colour{uint8(n), uint8(n >> 8), uint8(n >> 16)} }
 	corners := []*colour{{}, {255, 255, 255}, {255, 255, 0}, {0, 0, 255}, {255, 0, 0}, {0, 255, 0}, {119, 119, 119}, {128, 128, 128}, nil}
 	var chosen [][2]*colour
 	for _, a := range corners {
@@ -120,14 +121,11 @@ func TestBrandKeepsContrast(t *testing.T) {
 		}
 	}
 	for range 2000 {
-		chosen = append(chosen, [2]*colour{any(), any()})
+		chosen = append(chosen, [2]*colour{pick(), pick()})
 	}
 	for _, c := range chosen {
 		for i, l := range looks {
-			is := map[string]colour{}
-			for name, c := range ours[i] {
-				is[name] = c
-			}
+			is := maps.Clone(ours[i])
 			for _, n := range l.dress(c[0], c[1]) {
 				is[n.name] = n.is
 			}

@@ -19,6 +19,7 @@ import (
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
 	"github.com/caddy-mfa/caddy-mfa/internal/mail"
 	"github.com/caddy-mfa/caddy-mfa/internal/method"
+	"github.com/caddy-mfa/caddy-mfa/internal/words/wordstest"
 	"github.com/caddy-mfa/caddy-mfa/storage"
 	"github.com/caddy-mfa/caddy-mfa/storage/badgerstore"
 )
@@ -35,7 +36,8 @@ type rig struct {
 	state *auth.State
 	store storage.Store
 	log   *bytes.Buffer
-	host  string // that browsers open
+	host  string   // that browsers open
+	data  []string // that pages show, beside the values that all tests have
 
 	config auth.Config // of the realm
 
@@ -194,7 +196,7 @@ func (b *browser) request(method, path, body string) *http.Request {
 // send plays the gate: it reads the cookies and looks the session up.
 func (b *browser) send(req *http.Request) answer {
 	b.t.Helper()
-	in := Request{Secure: true, Away: b.config.Portal != nil && b.host != host, Visit: auth.Visit{
+	in := Request{Lang: b.cookies[auth.CookieLang], Secure: true, Away: b.config.Portal != nil && b.host != host, Visit: auth.Visit{
 		Host: b.host, Origin: "https://" + b.host, Addr: netip.MustParseAddr("192.0.2.1"), UserAgent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
 		Session: b.cookies[auth.CookieSession], Flow: b.cookies[auth.CookieFlow], Browser: b.cookies[auth.CookieBrowser],
 	}}
@@ -210,6 +212,14 @@ func (b *browser) send(req *http.Request) answer {
 		b.t.Fatalf("%s %s: %v", req.Method, req.URL.Path, err)
 	}
 	a := answer{w.Result(), w.Body.String()}
+	if strings.HasPrefix(a.Header.Get("Content-Type"), "text/html") {
+		checkWords(b.t, req.Method+" "+req.URL.Path, a.page(b.t), b.data)
+	}
+	if page := wordstest.Unmark(a.page(b.t)); a.Header.Get("Content-Encoding") == "" {
+		a.body = page
+	} else if strings.HasPrefix(a.Header.Get("Content-Type"), "text/html") { // as it would be without marks
+		a.body = string(b.sheet().zip([]byte(page)))
+	}
 	for _, c := range a.Cookies() {
 		if !c.Secure || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Path != "/" || c.Domain != "" || len(c.Raw) > 4096 { // S59
 			b.t.Errorf("%s %s: cookie %s", req.Method, req.URL.Path, c.Raw)

@@ -85,7 +85,7 @@ func (x *exchange) activity(ctx context.Context, most int) ([]eventRow, error) {
 		if e.Method != "" {
 			with = x.t("method." + e.Method)
 		}
-		if with == e.Label { // it says so already
+		if with == x.label(e.Label) { // it says so already
 			with = ""
 		}
 		addr := e.Addr
@@ -111,9 +111,9 @@ func (x *exchange) event(e *auth.Event) string {
 	named := "event." + e.Name + ".named"
 	switch {
 	case e.Name == auth.EventRenamed && e.Label != "" && e.Before != "":
-		return x.t(named, e.Before, e.Label)
+		return x.t(named, x.label(e.Before), e.Label)
 	case e.Name != auth.EventRenamed && e.Label != "" && x.has(named):
-		return x.t(named, e.Label)
+		return x.t(named, x.label(e.Label))
 	}
 	if what := x.t("event." + e.Name); what != "" {
 		return what

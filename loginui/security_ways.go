@@ -14,8 +14,17 @@ type enrolled struct {
 	Kept  string   // why it cannot be removed; "" if it can
 }
 
+// label is what a credential is called: the word for it, where its owner has not named it.
+func (x *exchange) label(label string) string {
+	if label == method.TOTPLabel {
+		return x.t("method." + auth.MethodTOTP)
+	}
+	return label
+}
+
 // enrolled describes a credential on the site with the given RP ID.
 func (x *exchange) enrolled(c auth.Credential, site string) enrolled {
+	c.Label = x.label(c.Label)
 	e := enrolled{Credential: c, Title: x.t("method." + c.Method)}
 	if c.Method != auth.MethodWebAuthn {
 		if c.Label != "" && c.Label != e.Title {

@@ -36,7 +36,7 @@ func (x *exchange) verifyPage(method string) (*page, auth.Progress, error) {
 
 // confirm says what a proof is asked for.
 func (x *exchange) confirm(c *auth.Change) string {
-	name := c.Name
+	name := x.label(c.Name)
 	if name == "" { // an app that nobody named
 		name = x.t("method." + c.Method)
 	}

@@ -2,15 +2,19 @@ package mail
 
 import (
 	"flag"
+	"html"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
+	"github.com/caddy-mfa/caddy-mfa/internal/words"
 	"github.com/caddy-mfa/caddy-mfa/internal/words/wordstest"
 )
 
@@ -199,6 +203,73 @@ func TestEveryWordIsThere(t *testing.T) {
 		if regexp.MustCompile(`[A-Za-z]`).MatchString(words) {
 			t.Errorf("words of its own: %q", strings.Fields(words))
 		}
+	}
+}
+
+// TestMailsSayOnlyWords: what mails say beside the values that they are given stands in the catalogue.
+func TestMailsSayOnlyWords(t *testing.T) {
+	marked, err := words.Load(wordstest.Marked(wordFiles, "words"), "words")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := catalogue
+	catalogue = func() *words.Catalogue { return marked }
+	defer func() { catalogue = before }()
+	given := regexp.MustCompile(`https://\S+|dash\.example\.com|Example Corp|Firefox on Linux|\balice\b|a key|[Uu]TC|old phone|[0-9.:]+`)
+	for name, m := range rendered(event, "a key") {
+		body := regexp.MustCompile(`(?s)^.*?<title>|<[^>]*>`).ReplaceAllString(m.HTML, "")
+		for part, s := range map[string]string{"subject": m.Subject, "text": m.Text, "HTML": html.UnescapeString(body)} {
+			out := given.ReplaceAllString(wordstest.Outside(t, s), "")
+			if strings.ContainsFunc(out, unicode.IsLetter) {
+				t.Errorf("%s: the %s says what stands in no catalogue: %q", name, part, strings.Fields(out))
+			}
+		}
+	}
+}
+
+// TestLetterInALanguage: words, plurals, dates and the direction of a mail follow its language.
+func TestLetterInALanguage(t *testing.T) {
+	m := SignInCode{Product: "Example Corp", Code: "123456", Minutes: 10, Host: "dash.example.com", Lang: "de"}.Message()
+	for _, want := range []string{"Der Code gilt einmal, 10 Minuten lang.", "Mit diesem Code ist Ihre Anmeldung bei Example Corp fertig:"} {
+		if !strings.Contains(m.Text, want) {
+			t.Errorf("no %q in %s", want, m.Text)
+		}
+	}
+	if m.Subject != "Ihr Code für Example Corp" || !strings.Contains(m.HTML, `<html lang="de">`) || strings.Contains(m.HTML, "rtl") {
+		t.Errorf("%s\n%s", m.Subject, m.HTML)
+	}
+	german := event
+	german.Lang = "de"
+	if m := (NewSignIn{german}).Message(); !strings.Contains(m.Text, "1. März 2026 um 12:30 UTC+02:00") {
+		t.Error(m.Text)
+	}
+	german.Lang = "tlh" // that there is not, or not any more
+	if m := (NewSignIn{german}).Message(); m.Subject != "New sign-in to Example Corp" {
+		t.Error(m.Subject)
+	}
+}
+
+// TestLetterFromRightToLeft: with a language of the test, in Arabic letters.
+func TestLetterFromRightToLeft(t *testing.T) {
+	b, err := wordFiles.ReadFile("words/en.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := words.Load(fstest.MapFS{"words/en.json": {Data: b}, "words/ar.json": {Data: b}}, "words")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := catalogue
+	catalogue = func() *words.Catalogue { return c }
+	defer func() { catalogue = before }()
+	m := SignInCode{Product: "Example Corp", Code: "123456", Link: "https://dash.example.com/x", Minutes: 10, Host: "dash.example.com", Lang: "ar"}.Message()
+	for _, want := range []string{`<html lang="ar" dir="rtl">`, `<body dir="rtl"`, `<p dir="ltr" style="margin:0 0 16px;text-align:right;`, "on \u2068dash.example.com\u2069."} {
+		if !strings.Contains(m.HTML, want) {
+			t.Errorf("no %q in %s", want, m.HTML)
+		}
+	}
+	if strings.ContainsAny(m.Subject, "\u2068\u2069\r\n") {
+		t.Errorf("%q", m.Subject)
 	}
 }
 

@@ -17,6 +17,9 @@ import (
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
 )
 
+// TOTPLabel is what a new app is called until its owner calls it something else. Pages say it in the reader's language.
+const TOTPLabel = "Authenticator app"
+
 const (
 	totpPeriod = 30 // seconds a step; RFC 6238, section 4.1
 	totpDigits = 6
@@ -24,7 +27,6 @@ const (
 	totpHint   = 10 * 60 / totpPeriod // steps either side that earn a hint at set-up
 	totpSeed   = 20                   // bytes, the length of SHA-1's output; RFC 4226, section 4
 	maxTOTP    = 64                   // bytes of an answer, spaces included
-	totpLabel  = "Authenticator app"  // until the person chooses another
 )
 
 // TOTP is the method "totp": the codes of an authenticator app (RFC 6238: SHA-1, six digits, 30 s).

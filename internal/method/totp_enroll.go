@@ -71,7 +71,7 @@ func (m *TOTP) FinishEnroll(now time.Time, _ auth.User, ch auth.Challenge, answe
 	}
 	return burn(auth.Credential{
 		Method:  auth.MethodTOTP,
-		Label:   totpLabel,
+		Label:   TOTPLabel,
 		Secret:  bytes.Clone(ch.Private),
 		Created: now,
 	}, step)

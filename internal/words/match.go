@@ -9,6 +9,9 @@ import (
 // maxAccept bounds what of an Accept-Language is read, in bytes. Browsers send a few languages; what comes after many is nobody's.
 const maxAccept = 256
 
+// maxMatched bounds how many headers are remembered. Browsers send few different ones.
+const maxMatched = 256
+
 // Match is the language that suits a request best, by the value of its Accept-Language header (RFC 9110, section 12.5.4) and the distances
 // between languages of CLDR. It is English where none does.
 func (c *Catalogue) Match(accept string) *Language {
@@ -18,6 +21,21 @@ func (c *Catalogue) Match(accept string) *Language {
 	if accept == "" || len(c.languages) == 1 {
 		return c.English()
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l, known := c.matched[accept]
+	if !known {
+		l = c.match(accept)
+		if c.matched == nil || len(c.matched) == maxMatched {
+			c.matched = map[string]*Language{}
+		}
+		c.matched[accept] = l
+	}
+	return l
+}
+
+// match is Match for a header that was not seen lately: it takes ten microseconds.
+func (c *Catalogue) match(accept string) *Language {
 	tags, _, err := language.ParseAcceptLanguage(accept)
 	if err != nil || len(tags) == 0 {
 		return c.English()

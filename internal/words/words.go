@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/nicksnyder/go-i18n/v2/i18n"
 	"golang.org/x/text/feature/plural"
@@ -27,10 +28,13 @@ import (
 // English is the tag of the language that every catalogue has.
 const English = "en"
 
-// Catalogue is a set of languages. It does not change.
+// Catalogue is a set of languages. It does not change, but for what it remembers. It may be used from several goroutines.
 type Catalogue struct {
 	languages []*Language // English first, the others by tag
 	matcher   language.Matcher
+
+	mu      sync.Mutex
+	matched map[string]*Language // by Accept-Language
 }
 
 // Language is what is said in one language. It does not change. Its zero value says nothing.
