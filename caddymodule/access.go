@@ -99,7 +99,7 @@ func (v *visit) judge(now time.Time, need auth.Requirement, user *auth.User, ses
 // place is where the request goes, as the limits of access tokens see it. A path that is out of the ordinary has no reading that a limit
 // could be held against (S70).
 func (v *visit) place() auth.Place {
-	at := auth.Place{Host: v.host, Method: v.r.Method}
+	at := auth.Place{Host: v.host, Method: v.r.Method, Query: v.sent.RawQuery}
 	if path := v.sent.Path; ordinary(path) && !ambiguous(path) {
 		at.Paths = []string{path, v.sent.EscapedPath()}
 	}

@@ -39,6 +39,9 @@ const maxAdminBody = 64 << 10
 //	POST /mfa/session/revoke    {"name": "alice", "id": "..."}   (no id: all)
 //	GET  /mfa/token/list?name=alice
 //	POST /mfa/token/revoke      {"name": "alice", "id": "..."}   (no id: all)
+//	POST /mfa/link/make         {"url": "https://wiki.example.com/page", "for": "24h", "user": "alice", "also": ["/assets/*"]}
+//	GET  /mfa/link/list?name=alice   (no name: everybody's)
+//	POST /mfa/link/revoke       {"id": "..."}
 //	POST /mfa/rules/check       {"requests": [{"url": "https://dash.example.com/admin/", "user": "alice"}]}
 //	POST /mfa/mail/test         {"address": "alice@example.com"}
 //

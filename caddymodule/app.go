@@ -227,7 +227,7 @@ func (a *App) realm(state *auth.State) *auth.Realm {
 	return state.Realm(auth.Config{
 		Name: a.settings.name, Idle: a.settings.idle, Lifetime: a.settings.lifetime, Methods: a.settings.methods, Mail: a.mail(),
 		Policies: a.settings.policies, Portal: a.settings.portal.realm(),
-		OnePage: a.settings.signIn != "",
+		OnePage: a.settings.signIn != "", Asks: a.asks,
 	})
 }
 

@@ -30,7 +30,7 @@ Exit codes: 0 done, 1 refused (nothing was changed), 2 wrong usage.`,
 				return finish(cmd, &usageError{err.Error()})
 			})
 			asGroup(cmd)
-			cmd.AddCommand(userCommand(), sessionCommand(), tokenCommand(), rulesCommand(), mailCommand())
+			cmd.AddCommand(userCommand(), sessionCommand(), tokenCommand(), linkCommand(), rulesCommand(), mailCommand())
 		},
 	})
 }

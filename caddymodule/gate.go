@@ -281,6 +281,12 @@ func (v *visit) decide(next caddyhttp.Handler, found finding) error {
 		return v.pass(next, nil, nil, nil)
 	}
 	decision := v.judge(now, *found.need, user, session)
+	if decision != auth.Allow && v.mayBeGuest() {
+		switch done, err := v.asGuest(next, now, found.need); {
+		case done || err != nil:
+			return err
+		}
+	}
 	if decision != auth.Allow && g.ReportOnly {
 		countReported.Inc()
 		v.report(found.source, decision.String(), user)
@@ -402,6 +408,7 @@ func (v *visit) pass(next caddyhttp.Handler, need *auth.Requirement, session *au
 	if user == nil {
 		return next.ServeHTTP(&p.response, v.r)
 	}
+	p.ongoing = ongoing{method: v.r.Method, host: v.r.Host, sent: v.sent, client: clientAddr(v.vars), secure: v.secure}
 	r := p.bind(v.gate.app.live.Load().realm, need, session, v.r)
 	err := p.run(next, r)
 	if p.cut() {
@@ -439,6 +446,9 @@ func (v *visit) portal() error {
 	}
 	if v.asksForKeys() {
 		return v.keys(l.realm)
+	}
+	if g := v.gate; (g.forward || g.home) && v.sent.Path == g.app.settings.prefix+loginui.GuestPath { // no page that a guest could open is on this host
+		return v.refuse(errNotFound)
 	}
 	in := loginui.Request{Secure: v.secure, Away: v.away(), Lang: v.cookies.lang, Visit: v.visitor()}
 	if !in.Visit.Addr.IsValid() {

@@ -42,6 +42,9 @@ var operations = []operation{
 	define("session/revoke", false, revokeSessions),
 	define("token/list", true, listTokens),
 	define("token/revoke", false, revokeTokens),
+	define("link/make", false, makeLink),
+	define("link/list", true, listLinks),
+	define("link/revoke", false, revokeLink),
 	withoutRealm(define("mail/test", false, testMail)),
 	withoutRealm(define("rules/check", false, checkRules)), // by POST, though it changes nothing: a query is too short
 }

@@ -39,7 +39,7 @@ func setsOurs(setCookie string) bool {
 	pair, _, _ := strings.Cut(setCookie, ";")
 	name, _, _ := strings.Cut(strings.TrimLeft(pair, " \t="), "=")
 	name = strings.ToLower(strings.TrimSpace(name)) // browsers check the prefix __Host- in any case
-	for _, ours := range [...]string{"__host-mfa", "__host-mfa-flow", "__host-mfa-browser", "__host-mfa-lang"} {
+	for _, ours := range [...]string{"__host-mfa", "__host-mfa-flow", "__host-mfa-browser", "__host-mfa-lang", "__host-mfa-guest"} {
 		if name == ours {
 			return true
 		}

@@ -35,6 +35,7 @@ type tether struct {
 	beat     uint64
 	body     int64 // bytes
 	frames   bool  // it may become a WebSocket
+	ongoing  ongoing
 	upload   heardBody
 	underway auth.Underway
 	stream   atomic.Pointer[stream]
@@ -49,6 +50,9 @@ func (w *response) bind(realm *auth.Realm, need *auth.Requirement, session *auth
 	if early || r.ProtoMajor >= 3 {
 		ctx, cancel := context.WithCancelCause(r.Context())
 		w.cancel, r = cancel, r.WithContext(ctx)
+	}
+	if early { // what comes later is found out while handlers may change them
+		w.ongoing.header = r.Header.Clone()
 	}
 	if early || !realm.Begin(&w.underway, w) {
 		_ = w.hold() // if the session has ended, the context says so
@@ -106,7 +110,7 @@ func (w *response) Lasts() { w.begin() }
 // begin makes a stream of the response. Whoever finds it finds it whole: the body may be read by somebody else meanwhile.
 func (w *response) begin() *stream {
 	s := &stream{w: w.ResponseWriter, cancel: w.cancel}
-	s.watch = w.realm.Watch(w.session, w.need, s.end)
+	s.watch = w.realm.Watch(w.session, w.need, &w.ongoing, s.end)
 	w.stream.Store(s)
 	return s
 }

@@ -293,5 +293,5 @@ func (s *timedSite) watch() *auth.Stream {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return s.realm.Watch(session, &auth.Requirement{Mode: auth.ModeSignedIn}, func() {})
+	return s.realm.Watch(session, &auth.Requirement{Mode: auth.ModeSignedIn}, nil, func() {})
 }

@@ -190,5 +190,6 @@ func TestViewableCodes(t *testing.T) { // S36
 
 	reconfigure(t, s, rig.Gated) // off again: what is kept is not shown
 	b.visit("/.mfa/security")
+	b.sees("Security")
 	b.lacks(button("Show my codes"))
 }

@@ -87,6 +87,7 @@ func startBrowser(dir string) (stop func(), err error) {
 		chromedp.DisableGPU,
 		chromedp.NoFirstRun,
 		chromedp.NoDefaultBrowserCheck,
+		chromedp.Flag("accept-lang", "en-US"), // the words that journeys look for
 		chromedp.Flag("disable-quic", true),
 		chromedp.Flag("disable-background-networking", true),
 		chromedp.Flag("disable-component-update", true),

@@ -22,7 +22,7 @@ func (x *exchange) away(path string) (route, bool) {
 	own, known := routes[path]
 	lead := func(x *exchange) error { return x.redirect(x.home + x.prefix + path) }
 	switch path {
-	case sessionPath, scriptPath, signedInPath, resendPath, languagePath: // for pages and forms of this very host
+	case sessionPath, scriptPath, signedInPath, resendPath, languagePath, GuestPath: // for pages and forms of this very host
 		return own, true
 	case handoverPath:
 		return route{get: getHandover}, true

@@ -57,7 +57,7 @@ func TestChooseLanguage(t *testing.T) {
 		t.Errorf("%v", c)
 	}
 	b.want(b.get("/.mfa/login"), 200, `<html lang="de">`, ">Passwort vergessen?</a>")
-	b.want(b.post("/.mfa/login", "name", "alice", "password", "wrong wrong"), 401, "Name und Passwort passen nicht zusammen.")
+	b.want(b.post("/.mfa/login", "name", "alice", "password", "not the password"), 401, "Name und Passwort passen nicht zusammen.")
 	b.want(b.get("/.mfa/nope"), 404, "Seite nicht gefunden")
 	b.want(b.post("/.mfa/language", "lang", "en", "back", "/"), 303, "/")
 	b.want(b.get("/.mfa/login"), 200, `<html lang="en">`)
@@ -183,4 +183,16 @@ func BenchmarkMatch(b *testing.B) {
 	for b.Loop() {
 		catalogue().Match("de-CH,de;q=0.9,fr;q=0.8,en;q=0.7")
 	}
+}
+
+// TestLanguageOnAnotherHost: a gated host whose sign-in pages are elsewhere has pages of its own, and a choice of its own.
+func TestLanguageOnAnotherHost(t *testing.T) {
+	r, _ := portalRig(t, auth.Config{})
+	r.host = app
+	b := r.browser()
+	a := b.want(b.post("/.mfa/language", "lang", "de", "back", "/deep"), 303, "/deep")
+	if c := a.Cookies(); len(c) != 1 || c[0].Value != "de" {
+		t.Errorf("%v", c)
+	}
+	b.want(b.get("/.mfa/nope"), 404, "<h1>Seite nicht gefunden")
 }

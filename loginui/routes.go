@@ -63,6 +63,9 @@ var routes = map[string]route{
 
 	"/security/tokens":        {getRoot, navigated(postSecurityTokens)},
 	"/security/tokens/revoke": {getRoot, navigated(postSecurityTokensRevoke)},
+
+	GuestPath:                {getGuest, postGuest},
+	"/security/links/revoke": {getRoot, navigated(postSecurityLinksRevoke)},
 }
 
 func getRoot(x *exchange) error { return x.redirect(x.prefix + "/security") }

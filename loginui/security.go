@@ -29,6 +29,7 @@ type overview struct {
 	Sessions []sessionRow
 	Others   int // sessions beside this one
 	Tokens   []tokenRow
+	Links    []auth.GuestLink
 	Token    tokenForm // for a new one
 	NoToken  string    // why there can be none, "" for nothing
 	Activity []eventRow
@@ -125,6 +126,9 @@ func (x *exchange) securityPage() (*page, *overview, error) {
 	}
 	body.Others = len(body.Sessions) - 1
 	if body.Tokens, err = x.tokens(ctx); err != nil {
+		return nil, nil, err
+	}
+	if body.Links, err = x.guestLinks(); err != nil {
 		return nil, nil, err
 	}
 	body.Token = tokenForm{Days: strconv.Itoa(auth.DefaultDays), Hosts: x.in.Visit.Host}

@@ -24,6 +24,7 @@ var bodies = map[string]any{
 	"enroll_webauthn": keySetup{},
 	"forgot":          "",
 	"link":            mailedLink{},
+	"guest":           guestPage{},
 	"login":           signIn{},
 	"message":         Message{},
 	"recovery_codes":  codeList{},

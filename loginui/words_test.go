@@ -19,12 +19,13 @@ import (
 var english = catalogue().English()
 
 // In tests every text that a page shows is between marks. The rig looks for words outside of them, and takes the marks away.
-func init() {
+func TestMain(m *testing.M) {
 	marked, err := words.Load(wordstest.Marked(wordFiles, "words"), "words")
 	if err != nil {
 		panic(err)
 	}
 	catalogue = func() *words.Catalogue { return marked }
+	os.Exit(m.Run())
 }
 
 func TestWords(t *testing.T) { wordstest.Check(t, wordFiles, "words") }
@@ -80,7 +81,7 @@ func checkWords(t *testing.T, where, page string, data []string) {
 }
 
 // testData is what tests call keys, tokens, policies and people.
-var testData = regexp.MustCompile(`(My )?<b>phone</b>|(Blue|Green|Red) <?key>?|Käthe's laptop|phone|Alice Example|<b>Alice</b>|Two factors|(More )?[Kk]eys( <for> all| for everybody| & <nothing> else)?|admins|script( \d+)?|<b>feed</b>|GET|"><script>alert\(1\)</script>'&amp;`)
+var testData = regexp.MustCompile(`(My )?<b>phone</b>|(Blue|Green|Red) <?key>?|Käthe's laptop|phone|Alice Example|<b>Alice</b>|Two factors|(More )?[Kk]eys( <for> all| for everybody| & <nothing> else)?|admins|Imprint|<b>feed</b>|script( \d+)?|<b>|GET|"><script>alert\(1\)</script>'&amp;`)
 
 // foreign is what of s are words, and no values.
 func foreign(s string, data []string) string {

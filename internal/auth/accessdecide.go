@@ -31,7 +31,7 @@ func DecideToken(now time.Time, req Requirement, u *User, s *Session, at Place) 
 		}
 		public = public && and.Mode == ModePublic
 	}
-	if !public && !s.Access.Cover(at) {
+	if !public && !s.Access.cover(at) {
 		return Deny
 	}
 	return Allow
@@ -57,7 +57,7 @@ func decideToken(now time.Time, req *Requirement, u *User, s *Session) Decision 
 		return SignIn
 	case len(req.Allow) > 0 && !slices.ContainsFunc(req.Allow, func(p Principal) bool { return p.is(u) }):
 		return Deny
-	case !req.TakesTokens():
+	case !s.Access.taken(req):
 		return StepUp
 	}
 	return Allow
@@ -66,6 +66,20 @@ func decideToken(now time.Time, req *Requirement, u *User, s *Session) Decision 
 // liveToken reports whether s stands for an access token of u that counts at now.
 func liveToken(now time.Time, u *User, s *Session) bool {
 	return u != nil && s != nil && s.Access != nil && !u.Disabled && s.Access.live(now, u)
+}
+
+// taken reports whether a requirement takes the token. A guest gets in where a session alone would do, and nowhere else, whatever is said
+// of access tokens; where those are refused, guests are too.
+func (t *AccessToken) taken(req *Requirement) bool {
+	return req.TakesTokens() && (t.Guest == nil || len(req.Methods) == 0 && req.MaxAge == 0)
+}
+
+// cover reports whether a request is within the limits of the token.
+func (t *AccessToken) cover(at Place) bool {
+	if t.Guest == nil {
+		return t.Cover(at)
+	}
+	return t.Guest.cover(&t.TokenLimits, at)
 }
 
 // live reports whether a token counts for u, but for a user who is disabled.

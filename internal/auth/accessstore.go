@@ -13,11 +13,23 @@ import (
 	"github.com/caddy-mfa/caddy-mfa/storage"
 )
 
-const keyAccessTokens = "access-token/"
+const (
+	keyAccessTokens = "access-token/"
+	keyGuestLinks   = "guest-link/"
+)
 
 func keyAccessToken(token string) string { return keyAccessTokens + hashToken(token) }
 
 func keyUserAccessTokens(user string) string { return "user-access-token/" + user + "/" }
+
+func keyUserGuestLinks(user string) string { return "user-guest-link/" + user + "/" }
+
+// bearers are the two kinds of bearers that stand for a user: access tokens, and the links of guests.
+type bearers struct{ list, records string }
+
+func tokensOf(user string) bearers { return bearers{keyUserAccessTokens(user), keyAccessTokens} }
+
+func guestLinksOf(user string) bearers { return bearers{keyUserGuestLinks(user), keyGuestLinks} }
 
 // AccessToken returns what stands for an access token, and its user, and notes that it was used. ErrNoSession: there is none that
 // counts. *Throttled: too many that do not exist came from the address. Any other error is a fault of the store, and the request must
@@ -64,6 +76,9 @@ func (s *State) loadAccessToken(ctx context.Context, gen uint64, key string) (*e
 		if u == nil {
 			return storage.ErrNotFound
 		}
+		if t.Guest != nil {
+			t.Guest.user = t.GuestUser()
+		}
 		e.session.Store(&Session{
 			ID: t.ID, Token: key, UserID: t.UserID, Epoch: t.Epoch, Created: t.Created, Seen: t.Used, IdleEnd: t.Expires, End: t.Expires,
 			Access: t, asserted: new(atomic.Pointer[asserted]),
@@ -102,7 +117,7 @@ func (r *Realm) AccessTokens(ctx context.Context, name string) (out []AccessToke
 		if err != nil {
 			return err
 		}
-		out, _, err = r.accessTokens(tx, u)
+		out, _, err = r.accessTokens(tx, u, tokensOf(u.ID))
 		return err
 	})
 	sort.Slice(out, func(i, j int) bool { return out[i].Label < out[j].Label })
@@ -110,13 +125,13 @@ func (r *Realm) AccessTokens(ctx context.Context, name string) (out []AccessToke
 }
 
 // accessTokens returns the tokens that count, and the keys of what is left of others.
-func (r *Realm) accessTokens(tx storage.Tx, u *User) (live []AccessToken, dead []string, err error) {
-	for e, err := range tx.Scan(keyUserAccessTokens(u.ID), "") {
+func (r *Realm) accessTokens(tx storage.Tx, u *User, of bearers) (live []AccessToken, dead []string, err error) {
+	for e, err := range tx.Scan(of.list, "") {
 		if err != nil {
 			return nil, nil, err
 		}
 		var t AccessToken
-		key := keyAccessTokens + string(e.Value)
+		key := of.records + string(e.Value)
 		err = getJSON(tx, key, &t)
 		if err != nil && !errors.Is(err, storage.ErrNotFound) {
 			return nil, nil, err
@@ -138,12 +153,15 @@ func (r *Realm) mayChangeToken(tx storage.Tx, c *Change, u *User) (dead []string
 	switch c.Op {
 	case ChangeAddToken:
 	case ChangeRevokeToken:
-		_, err := userToken(tx, u, c.TokenID)
+		_, err := userToken(tx, tokensOf(u.ID), c.TokenID)
+		return nil, err
+	case ChangeRevokeLink:
+		_, err := userToken(tx, guestLinksOf(u.ID), c.TokenID)
 		return nil, err
 	default:
 		return nil, nil
 	}
-	live, dead, err := r.accessTokens(tx, u)
+	live, dead, err := r.accessTokens(tx, u, tokensOf(u.ID))
 	switch {
 	case err != nil:
 		return nil, err
@@ -194,38 +212,39 @@ func (r *Realm) addToken(tx storage.Tx, now time.Time, f *flow, u *User) error {
 	return putUser(tx, u) // it was read by its key: of two that are made at once, one waits, and is counted
 }
 
-// userToken finds a token of u by its ID, and returns its key. An unknown one, or somebody else's, is ErrNoCredential.
-func userToken(tx storage.Tx, u *User, id string) (key string, err error) {
+// userToken finds a bearer by its ID, and returns its key. An unknown one, or somebody else's, is ErrNoCredential.
+func userToken(tx storage.Tx, of bearers, id string) (key string, err error) {
 	if id == "" || strings.Contains(id, "/") {
 		return "", ErrNoCredential
 	}
-	e, err := tx.Get(keyUserAccessTokens(u.ID) + id)
+	e, err := tx.Get(of.list + id)
 	if errors.Is(err, storage.ErrNotFound) {
 		return "", ErrNoCredential
 	}
-	return keyAccessTokens + string(e.Value), err
+	return of.records + string(e.Value), err
 }
 
-// revokeToken removes a token of u.
-func revokeToken(tx storage.Tx, u *User, id string) (t AccessToken, err error) {
-	key, err := userToken(tx, u, id)
+// revokeToken removes a bearer.
+func revokeToken(tx storage.Tx, of bearers, id string) (t AccessToken, err error) {
+	key, err := userToken(tx, of, id)
 	if err != nil {
 		return t, err
 	}
 	if err := getJSON(tx, key, &t); err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return t, err
 	}
-	return t, errors.Join(tx.Delete(key), tx.Delete(keyUserAccessTokens(u.ID)+id))
+	return t, errors.Join(tx.Delete(key), tx.Delete(of.list+id))
 }
 
 // revokeTokens removes all tokens of u, and counts those that counted.
 func (r *Realm) revokeTokens(tx storage.Tx, u *User) (int, error) {
-	live, dead, err := r.accessTokens(tx, u)
+	of := tokensOf(u.ID)
+	live, dead, err := r.accessTokens(tx, u, of)
 	for _, key := range dead {
 		err = errors.Join(err, tx.Delete(key))
 	}
 	for _, t := range live {
-		_, gone := revokeToken(tx, u, t.ID)
+		_, gone := revokeToken(tx, of, t.ID)
 		err = errors.Join(err, gone)
 	}
 	return len(live), err
@@ -241,7 +260,7 @@ func (r *Realm) RevokeAccessTokens(ctx context.Context, name, id string) (n int,
 			return err
 		}
 		n = 1
-		t, err := revokeToken(tx, u, id)
+		t, err := revokeToken(tx, tokensOf(u.ID), id)
 		event.Label = t.Label
 		if errors.Is(err, ErrNoCredential) {
 			return NewInvalid("id", "invalid.token", "There is no such access token.")

@@ -34,6 +34,7 @@ type AccessToken struct {
 	Created time.Time `json:"created"`
 	Expires time.Time `json:"expires"`
 	Used    time.Time `json:"used,omitzero"` // last, to about a minute; zero: never
+	Guest   *Guest    `json:"guest,omitempty"` // set in the link of a guest, which is kept apart from access tokens; see GuestLink
 }
 
 // TokenLimits are what an access token is good for.
@@ -54,6 +55,7 @@ type Place struct {
 	Host   string   // without port, lower case
 	Method string   // of HTTP
 	Paths  []string // every reading of the path: as decoded, as sent
+	Query  string   // as sent
 }
 
 // Cover reports whether a request is within the limits. Each reading of its path must be.

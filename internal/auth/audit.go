@@ -58,6 +58,10 @@ const (
 
 	EventTokenAdded   = "access_token_added"
 	EventTokenRevoked = "access_token_revoked"
+
+	EventLinkMade    = "guest_link_made"
+	EventLinkOpened  = "guest_link_opened" // by somebody who is nobody's user
+	EventLinkRevoked = "guest_link_revoked"
 )
 
 // Event is one line of the audit trail. It never holds a secret.

@@ -81,7 +81,7 @@ func newKeyring(keys []signingKey) *keyring {
 
 func (k *keyring) codecs(name string) []securecookie.Codec {
 	switch name {
-	case CookieSession:
+	case CookieSession, CookieGuest:
 		return k.session
 	case CookieFlow:
 		return k.flow

@@ -21,6 +21,7 @@ const (
 	mailCode    mailKind = "code"    // for a sign-in, or another proof
 	mailConfirm mailKind = "confirm" // of an address that somebody typed, who knows whose
 	mailReset   mailKind = "reset"
+	mailGuest   mailKind = "guest" // a code for whoever opens a guest link; counted for each link
 	mailSignIn  mailKind = "sign-in" // the notice of a sign-in
 	mailSetting mailKind = "setting" // of a change that opens no way in: names, what is asked first, sessions that ended
 	mailNotice  mailKind = "notice"  // of anything else
@@ -38,6 +39,7 @@ var (
 		mailCode:    {{"quarter", 15 * time.Minute, 5}, {"day", 24 * time.Hour, 20}},
 		mailConfirm: {{"hour", time.Hour, 5}, {"day", 24 * time.Hour, 10}},
 		mailReset:   {{"hour", time.Hour, 3}, {"day", 24 * time.Hour, 10}},
+		mailGuest:   {{"hour", time.Hour, 5}, {"day", 24 * time.Hour, 10}},
 		mailSignIn:  {{"hour", time.Hour, 10}},
 		mailSetting: {{"hour", time.Hour, 10}}, // apart from the next, which they must not use up
 		// Whoever causes that many has been told of all the while: each has a link that undoes what came after it. Without a bound
@@ -49,7 +51,7 @@ var (
 	// mailboxCounts are what is counted together for an address. Those that confirm one are counted apart: people who type somebody
 	// else's must not use up that person's codes. The notice of a sign-in is not among them: whoever fills the mailbox beforehand must
 	// not be able to sign in unnoticed.
-	mailboxCounts = map[mailKind]string{mailCode: "mail/", mailReset: "mail/", mailConfirm: "mail-confirm/"}
+	mailboxCounts = map[mailKind]string{mailCode: "mail/", mailReset: "mail/", mailConfirm: "mail-confirm/", mailGuest: "mail-guest/"}
 )
 
 // capMail counts a mail about the account with the ID user ("" for none) to an address, in the transaction that queues it, or returns

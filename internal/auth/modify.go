@@ -43,6 +43,7 @@ const (
 
 	ChangeAddToken    ChangeOp = "add_token"    // make an access token Label with the limits Access
 	ChangeRevokeToken ChangeOp = "revoke_token" // revoke the access token with the ID TokenID
+	ChangeRevokeLink  ChangeOp = "revoke_link"  // revoke the guest link with the ID TokenID
 
 	ChangeProve ChangeOp = "prove" // nothing but prove what a rule asks for, of stepup.go
 )

@@ -14,6 +14,7 @@ const (
 	CookieSession = "__Host-mfa"         // names the session
 	CookieFlow    = "__Host-mfa-flow"    // names the flow in progress; before it, a nonce that binds the browser
 	CookieBrowser = "__Host-mfa-browser" // names the browser, for throttling
+	CookieGuest   = "__Host-mfa-guest"   // names the link that a guest opened; it never takes the place of a session
 	CookieLang    = "__Host-mfa-lang"    // the language that somebody chose; no secret
 )
 

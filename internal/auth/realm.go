@@ -15,6 +15,9 @@ type Config struct {
 	Policies []Policy      // what is demanded of people's second methods
 	Portal   *Portal       // nil: people sign in where they are
 	OnePage  bool          // name, password and code are asked on one page: see SignInAtOnce
+	// Asks returns what a request that goes on needs now, one that another configuration let through; nil: nothing is known of it, and what it
+	// needed then stands. It is called from anywhere, and must not change what it is given.
+	Asks func(request any) *Requirement
 }
 
 // Realm is one Caddy config's view of the people, over a State that it shares with others. It is safe for concurrent use.
@@ -27,11 +30,12 @@ type Realm struct {
 	policies       []Policy
 	onePage        bool
 	portal         *Portal
+	asks           func(request any) *Requirement
 }
 
 // Realm returns a view with the given settings.
 func (s *State) Realm(c Config) *Realm {
-	return &Realm{State: s, name: c.Name, idle: c.Idle, lifetime: min(c.Lifetime, MaxLifetime), methods: c.Methods, mail: c.Mail, policies: c.Policies, onePage: c.OnePage, portal: c.Portal}
+	return &Realm{State: s, name: c.Name, idle: c.Idle, lifetime: min(c.Lifetime, MaxLifetime), methods: c.Methods, mail: c.Mail, policies: c.Policies, onePage: c.OnePage, portal: c.Portal, asks: c.Asks}
 }
 
 // Name is the product name.

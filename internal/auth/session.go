@@ -192,7 +192,7 @@ func (s *State) flushSeen(ctx context.Context) error {
 	for batch := range slices.Chunk(slices.Collect(maps.Keys(seen)), 100) {
 		err := s.store.Update(ctx, func(tx storage.Tx) error {
 			for _, hash := range batch {
-				if strings.HasPrefix(hash, keyAccessTokens) {
+				if strings.HasPrefix(hash, keyAccessTokens) || strings.HasPrefix(hash, keyGuestLinks) {
 					if err := noteUsed(tx, hash, seen[hash].Seen); err != nil {
 						return err
 					}

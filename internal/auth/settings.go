@@ -75,7 +75,7 @@ func (r *Realm) settable(c Change, u *User, creds []held) error {
 	switch c.Op {
 	case ChangePassword, ChangeEndSession, ChangeEndOthers: // the first was checked when it was typed
 		return nil
-	case ChangeAddToken, ChangeRevokeToken: // mayChangeToken says more
+	case ChangeAddToken, ChangeRevokeToken, ChangeRevokeLink: // mayChangeToken says more
 		return nil
 	case ChangeName:
 		_, err := cleanDisplayName(c.Label)
@@ -174,9 +174,13 @@ func (r *Realm) set(tx storage.Tx, now time.Time, v Visit, f *flow, s *Session, 
 		err = r.addToken(tx, now, f, u)
 	case ChangeRevokeToken:
 		var t AccessToken
-		t, err = revokeToken(tx, u, c.TokenID)
+		t, err = revokeToken(tx, tokensOf(u.ID), c.TokenID)
 		event.Name, event.Label = EventTokenRevoked, t.Label
 		told = mail.Changed{What: mail.TokenRevoked, Label: t.Label}
+	case ChangeRevokeLink:
+		var t AccessToken
+		t, err = revokeToken(tx, guestLinksOf(u.ID), c.TokenID)
+		event.Name, event.Label = EventLinkRevoked, t.Label
 	default:
 		err = ErrStep
 	}

@@ -15,17 +15,24 @@ const (
 )
 
 // Stream is a request that goes on: a WebSocket, an event stream, a long download. It may do so for as long as its session lasts
-// and is allowed what it was allowed when the request came (Holds).
+// and is allowed what the request needs (Holds), by the newest configuration: what it needed when it came may have changed since.
 type Stream struct {
-	realm *Realm
-	need  *Requirement
-	user  string
-	id    string // of the session: its token changes at a step-up, and its streams stay
-	end   func()
-	heard atomic.Bool
+	realm   *Realm // that it began with
+	request any    // what Config.Asks is asked about; nil: nothing
+	ground  atomic.Pointer[ground]
+	user    string
+	id      string // of the session: its token changes at a step-up, and its streams stay
+	end     func()
+	heard   atomic.Bool
 
 	access bool   // it is an access token's
 	token  string // the session's, as it was found last; guarded by streams.mu
+}
+
+// ground is what a stream is judged by.
+type ground struct {
+	realm *Realm
+	need  *Requirement
 }
 
 // streams are those that are open.
@@ -39,11 +46,13 @@ type streams struct {
 }
 
 // Watch has a request ended when it may no longer go on. s and need are what Decide or DecideToken allowed it on; need must not be changed.
+// request is what newer configurations are asked about (Config.Asks).
 // end is called once, from anywhere, possibly before Watch returns and shortly after Close; it must not wait for anything.
 //
 // Whatever happened to the session since it was read is found by the next look at all streams, or at once by Look.
-func (r *Realm) Watch(s *Session, need *Requirement, end func()) *Stream {
-	st := &Stream{realm: r, need: need, user: s.UserID, id: s.ID, token: s.Token, end: end, access: s.Access != nil}
+func (r *Realm) Watch(s *Session, need *Requirement, request any, end func()) *Stream {
+	st := &Stream{realm: r, request: request, user: s.UserID, id: s.ID, token: s.Token, end: end, access: s.Access != nil}
+	st.ground.Store(&ground{r, need})
 	if !r.streams.add(st) {
 		end()
 	}

@@ -36,7 +36,7 @@ func (r *rig) watch(b *browser, need *auth.Requirement) *line {
 func (r *rig) watchSession(s *auth.Session, need *auth.Requirement) *line {
 	r.t.Helper()
 	l := &line{over: make(chan struct{})}
-	l.Stream = r.Watch(s, need, func() {
+	l.Stream = r.Watch(s, need, nil, func() {
 		if l.ends.Add(1) == 1 {
 			close(l.over)
 		}

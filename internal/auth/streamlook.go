@@ -69,18 +69,34 @@ func (l *look) end(st *Stream, err error) {
 
 // holds reports whether a stream may go on with the session e, of which token is the present one.
 func (s *State) holds(now time.Time, st *Stream, token string, e *entry) bool {
-	cur := e.session.Load()
+	cur, by := e.session.Load(), s.judging(st)
 	if st.access {
-		if !HoldsToken(now, *st.need, e.user, cur) {
+		if !HoldsToken(now, *by.need, e.user, cur) {
 			return false
 		}
-	} else if !st.realm.stands(now, e, cur) || !Holds(now, *st.need, e.user, cur) {
+	} else if !by.realm.stands(now, e, cur) || !Holds(now, *by.need, e.user, cur) {
 		return false
 	}
 	if st.heard.Load() && st.heard.Swap(false) {
-		st.realm.see(found{now, token, e, cur})
+		by.realm.see(found{now, token, e, cur})
 	}
 	return true
+}
+
+// judging is what a stream is judged by now. A configuration is asked once about each.
+func (s *State) judging(st *Stream) *ground {
+	by, newest := st.ground.Load(), s.realm.Load()
+	if newest == nil || newest == by.realm {
+		return by
+	}
+	by = &ground{newest, by.need}
+	if newest.asks != nil && st.request != nil {
+		if need := newest.asks(st.request); need != nil {
+			by.need = need
+		}
+	}
+	st.ground.Store(by)
+	return by
 }
 
 // cached finds a stream's session under its present token in the cache. It returns a nil entry if it is not there.

@@ -7,11 +7,11 @@ import (
 	"github.com/caddy-mfa/caddy-mfa/storage"
 )
 
-// sweep removes what a bumped epoch has made void: the sessions and access tokens of a user that are older than epoch, and all records
+// sweep removes what a bumped epoch has made void: the sessions, access tokens and guest links of a user that are older than epoch, and all records
 // below the further prefixes. It takes batches, because a user may have more of them than one transaction holds.
 func (s *State) sweep(ctx context.Context, user string, epoch uint64, prefixes ...string) error {
-	lists := map[string]string{keyUserSessions(user): keySession(""), keyUserAccessTokens(user): keyAccessTokens}
-	for _, prefix := range append(prefixes, keyUserSessions(user), keyUserAccessTokens(user)) {
+	lists := map[string]string{keyUserSessions(user): keySession(""), keyUserAccessTokens(user): keyAccessTokens, keyUserGuestLinks(user): keyGuestLinks}
+	for _, prefix := range append(prefixes, keyUserSessions(user), keyUserAccessTokens(user), keyUserGuestLinks(user)) {
 		for after, more := "", true; more; {
 			err := s.store.Update(ctx, func(tx storage.Tx) error {
 				var batch []storage.Entry

@@ -62,3 +62,27 @@ func (c ConfirmAddress) Message() Message {
 		paragraph(s.say("confirm.warn")),
 	)
 }
+
+// GuestCode goes to the address of somebody who is to open a guest link, and has no account.
+type GuestCode struct {
+	Product string // what the portal is called
+	Code    string // digits
+	Minutes int    // for which it works
+	Browser string // that asked: "Firefox on Linux", "" if unknown
+	Addr    string // of the client, "" if unknown
+	Host    string // where the code is typed, from the record of the link
+	Lang    string // it is written in (BCP 47), "" for English
+}
+
+// Message renders it.
+func (c GuestCode) Message() Message {
+	s := in(c.Lang)
+	return s.render("guest", c.Product,
+		paragraph(s.say("guest.lead", clean(c.Host, 253))),
+		block{Code: clean(c.Code, maxValue)},
+		paragraph(s.say("confirm.where", clean(c.Host, 253))),
+		paragraph(s.say("confirm.valid", s.count("minutes", c.Minutes))),
+		s.facts("fact.browser", value(c.Browser), "fact.ip", ipValue(c.Addr)),
+		paragraph(s.say("guest.warn")),
+	)
+}

@@ -61,6 +61,14 @@ func (s voice) methodName(method string) string {
 	return value(method)
 }
 
+// label is what a credential is called. An app that its owner has not named is called by its method, in English.
+func (s voice) label(label string) string {
+	if app := "method.totp"; label == catalogue().English().Text(app) {
+		return s.say(app)
+	}
+	return value(label)
+}
+
 // NewSignIn tells of a sign-in from a browser that was not seen before.
 type NewSignIn struct{ Event }
 
@@ -77,7 +85,7 @@ type MethodAdded struct {
 // Message renders it.
 func (n MethodAdded) Message() Message {
 	s := in(n.Lang)
-	return n.notice("added", "notice.yours", "", "fact.method", s.methodName(n.Method), "fact.label", value(n.Label))
+	return n.notice("added", "notice.yours", "", "fact.method", s.methodName(n.Method), "fact.label", s.label(n.Label))
 }
 
 // MethodRemoved tells that a credential is gone.
@@ -90,7 +98,7 @@ type MethodRemoved struct {
 // Message renders it.
 func (n MethodRemoved) Message() Message {
 	s := in(n.Lang)
-	return n.notice("removed", "notice.yours", "", "fact.method", s.methodName(n.Method), "fact.label", value(n.Label))
+	return n.notice("removed", "notice.yours", "", "fact.method", s.methodName(n.Method), "fact.label", s.label(n.Label))
 }
 
 // CodeUsed tells that somebody signed in by a recovery code.
@@ -188,14 +196,14 @@ type Changed struct {
 // Message renders it.
 func (n Changed) Message() Message {
 	s := in(n.Lang)
-	before, now := value(n.Before), value(n.Now)
+	before, now := s.label(n.Before), s.label(n.Now)
 	if n.What == Preferred {
 		before, now = s.methodName(n.Before), s.methodName(n.Now)
 	}
 	if before+now != "" {
 		before, now = s.orElse(before, "fact.none"), s.orElse(now, "fact.none")
 	}
-	return n.notice(n.What, "notice.yours", "", "fact.method", s.methodName(n.Method), "fact.label", value(n.Label),
+	return n.notice(n.What, "notice.yours", "", "fact.method", s.methodName(n.Method), "fact.label", s.label(n.Label),
 		"fact.before", before, "fact.now", now)
 }
 

@@ -113,7 +113,7 @@
 
   // Where a link led to a page without its form, its token stays out of everything that follows. A newer link that is opened in
   // such a tab changes nothing but the fragment, so the page is asked for anew.
-  const token = /\/(invite|link|reset|not-me|stop-reset)$/.test(location.pathname);
+  const token = /\/(invite|link|guest|reset|not-me|stop-reset)$/.test(location.pathname);
   const drop = () => location.hash && history.replaceState(null, "", location.pathname + location.search);
   const again = () => location.hash && location.replace(location.pathname + "?" + Date.now() + location.hash);
 

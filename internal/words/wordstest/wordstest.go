@@ -18,7 +18,7 @@ import (
 )
 
 // alike are texts that may be the same in another language as in English.
-var alike = []string{"Browser", "Code", "Hosts", "Name", "OK", "Site: {{.Host}}", "Type", "Version", "{{.Count}} minutes"}
+var alike = []string{"Browser", "Code", "Hosts", "Name", "OK", "Page", "Site: {{.Host}}", "Type", "Version", "{{.Count}} minutes"}
 
 // facts are the ids that hold facts of CLDR. Which of them a language needs, its date.time says.
 var facts = []string{"date.time", "date.months", "date.halves"}
@@ -142,12 +142,17 @@ func unseen(r rune) bool {
 	return unicode.In(r, unicode.C) && r != '\u200f' || r == '\uFEFF'
 }
 
+// Form is the plural form of n things.
+func Form(tag language.Tag, n int) string {
+	names := [...]string{plural.Other: "other", plural.Zero: "zero", plural.One: "one", plural.Two: "two", plural.Few: "few", plural.Many: "many"}
+	return names[plural.Cardinal.MatchPlural(tag, n, 0, 0, 0, 0)]
+}
+
 // Forms are the plural forms that whole numbers below a thousand take in a language, sorted. (In some there is one more for millions.)
 func Forms(tag language.Tag) []string {
 	all := []string{"other"}
 	for n := range 1000 {
-		form := [...]string{plural.Other: "other", plural.Zero: "zero", plural.One: "one", plural.Two: "two", plural.Few: "few", plural.Many: "many"}[plural.Cardinal.MatchPlural(tag, n, 0, 0, 0, 0)]
-		if !slices.Contains(all, form) {
+		if form := Form(tag, n); !slices.Contains(all, form) {
 			all = append(all, form)
 		}
 	}

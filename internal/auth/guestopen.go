@@ -1,0 +1,182 @@
+package auth
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/caddy-mfa/caddy-mfa/internal/mail"
+	"github.com/caddy-mfa/caddy-mfa/storage"
+)
+
+// guestCode is a code that is out for one browser that wants to open one link.
+type guestCode struct {
+	Sealed []byte `json:"secret"` // Challenge as JSON
+	Tries  int    `json:"tries"`  // that are left
+}
+
+// keyGuestCode binds a code to the link and, by its cookie from before any flow, to the browser that asked for it (S26).
+func keyGuestCode(link, browser string) string { return "guest-code/" + hashToken(link+"\x00"+browser) }
+
+// ErrNoCookie means that the browser did not send the cookie that a code is bound to.
+var ErrNoCookie = errors.New("auth: the browser keeps no cookies")
+
+// MaskedEmail leaves of the guest's address what its owner needs to know which one it is.
+func (g *Guest) MaskedEmail() string { return masked(g.Email) }
+
+// SendGuestCode mails a code to the address that a link names, in place of one that is out. ErrToken, ErrNoCookie; *Throttled where there
+// were too many for the link or the mailbox.
+func (r *Realm) SendGuestCode(ctx context.Context, v Visit, token string) error {
+	t, err := r.GuestLink(ctx, v, token)
+	if err != nil {
+		return err
+	}
+	browser := r.flowToken(v)
+	switch {
+	case t.Guest.Email == "":
+		return ErrStep
+	case r.mail == nil: // since a reload
+		return ErrToken
+	case browser == "":
+		return ErrNoCookie
+	}
+	if err := r.askAddresses.check(r.now(), v.Addr); err != nil {
+		return err
+	}
+	if _, err := r.askAddresses.take(r.now(), v.Addr); err != nil {
+		return err
+	}
+	now, key := r.now(), keyGuestCode(t.ID, browser)
+	ch, err := r.mail.Codes.BeginEnroll(now, *t.GuestUser(), nil)
+	if err != nil {
+		return fmt.Errorf("making a code: %w", err)
+	}
+	code, _, err := r.mail.Codes.Letter(ch)
+	if err != nil {
+		return fmt.Errorf("reading a code: %w", err)
+	}
+	plain, err := json.Marshal(ch)
+	if err != nil {
+		return fmt.Errorf("encoding a code: %w", err)
+	}
+	letter := mail.GuestCode{
+		Product: r.name, Code: code, Minutes: int(ch.Expires.Sub(now) / time.Minute),
+		Browser: machine(v.Lang, v), Addr: addrOf(v), Host: v.Host, Lang: v.Lang,
+	}.Message()
+	letter.To = t.Guest.Email
+	err = r.store.Update(ctx, func(tx storage.Tx) error {
+		if err := r.capMail(tx, now, "guest-"+t.ID, "", letter.To, mailGuest); err != nil {
+			return err
+		}
+		if err := r.enqueue(tx, nil, letter, ch.Expires); err != nil {
+			return err
+		}
+		return putJSON(tx, key, guestCode{r.sealer.Load().seal(key, plain), ch.Tries}, ch.Expires)
+	})
+	if err == nil {
+		r.wakeMail()
+	}
+	return err
+}
+
+// GuestCodeSent reports whether a code for the link is out for the visitor's browser.
+func (r *Realm) GuestCodeSent(ctx context.Context, v Visit, link string) (sent bool, err error) {
+	browser := r.flowToken(v)
+	if browser == "" {
+		return false, nil
+	}
+	err = r.store.View(ctx, func(tx storage.Tx) error {
+		sent, err = exists(tx, keyGuestCode(link, browser))
+		return err
+	})
+	return sent, err
+}
+
+// OpenGuestLink opens a link in the visitor's browser: it returns where to go, and the cookie to set. code is what was mailed, where the
+// link names an address. ErrToken: the link does not count here. ErrRejected: the code is wrong, or there is none.
+//
+// The code is used up in the transaction that finds it right (S24), and each wrong one is counted in it.
+func (r *Realm) OpenGuestLink(ctx context.Context, v Visit, token, code string) (to string, cookies []Cookie, err error) {
+	t, err := r.GuestLink(ctx, v, token)
+	if err != nil {
+		return "", nil, err
+	}
+	browser := r.flowToken(v)
+	if t.Guest.Email != "" && browser == "" {
+		return "", nil, ErrNoCookie
+	}
+	var wrong error
+	now := r.now()
+	err = r.store.Update(ctx, func(tx storage.Tx) error {
+		wrong = nil
+		key := keyGuestLinks + hashToken(token)
+		var cur AccessToken
+		err := getJSON(tx, key, &cur)
+		if errors.Is(err, storage.ErrNotFound) {
+			return ErrToken
+		}
+		if err != nil {
+			return err
+		}
+		u, err := getUser(tx, cur.UserID)
+		if err != nil {
+			return err
+		}
+		if u == nil || u.Disabled || cur.Guest == nil || !cur.live(now, u) {
+			return ErrToken
+		}
+		if cur.Guest.Email != "" {
+			if wrong, err = r.takeGuestCode(tx, now, keyGuestCode(cur.ID, browser), code); wrong != nil || err != nil {
+				return err
+			}
+		}
+		if cur.Guest.Opens >= maxGuestOpens { // whoever has the link must not fill the store with notes of it
+			return nil
+		}
+		cur.Guest.Opens++
+		if err := putJSON(tx, key, cur, cur.Expires); err != nil {
+			return err
+		}
+		return r.audit(tx, Event{Name: EventLinkOpened, UserID: u.ID, User: u.Name, Actor: "guest", Label: cur.Label, Host: v.Host, Addr: v.Addr.String()})
+	})
+	if err == nil {
+		err = wrong
+	}
+	if err != nil {
+		return "", nil, err
+	}
+	sum := sha256.Sum256([]byte(token))
+	value, err := r.sealCookie(CookieGuest, string(sum[:]))
+	return t.Guest.To(), []Cookie{{Name: CookieGuest, Value: value, MaxAge: t.Expires.Sub(now)}}, err
+}
+
+// takeGuestCode returns in wrong why a code does not do, once that is counted.
+func (r *Realm) takeGuestCode(tx storage.Tx, now time.Time, key, code string) (wrong, err error) {
+	var c guestCode
+	err = getJSON(tx, key, &c)
+	if errors.Is(err, storage.ErrNotFound) || err == nil && r.mail == nil {
+		return errNoCode, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	plain, err := r.sealer.Load().open(key, c.Sealed)
+	if err != nil {
+		return nil, err
+	}
+	var ch Challenge
+	if err := json.Unmarshal(plain, &ch); err != nil {
+		return nil, fmt.Errorf("decoding a code: %w", err)
+	}
+	_, wrong = r.mail.Codes.FinishEnroll(now, User{}, ch, []byte(code))
+	if wrong != nil && !errors.Is(wrong, ErrRejected) {
+		return nil, wrong
+	}
+	if c.Tries--; wrong == nil || c.Tries <= 0 {
+		return wrong, tx.Delete(key)
+	}
+	return wrong, putJSON(tx, key, c, ch.Expires)
+}

@@ -1,0 +1,111 @@
+package loginui
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/caddy-mfa/caddy-mfa/internal/auth"
+)
+
+// GuestPath is where a guest link leads, on the host of the page that it opens. Its token stands in the fragment: whatever fetches the
+// address sends none (S28).
+const GuestPath = "/guest"
+
+// guestPage is what the page behind a guest link shows.
+type guestPage struct {
+	Link *auth.AccessToken // nil: the token has not come yet
+	At   string            // what it opens
+	Mail string            // where the code goes, masked; "" for none
+	Sent bool              // a code is out for this browser
+}
+
+func getGuest(x *exchange) error {
+	x.preFlow()
+	pg := x.newPage("guest", "guest")
+	pg.fields, pg.Body = []string{"token"}, guestPage{}
+	return x.render(pg)
+}
+
+// postGuest shows what the link opens, and by its buttons mails a code or opens it. The token alone changes nothing, so that the script may
+// send it by itself.
+func postGuest(x *exchange) error {
+	ctx, token := x.r.Context(), x.form.trimmed("token")
+	if token == "" {
+		pg := x.newPage("guest", "guest")
+		pg.fields, pg.Body = []string{"token"}, guestPage{}
+		return x.refuse(pg, &auth.Invalid{Field: "token", Text: x.t("token.empty")})
+	}
+	link, err := x.realm.GuestLink(ctx, x.in.Visit, token)
+	if err != nil {
+		return x.guestOver(err)
+	}
+	var wrong error
+	switch x.form["do"] {
+	case "send":
+		wrong = x.ifPressed(func() error { return x.realm.SendGuestCode(ctx, x.in.Visit, token) })
+	case "open":
+		wrong = x.ifPressed(func() error {
+			to, cookies, err := x.realm.OpenGuestLink(ctx, x.in.Visit, token, x.form.trimmed("code"))
+			if err != nil {
+				return err
+			}
+			x.setCookies(cookies)
+			return x.redirect(to)
+		})
+		if wrong == nil {
+			return nil
+		}
+	}
+	if errors.Is(wrong, auth.ErrToken) || errors.Is(wrong, auth.ErrNoCookie) {
+		return x.guestOver(wrong)
+	}
+	pg := x.newPage("guest", "guest")
+	pg.Token, pg.wrong, pg.wrongField, pg.wrongStatus = token, "email.wrong", "code", http.StatusUnprocessableEntity
+	body := guestPage{Link: link, At: x.in.Visit.Host + link.Guest.Path}
+	if link.Guest.Email != "" {
+		body.Mail = link.Guest.MaskedEmail()
+		if body.Sent, err = x.realm.GuestCodeSent(ctx, x.in.Visit, link.ID); err != nil {
+			return err
+		}
+	}
+	if body.Sent {
+		pg.fields = []string{"code"}
+	}
+	pg.Body = body
+	if wrong != nil {
+		return x.refuseMail(pg, wrong, "email.wait")
+	}
+	return x.render(pg)
+}
+
+// errForged is a press that did not come from a page that somebody looks at.
+var errForged = &badRequestError{http.StatusForbidden, "forged"}
+
+// ifPressed is ifNavigated for what is one of several things that a form does.
+func (x *exchange) ifPressed(press func() error) error {
+	mode, dest := x.r.Header.Get("Sec-Fetch-Mode"), x.r.Header.Get("Sec-Fetch-Dest")
+	if mode != "" && mode != "navigate" || dest != "" && dest != "document" {
+		return errForged
+	}
+	return press()
+}
+
+// guestOver answers a link that does not open.
+func (x *exchange) guestOver(err error) error {
+	switch {
+	case errors.Is(err, auth.ErrToken):
+		return x.message(http.StatusUnprocessableEntity, x.plain("badguest"))
+	case errors.Is(err, auth.ErrNoCookie):
+		return x.message(http.StatusBadRequest, x.plain("cookies"))
+	}
+	return err
+}
+
+// guestLinks are those that whoever is signed in has made.
+func (x *exchange) guestLinks() ([]auth.GuestLink, error) {
+	return x.realm.GuestLinks(x.r.Context(), x.in.User.Name)
+}
+
+func postSecurityLinksRevoke(x *exchange) error {
+	return x.change(auth.Change{Op: auth.ChangeRevokeLink, TokenID: x.form["id"]})
+}
