@@ -43,6 +43,7 @@ func (b *tab) focus() string {
 // does so with its first frame.
 func (b *tab) starts(words string) {
 	b.t.Helper()
+	b.ready()
 	got := b.focus()
 	for begun := time.Now(); got != words && time.Since(begun) < patience; got = b.focus() {
 		<-time.After(10 * time.Millisecond)
