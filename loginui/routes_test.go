@@ -34,6 +34,7 @@ func TestRoutes(t *testing.T) {
 		"/invite":              {"200", "422"},
 		"/more-time":           {again, again},
 		"/link":                {"200", "422"},
+		"/guest":               {"200", "422"},
 		"/forgot":              {"200", "422"},
 		"/reset":               {"200", "422"},
 		"/not-me":              {"200", "422"},
@@ -64,6 +65,7 @@ func TestRoutes(t *testing.T) {
 		"/continue":            {"303 /.mfa/login", "303 /.mfa/login"},
 
 		"/security/tokens":        {"303 /.mfa/security", "303 /.mfa/login?to=%2F.mfa%2Fsecurity"},
+		"/security/links/revoke":  {"303 /.mfa/security", "303 /.mfa/login?to=%2F.mfa%2Fsecurity"},
 		"/security/tokens/revoke": {"303 /.mfa/security", "303 /.mfa/login?to=%2F.mfa%2Fsecurity"},
 	}
 	if want, got := slices.Sorted(maps.Keys(routes)), slices.Sorted(maps.Keys(tests)); !slices.Equal(want, got) {
