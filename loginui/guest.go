@@ -3,6 +3,7 @@ package loginui
 import (
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
 )
@@ -13,10 +14,10 @@ const GuestPath = "/guest"
 
 // guestPage is what the page behind a guest link shows.
 type guestPage struct {
-	Link *auth.AccessToken // nil: the token has not come yet
-	At   string            // what it opens
-	Mail string            // where the code goes, masked; "" for none
-	Sent bool              // a code is out for this browser
+	At      string // what the link opens; "": its token has not come yet
+	Expires time.Time
+	Mail    string // where the code goes, masked; "" for none
+	Sent    bool   // a code is out for this browser
 }
 
 func getGuest(x *exchange) error {
@@ -61,7 +62,7 @@ func postGuest(x *exchange) error {
 	}
 	pg := x.newPage("guest", "guest")
 	pg.Token, pg.wrong, pg.wrongField, pg.wrongStatus = token, "email.wrong", "code", http.StatusUnprocessableEntity
-	body := guestPage{Link: link, At: x.in.Visit.Host + link.Guest.Path}
+	body := guestPage{Expires: link.Expires, At: x.in.Visit.Host + link.Guest.Path}
 	if link.Guest.Email != "" {
 		body.Mail = link.Guest.MaskedEmail()
 		if body.Sent, err = x.realm.GuestCodeSent(ctx, x.in.Visit, link.ID); err != nil {
@@ -101,9 +102,28 @@ func (x *exchange) guestOver(err error) error {
 	return err
 }
 
+// linkRow is a guest link as its maker sees it.
+type linkRow struct {
+	ID, Label              string
+	For                    []string // what it opens, and the address that gets a code
+	Created, Used, Expires time.Time
+}
+
 // guestLinks are those that whoever is signed in has made.
-func (x *exchange) guestLinks() ([]auth.GuestLink, error) {
-	return x.realm.GuestLinks(x.r.Context(), x.in.User.Name)
+func (x *exchange) guestLinks() (rows []linkRow, err error) {
+	all, err := x.realm.GuestLinks(x.r.Context(), x.in.User.Name)
+	for _, l := range all {
+		at := l.Hosts[0] + l.Guest.To()
+		row := linkRow{l.ID, l.Label, append([]string{at}, l.Paths...), l.Created, l.Used, l.Expires}
+		if row.Label == "" {
+			row.Label = at
+		}
+		if l.Guest.Email != "" {
+			row.For = append(row.For, l.Guest.Email)
+		}
+		rows = append(rows, row)
+	}
+	return rows, err
 }
 
 func postSecurityLinksRevoke(x *exchange) error {

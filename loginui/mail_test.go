@@ -106,7 +106,7 @@ func TestCodeByMail(t *testing.T) {
 		t.Error("the page says more than it should")
 	}
 	before := r.quiet()
-	for _, path := range []string{"/verify/email", "/verify/email?sent=1", "/verify/email/send", "/link"} { // S28
+	for _, path := range []string{"/verify/email", "/verify/email?sent=1", "/verify/email/send", "/link", "/guest"} { // S28
 		for _, method := range []string{http.MethodGet, http.MethodHead} {
 			b.send(b.request(method, "/.mfa"+path, ""))
 		}

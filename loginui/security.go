@@ -29,7 +29,7 @@ type overview struct {
 	Sessions []sessionRow
 	Others   int // sessions beside this one
 	Tokens   []tokenRow
-	Links    []auth.GuestLink
+	Links    []linkRow
 	Token    tokenForm // for a new one
 	NoToken  string    // why there can be none, "" for nothing
 	Activity []eventRow

@@ -33,7 +33,7 @@ type AccessToken struct {
 	TokenLimits
 	Created time.Time `json:"created"`
 	Expires time.Time `json:"expires"`
-	Used    time.Time `json:"used,omitzero"` // last, to about a minute; zero: never
+	Used    time.Time `json:"used,omitzero"`   // last, to about a minute; zero: never
 	Guest   *Guest    `json:"guest,omitempty"` // set in the link of a guest, which is kept apart from access tokens; see GuestLink
 }
 

@@ -328,4 +328,3 @@ func (r *Realm) guestOf(ctx context.Context, host, token string) (*Session, *Use
 	}
 	return s, u, err
 }
-

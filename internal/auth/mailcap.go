@@ -21,7 +21,7 @@ const (
 	mailCode    mailKind = "code"    // for a sign-in, or another proof
 	mailConfirm mailKind = "confirm" // of an address that somebody typed, who knows whose
 	mailReset   mailKind = "reset"
-	mailGuest   mailKind = "guest" // a code for whoever opens a guest link; counted for each link
+	mailGuest   mailKind = "guest"   // a code for whoever opens a guest link; counted for each link
 	mailSignIn  mailKind = "sign-in" // the notice of a sign-in
 	mailSetting mailKind = "setting" // of a change that opens no way in: names, what is asked first, sessions that ended
 	mailNotice  mailKind = "notice"  // of anything else

@@ -1,0 +1,128 @@
+package caddymodule
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-mfa/caddy-mfa/internal/auth"
+)
+
+// guestLink makes a link in the name of a user for a host, and returns the cookie header of somebody who opened it.
+func guestLink(t testing.TB, host, name string, change func(*auth.NewGuestLink)) (cookie string, link auth.GuestLink) {
+	t.Helper()
+	realm, err := running(t).Realm(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := auth.NewGuestLink{Maker: name, Host: host, Guest: auth.Guest{Path: "/page"}, Also: []string{"/assets/*"}, For: time.Hour}
+	if change != nil {
+		change(&n)
+	}
+	token, link, err := realm.MakeGuestLink(t.Context(), n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, cookies, err := realm.OpenGuestLink(t.Context(), auth.Visit{Host: host}, token, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "Cookie: a=1; " + auth.CookieGuest + "=" + cookies[0].Value, link
+}
+
+func TestGuestAtTheGate(t *testing.T) { // S60, S67, S70
+	s := newSite(t)
+	s.serve(`{address} {
+	mfa {
+		public /public
+		rule /assets/admin/* {
+			allow group:admins
+		}
+		rule /assets/fresh/* {
+			require recovery
+		}
+	}
+	reverse_proxy {app}
+}
+`)
+	alice := sessionCookie(signIn(t, "localhost", "alice", "ops"))
+	guest, link := guestLink(t, "localhost", "alice", nil)
+	for _, path := range []string{"/page", "/assets/a.css", "/assets/a.css?v=3", "/assets/a%20b.css"} {
+		got := arrived(t, s.get(path, guest, "Remote-User: alice", asPage))
+		h := got.Header
+		if h.Get("Remote-User") != "guest:"+link.ID || h.Get("Remote-Name") != "Guest" || h["Remote-Email"] != nil || h["Remote-Groups"] != nil || h.Get("Cookie") != "a=1" {
+			t.Errorf("%s: the app got %v", path, h)
+		}
+	}
+	if got := arrived(t, s.get("/public", guest)); got.Header.Get("Cookie") != "a=1" || got.Header["Remote-User"] != nil {
+		t.Errorf("a public page: %v", got.Header)
+	}
+	for name, path := range map[string]string{
+		"the start page": "/", "below": "/page/x", "another query": "/page?x=1", "in capitals": "/PAGE", "slash behind": "/page/", "parameters": "/page;x=1",
+		"encoded slash": "/assets%2Fa.css", "up": "/assets/../secret", "encoded up": "/assets/%2e%2e/secret", "twice encoded": "/assets/%252e%252e/secret",
+		"backslash": "/assets/%5c..%5csecret", "two slashes": "/assets//x", "end encoded": "/page%00", "question mark encoded": "/page%3Fx", "encoded letter": "/%70age",
+		"the maker may not": "/assets/admin/x", "asks for proof": "/assets/fresh/x", "the Security page": "/.mfa/security",
+	} {
+		if res := s.get(path, guest, asScript); res.StatusCode == http.StatusOK {
+			t.Errorf("%s: %s", name, res.Status)
+		}
+	}
+	for _, more := range [][]string{
+		{"Upgrade: websocket", "Connection: Upgrade"}, {bearerHeader(auth.AccessTokenPrefix + strings.Repeat("x", 43))},
+	} {
+		if res := s.get("/page", append(more, guest)...); res.StatusCode == http.StatusOK {
+			t.Errorf("%q: %s", more, res.Status)
+		}
+	}
+	both := guest + "; " + strings.TrimPrefix(alice, "Cookie: ")
+	if got := arrived(t, s.get("/page", both)); got.Header.Get("Remote-User") != "alice" {
+		t.Errorf("beside a session: %v", got.Header)
+	}
+	if got := arrived(t, s.get("/other", both)); got.Header.Get("Remote-User") != "alice" {
+		t.Errorf("beside a session: %v", got.Header)
+	}
+	named, _ := guestLink(t, "localhost", "alice", func(n *auth.NewGuestLink) { n.Label = "For the auditors" })
+	if got := arrived(t, s.get("/page", named)); got.Header.Get("Remote-Name") != "For the auditors" {
+		t.Errorf("named: %v", got.Header)
+	}
+	elsewhere, _ := guestLink(t, "wiki.example.com", "alice", nil)
+	if res := s.get("/page", elsewhere, asScript); res.StatusCode != http.StatusUnauthorized {
+		t.Errorf("a link for another host: %s", res.Status)
+	}
+	realm, _ := running(t).Realm(t.Context())
+	if _, err := realm.RevokeGuestLink(t.Context(), link.ID); err != nil {
+		t.Fatal(err)
+	}
+	if res := s.get("/page", guest, asScript); res.StatusCode != http.StatusUnauthorized {
+		t.Errorf("revoked: %s", res.Status)
+	}
+}
+
+func TestGuestStreamEnds(t *testing.T) { // S73
+	l := newLiveSite(t)
+	l.serveLive()
+	realm := running(t).live.Load().realm
+	bearer(t, liveHost, "alice", nil, "ops")
+	cookie, link := guestLink(t, liveHost, "alice", func(n *auth.NewGuestLink) { n.Guest.Path = "/events" })
+	events := l.connect("HTTP/2.0", "/events", cookie)
+	eventually(t, "it is watched", func() bool { return l.streams() == 1 })
+	events.goesOn(t)
+	if _, err := realm.RevokeGuestLink(t.Context(), link.ID); err != nil {
+		t.Fatal(err)
+	}
+	events.ended(t)
+}
+
+func TestGuestURL(t *testing.T) {
+	for address, good := range map[string]bool{
+		"https://wiki.example.com/page": true, "https://wiki.example.com:8443/a?b=c#d": true, "http://localhost:8080/": true, "https://wiki.example.com": true,
+		"https://wiki.example.com/%C3%BCber": true, "http://wiki.example.com/": false, "wiki.example.com/page": false, "https://alice@wiki.example.com/": false,
+		"https://wiki.example.com/a%2Fb": false, "https://wiki.example.com/a/../b": false, "https://wiki.example.com//b": false, "https://wiki.example.com/a;b": false,
+		"javascript:alert(1)": false, "": false, "https://": false,
+	} {
+		if _, err := guestURL(address); (err == nil) != good {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+}
