@@ -49,6 +49,9 @@ func (b *tab) tree(p *photo) {
 // readOut is the page's accessibility tree as lines in reading order: role, name, and what is said beside it.
 func (b *tab) readOut() string {
 	b.t.Helper()
+	// A browser puts the focus where the page wants it with its first frame.
+	b.ready()
+	b.do(chromedp.Poll[chromedp.Void](`![...document.querySelectorAll("[autofocus]")].some(e => e.checkVisibility()) || document.activeElement !== document.body`))
 	found := run(b, accessibilityTree)
 	nodes := map[accessibility.NodeID]*accessibility.Node{}
 	for _, n := range found.Nodes {
@@ -127,6 +130,8 @@ var changing = []struct {
 	{regexp.MustCompile(`\b([A-Z2-7]{4} ){7}[A-Z2-7]{4}\b`), "KEY"},
 	{regexp.MustCompile(`\b[A-Z][a-z]{2} \d{1,2}, \d{4}(, \d{1,2}:\d\d\s[AP]M)?`), "TIME"},
 	{regexp.MustCompile(`\b\d{1,2} [A-Z][a-z]{2} \d{4}, \d\d:\d\d UTC`), "TIME"},
+	{regexp.MustCompile(`\b\d{6}\b`), "CODE"},
+	{regexp.MustCompile(`\b\d+ left\b`), "N left"},
 	{regexp.MustCompile(`localhost:\d+`), "localhost:PORT"},
 	{regexp.MustCompile(`\d+ (seconds?|minutes?)`), "WAIT"},
 	{regexp.MustCompile(`\bmfa_[0-9A-Za-z_-]{20,}`), "TOKEN"},
