@@ -39,9 +39,9 @@ func TestGuestPage(t *testing.T) { // S28, S61
 	b.want(b.get("/.mfa/security"), 303, "/.mfa/login?to=%2F.mfa%2Fsecurity") // S53
 	alice.want(alice.get("/.mfa/security"), 200, ">Guest links</h2>", "&lt;b&gt;feed&lt;/b&gt;", "dash.example.com/plan?v=1", "Guest link “&lt;b&gt;feed&lt;/b&gt;” opened")
 	b.want(b.post("/.mfa/security/links/revoke", "id", link.ID), 303, "/.mfa/login?to=%2F.mfa%2Fsecurity") // S57
-	alice.want(alice.post("/.mfa/security/links/revoke", "id", link.ID), 303, "/.mfa/verify/totp") // S58
-	alice.want(alice.post("/.mfa/verify/totp", "code", alice.code(secret)), 303, "/.mfa/verify/password")
-	alice.want(alice.post("/.mfa/verify/password", "password", password), 303, "/.mfa/security?done=revoke_link")
+	alice.want(alice.post("/.mfa/security/links/revoke", "id", link.ID), 303, "/.mfa/verify/password")     // S58
+	alice.want(alice.post("/.mfa/verify/password", "password", password), 303, "/.mfa/verify/totp")
+	alice.want(alice.post("/.mfa/verify/totp", "code", alice.code(secret)), 303, "/.mfa/security?done=revoke_link")
 	b.want(b.post("/.mfa/guest", "token", token, "do", "open"), 422, "This link does not open anything")
 	if strings.Contains(r.log.String(), token) { // S78
 		t.Error("the log holds the token")
