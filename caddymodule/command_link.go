@@ -113,8 +113,11 @@ func guestURL(s string) (*url.URL, error) {
 // serves refuses a host that no gate serves, as far as that is known: with no server running, nothing is.
 func (c call) serves(host string) error {
 	app := c.app
-	if c.offline || app.look() != nil {
+	if c.offline {
 		return nil
+	}
+	if err := app.look(); err != nil {
+		return err
 	}
 	p := app.settings.portal
 	switch {

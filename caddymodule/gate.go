@@ -282,8 +282,7 @@ func (v *visit) decide(next caddyhttp.Handler, found finding) error {
 	}
 	decision := v.judge(now, *found.need, user, session)
 	if decision != auth.Allow && v.mayBeGuest() {
-		switch done, err := v.asGuest(next, now, found.need); {
-		case done || err != nil:
+		if done, err := v.asGuest(next, now, found.need); done || err != nil {
 			return err
 		}
 	}

@@ -9,14 +9,14 @@ import (
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
 )
 
-// guestLink makes a link in the name of a user for a host, and returns the cookie header of somebody who opened it.
-func guestLink(t testing.TB, host, name string, change func(*auth.NewGuestLink)) (cookie string, link auth.GuestLink) {
+// guestLink makes a link in the name of alice for a host, and returns the cookie header of somebody who opened it.
+func guestLink(t testing.TB, host string, change func(*auth.NewGuestLink)) (cookie string, link auth.GuestLink) {
 	t.Helper()
 	realm, err := running(t).Realm(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := auth.NewGuestLink{Maker: name, Host: host, Guest: auth.Guest{Path: "/page"}, Also: []string{"/assets/*"}, For: time.Hour}
+	n := auth.NewGuestLink{Maker: "alice", Host: host, Guest: auth.Guest{Path: "/page"}, Also: []string{"/assets/*"}, For: time.Hour}
 	if change != nil {
 		change(&n)
 	}
@@ -47,7 +47,7 @@ func TestGuestAtTheGate(t *testing.T) { // S60, S67, S70
 }
 `)
 	alice := sessionCookie(signIn(t, "localhost", "alice", "ops"))
-	guest, link := guestLink(t, "localhost", "alice", nil)
+	guest, link := guestLink(t, "localhost", nil)
 	for _, path := range []string{"/page", "/assets/a.css", "/assets/a.css?v=3", "/assets/a%20b.css"} {
 		got := arrived(t, s.get(path, guest, "Remote-User: alice", asPage))
 		h := got.Header
@@ -82,11 +82,11 @@ func TestGuestAtTheGate(t *testing.T) { // S60, S67, S70
 	if got := arrived(t, s.get("/other", both)); got.Header.Get("Remote-User") != "alice" {
 		t.Errorf("beside a session: %v", got.Header)
 	}
-	named, _ := guestLink(t, "localhost", "alice", func(n *auth.NewGuestLink) { n.Label = "For the auditors" })
+	named, _ := guestLink(t, "localhost", func(n *auth.NewGuestLink) { n.Label = "For the auditors" })
 	if got := arrived(t, s.get("/page", named)); got.Header.Get("Remote-Name") != "For the auditors" {
 		t.Errorf("named: %v", got.Header)
 	}
-	elsewhere, _ := guestLink(t, "wiki.example.com", "alice", nil)
+	elsewhere, _ := guestLink(t, "wiki.example.com", nil)
 	if res := s.get("/page", elsewhere, asScript); res.StatusCode != http.StatusUnauthorized {
 		t.Errorf("a link for another host: %s", res.Status)
 	}
@@ -104,7 +104,7 @@ func TestGuestStreamEnds(t *testing.T) { // S73
 	l.serveLive()
 	realm := running(t).live.Load().realm
 	bearer(t, liveHost, "alice", nil, "ops")
-	cookie, link := guestLink(t, liveHost, "alice", func(n *auth.NewGuestLink) { n.Guest.Path = "/events" })
+	cookie, link := guestLink(t, liveHost, func(n *auth.NewGuestLink) { n.Guest.Path = "/events" })
 	events := l.connect("HTTP/2.0", "/events", cookie)
 	eventually(t, "it is watched", func() bool { return l.streams() == 1 })
 	events.goesOn(t)

@@ -29,6 +29,7 @@ var where = map[string]string{
 	"forgot":          "/.mfa/forgot: Forgot your password?",
 	"invite":          "/.mfa/invite: Accept your invitation",
 	"link":            "/.mfa/link: Your sign-in began elsewhere",
+	"guest":           "/.mfa/guest: Open a page as a guest",
 	"login":           "/.mfa/login: Sign in",
 	"logout":          "/.mfa/logout: Sign out",
 	"message":         "/.mfa/nothing: Page not found",

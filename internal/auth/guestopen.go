@@ -164,6 +164,9 @@ func (r *Realm) takeGuestCode(tx storage.Tx, now time.Time, key, code string) (w
 		return nil, err
 	}
 	plain, err := r.sealer.Load().open(key, c.Sealed)
+	if errors.Is(err, ErrSecret) { // its secret was given up since
+		return errNoCode, tx.Delete(key)
+	}
 	if err != nil {
 		return nil, err
 	}
