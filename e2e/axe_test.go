@@ -59,7 +59,7 @@ func TestViolationsAreFound(t *testing.T) {
 		{"a label is missing", true, false, `document.querySelector("label[for=name]").remove()`, "label: Form elements must have labels: #name: "},
 		{"a label is missing, without scripts", false, false, `document.querySelector("label[for=name]").remove()`, "label: Form elements must have labels: #name: "},
 		{"pale on light", true, false, `document.querySelector("h1").style.color = "#aaa"`, "color contrast of 2.32 (foreground color: #aaaaaa, background color: #ffffff"},
-		{"pale on dark", true, true, `document.querySelector("h1").style.color = "#555"`, "color contrast of 2.3 (foreground color: #555555, background color: #181b24"},
+		{"pale on dark", true, true, `document.querySelector("h1").style.color = "#555"`, "color contrast of 2.33 (foreground color: #555555, background color: #171a23"},
 	} {
 		b.scripts(tc.scripts)
 		b.do(scheme(tc.dark)) // first, so that no colour is on its way

@@ -228,7 +228,7 @@ func TestScannersWithScripts(t *testing.T) { // S28
 	robot := open(t, s)
 	scanned := func(l *letter) *letter {
 		robot.clicks(l)
-		robot.do(chromedp.WaitVisible(`h1`))
+		robot.do(chromedp.WaitVisible(`//h1`))
 		return l
 	}
 	o.invite(s, "alice")
