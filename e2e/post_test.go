@@ -181,6 +181,7 @@ func (o *post) list() string {
 // Subjects, as far as they tell mails apart.
 const (
 	aCode         = "Your code for " + product
+	aGuestCode    = "Your code for a page of " + product
 	aConfirmation = "Confirm your address for " + product
 	anInvitation  = "Your invitation to " + product
 	aReset        = "Reset your password for " + product

@@ -1,0 +1,120 @@
+package e2e
+
+import (
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/caddy-mfa/caddy-mfa/e2e/rig"
+)
+
+var guestLink = regexp.MustCompile(`http://[^\s"]+/\.mfa/guest#\S+`)
+
+// share makes a guest link, of an address below the server's and with options, in alice's name.
+func share(t *testing.T, s *rig.Server, path string, options ...string) string {
+	t.Helper()
+	said, err := s.MFA(t.Context(), "", append([]string{"link", s.URL + path, "--user", "alice", "--for", "24h"}, options...)...)
+	if err != nil {
+		t.Fatal(err, said)
+	}
+	link := guestLink.FindString(said)
+	if link == "" {
+		t.Fatalf("no link: %s", said)
+	}
+	return link
+}
+
+// TestGuestLink opens a page for somebody without an account, by a link and a code by mail, until the link is revoked.
+func TestGuestLink(t *testing.T) {
+	t.Parallel()
+	o := openPost(t)
+	s := startMailing(t, o)
+	alice, visitor := o.member(s, "alice")
+	o.withApp(alice, visitor)
+	const to = "bob@example.com"
+	link := share(t, s, "/reports?q=1#chart", "--email", to, "--label", "Report for Bob")
+
+	b := open(t, s)
+	b.expected = regexp.MustCompile(`status of 401 .*/favicon\.ico$`) // which guests have no part in
+	b.visit(link)
+	b.sees("Open a page as a guest")
+	b.reads("/reports")
+	b.reads("This link opens one page, without an account.")
+	if _, token := rig.CutLink(link); strings.Contains(b.location(), token) || strings.Contains(s.Log.String(), token) { // S30, S78
+		t.Errorf("the token is in the address %s, or in the log", b.location())
+	}
+	b.press("Send a new code")
+	code := o.open(to, aGuestCode).code(t)
+	b.shoot("guest-code")
+	b.fill("Code", "000000")
+	if code == "000000" {
+		b.fill("Code", "111111")
+	}
+	if status := b.press("Open"); status != http.StatusUnprocessableEntity {
+		t.Errorf("a wrong code gives %d, want 422", status)
+	}
+	b.shoot("guest-wrong")
+	b.fill("Code", code)
+	b.press("Open")
+	b.sees("Example app")
+	b.reads("guest:")
+	if want := s.URL + "/reports?q=1#chart"; b.location() != want {
+		t.Errorf("led to %s, want %s", b.location(), want)
+	}
+	for _, path := range []string{"/", "/reports", "/reports?q=2", "/.mfa/security"} {
+		b.visit(path)
+		b.sees("Sign in")
+	}
+
+	// Whoever has an account is themselves, also in the browser of a guest.
+	b.signIn(alice)
+	b.visit("/reports?q=1")
+	b.sees("Example app")
+	if text := b.text("body"); strings.Contains(text, "guest:") || !strings.Contains(text, "alice") {
+		t.Errorf("signed in, the app sees %s", text)
+	}
+	b.visit("/.mfa/security")
+	b.reads("Report for Bob")
+	b.shoot("security-links")
+	b.press("Sign out")
+
+	b.visit("/reports?q=1")
+	b.sees("Example app")
+	b.reads("guest:")
+	b.signIn(alice)
+	b.visit("/.mfa/security")
+	b.unfold("Report for Bob", "Revoke")
+	b.within("Report for Bob", "Revoke")
+	b.reads("Revoked.")
+	b.press("Sign out")
+	b.visit("/reports?q=1")
+	b.sees("Sign in")
+	b.visit("about:blank")
+	b.visit(link)
+	b.sees("This link does not open anything")
+	b.shoot("guest-over")
+}
+
+// TestGuestLinkWithoutScripts pastes the link's token, as its page says.
+func TestGuestLinkWithoutScripts(t *testing.T) {
+	t.Parallel()
+	s := start(t, rig.Config{})
+	enrolled(t, s, "alice")
+	_, token := rig.CutLink(share(t, s, "/reports", "--also", "/assets/*"))
+	b := withoutScripts(t, s)
+	b.expected = regexp.MustCompile(`status of 401 .*/favicon\.ico$`)
+	b.visit("/.mfa/guest")
+	b.shoot("guest")
+	b.fill("Code from the link", token)
+	b.press("Show the page")
+	b.reads("/reports")
+	b.press("Open")
+	b.sees("Example app")
+	b.visit("/assets/style.css")
+	b.sees("Example app")
+	b.visit("/assets/")
+	b.sees("Example app")
+	b.visit("/")
+	b.sees("Sign in")
+}
