@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -96,6 +97,34 @@ func TestGuestAtTheGate(t *testing.T) { // S60, S67, S70
 	}
 	if res := s.get("/page", guest, asScript); res.StatusCode != http.StatusUnauthorized {
 		t.Errorf("revoked: %s", res.Status)
+	}
+}
+
+// Over HTTP/3 no request without a length says that it has no body, so a guest's has none for the app.
+func TestGuestByEveryVersion(t *testing.T) { // S70
+	l := newLiveSite(t)
+	l.serveLive()
+	bearer(t, liveHost, "alice", nil, "ops")
+	cookie, link := guestLink(t, liveHost, nil)
+	header := http.Header{"Cookie": {strings.TrimPrefix(cookie, "Cookie: ")}}
+	for _, version := range []string{"HTTP/1.1", "HTTP/2.0", "HTTP/3.0"} {
+		got := arrived(t, l.request(t.Context(), version, "GET", "/page", nil, header.Clone()))
+		if got.Header.Get("Remote-User") != "guest:"+link.ID {
+			t.Errorf("%s: the app got %v", version, got.Header)
+		}
+		r, _ := http.NewRequestWithContext(t.Context(), "GET", "https://"+liveHost+"/page", io.NopCloser(strings.NewReader("a body")))
+		r.ContentLength, r.Header = -1, header.Clone()
+		res, err := l.clients[version].Transport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.StatusCode == http.StatusOK {
+			if got := arrived(t, res); got.Body != "" {
+				t.Errorf("%s: the app got the body %q", version, got.Body)
+			}
+		} else if res.Body.Close(); version == "HTTP/3.0" || res.StatusCode != http.StatusUnauthorized {
+			t.Errorf("%s with a body: %s", version, res.Status)
+		}
 	}
 }
 
