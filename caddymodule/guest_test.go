@@ -87,6 +87,12 @@ func TestGuestAtTheGate(t *testing.T) { // S60, S67, S70
 	if got := arrived(t, s.get("/page", named)); got.Header.Get("Remote-Name") != "For the auditors" {
 		t.Errorf("named: %v", got.Header)
 	}
+	brackets, _ := guestLink(t, "localhost", func(n *auth.NewGuestLink) { n.Guest.Path = "/a_(b)" })
+	arrived(t, s.get("/a_(b)", brackets))
+	arrived(t, s.get("/a_%28b%29", brackets))
+	if res := s.get("/%61_(b)", brackets, asScript); res.StatusCode != http.StatusUnauthorized {
+		t.Errorf("a letter encoded: %s", res.Status)
+	}
 	elsewhere, _ := guestLink(t, "wiki.example.com", nil)
 	if res := s.get("/page", elsewhere, asScript); res.StatusCode != http.StatusUnauthorized {
 		t.Errorf("a link for another host: %s", res.Status)
@@ -146,7 +152,7 @@ func TestGuestStreamEnds(t *testing.T) { // S73
 func TestGuestURL(t *testing.T) {
 	for address, good := range map[string]bool{
 		"https://wiki.example.com/page": true, "https://wiki.example.com:8443/a?b=c#d": true, "http://localhost:8080/": true, "https://wiki.example.com": true,
-		"https://wiki.example.com/%C3%BCber": true, "http://wiki.example.com/": false, "wiki.example.com/page": false, "https://alice@wiki.example.com/": false,
+		"https://wiki.example.com/%C3%BCber": true, "https://wiki.example.com/%C3%BC_(b)": false, "https://wiki.example.com/a_(b)": true, "https://wiki.example.com/a_%28b%29": true, "http://wiki.example.com/": false, "wiki.example.com/page": false, "https://alice@wiki.example.com/": false,
 		"https://wiki.example.com/a%2Fb": false, "https://wiki.example.com/a/../b": false, "https://wiki.example.com//b": false, "https://wiki.example.com/a;b": false,
 		"javascript:alert(1)": false, "": false, "https://": false,
 	} {
