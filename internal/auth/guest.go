@@ -81,10 +81,11 @@ func PlainlySent(path, sent string) bool {
 	return sent == path || sent == (&url.URL{Path: path}).EscapedPath()
 }
 
-// GuestUser is whom the app learns of: nobody's account. A name of one holds no colon.
+// GuestUser is whom the app learns of: nobody's account. A name of one holds no colon. The address that a code went to is left out: an app
+// that knows people by their address would take the guest for one of them, for a single proof.
 func (t *AccessToken) GuestUser() *User {
 	name := "guest:" + t.ID
-	u := &User{ID: name, Name: name, DisplayName: t.Label, Email: t.Guest.Email, EmailConfirmed: t.Guest.Email != ""}
+	u := &User{ID: name, Name: name, DisplayName: t.Label}
 	if u.DisplayName == "" {
 		u.DisplayName = "Guest"
 	}
