@@ -34,7 +34,7 @@ test: build ## run every test; installs what is missing: a browser, proxies and 
 	{ status=0; \
 	$(GO) test -json -race $$light || status=1; \
 	CGO_ENABLED=0 $(GO) test -json -trimpath $$rest || status=1; \
-	CGO_ENABLED=0 $(GO) test -json -trimpath -count=1 -timeout 12m ./e2e/ || status=1; \
+	CGO_ENABLED=0 $(GO) test -json -trimpath -count=1 -timeout 20m ./e2e/ || status=1; \
 	exit $$status; } | CGO_ENABLED=0 $(GO) run -trimpath ./tools/testsum
 
 # A run of all tests takes them too, into e2e/out, beside the gallery of all pages.
