@@ -104,7 +104,7 @@ func guestURL(s string) (*url.URL, error) {
 		return nil, &inputError{fmt.Sprintf("%q is no address such as https://wiki.example.com/page.", s)}
 	case u.Scheme != "https" && (u.Scheme != "http" || !localhost(strings.ToLower(u.Hostname()))):
 		return nil, &inputError{"The address begins with https://. Browsers keep no cookie of a guest otherwise."}
-	case u.RawPath != "" || u.Path != "" && (!ordinary(u.Path) || ambiguous(u.Path)):
+	case !auth.PlainlySent(u.Path, u.EscapedPath()) || u.Path != "" && (!ordinary(u.Path) || ambiguous(u.Path)):
 		return nil, &inputError{"The path of the address can be read in more than one way, so nobody can say what it opens."}
 	}
 	return u, nil

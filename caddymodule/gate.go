@@ -13,7 +13,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
-	"github.com/caddy-mfa/caddy-mfa/loginui"
 )
 
 func init() {
@@ -118,20 +117,6 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 	g.index = indexRules(g.Rules)
 	return nil
 }
-
-// passage is what the gate keeps of a request that it lets through, in one allocation. It lies in the request's variables, so
-// that a second gate, further in or in the error routes, finds the cookies that the first removed.
-type passage struct {
-	response
-	identity
-	cookies cookies
-}
-
-// passageVar is the name of the variable. A client cannot set variables; an admin who sets this one gets a type that is not ours.
-const passageVar = "mfa.passage"
-
-// String keeps {http.vars.mfa.passage} from showing what is inside.
-func (p *passage) String() string { return "" }
 
 // visit is one request at the gate.
 type visit struct {
@@ -382,99 +367,6 @@ func (v *visit) session(peek bool) (*auth.Session, *auth.User, error) {
 		return nil, nil, nil
 	}
 	return session, user, err
-}
-
-// pass hands the request to the app, which learns who the user is; nil means a public request. Where the session ended meanwhile,
-// what the client got of the answer is all that it gets.
-func (v *visit) pass(next caddyhttp.Handler, need *auth.Requirement, session *auth.Session, user *auth.User) error {
-	p := &passage{cookies: v.cookies}
-	p.ResponseWriter = v.w
-	if user != nil {
-		p.user = user
-		p.setHeaders(v.r.Header, v.told)
-		if v.assertion != "" {
-			v.r.Header[v.told.header] = []string{v.assertion}
-		}
-		if session.Access != nil {
-			keepMethod(v.r.Header, &session.Access.TokenLimits)
-		}
-	}
-	if v.outer == nil {
-		v.remember(p)
-	} else if user != nil { // the outer one's placeholders come first
-		v.outer.identity = p.identity
-	}
-	if user == nil {
-		return next.ServeHTTP(&p.response, v.r)
-	}
-	p.ongoing = ongoing{method: v.r.Method, host: v.r.Host, sent: v.sent, client: clientAddr(v.vars), secure: v.secure}
-	r := p.bind(v.gate.app.live.Load().realm, need, session, v.r)
-	err := p.run(next, r)
-	if p.cut() {
-		panic(http.ErrAbortHandler) // as Caddy's proxy does: neither an error page nor a proper end may follow
-	}
-	return err
-}
-
-// run returns, or panics as the app does, when the session's end does nothing to the connection any more.
-func (p *passage) run(next caddyhttp.Handler, r *http.Request) error {
-	defer p.leave()
-	return next.ServeHTTP(&p.response, r)
-}
-
-// remember keeps p for gates further in and for those of error routes.
-func (v *visit) remember(p *passage) {
-	if v.vars == nil {
-		return
-	}
-	v.vars[passageVar] = p
-	if repl, ok := v.r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
-		repl.Map(p.placeholder)
-	}
-}
-
-// portal serves the pages.
-func (v *visit) portal() error {
-	if why := v.misplaced(); why != nil {
-		return v.refuse(why)
-	}
-	countPortal.Inc()
-	l, err := v.gate.app.open(v.r.Context())
-	if err != nil {
-		return v.unavailable(err)
-	}
-	if v.asksForKeys() {
-		return v.keys(l.realm)
-	}
-	if g := v.gate; (g.forward || g.home) && v.sent.Path == g.app.settings.prefix+loginui.GuestPath { // no page that a guest could open is on this host
-		return v.refuse(errNotFound)
-	}
-	in := loginui.Request{Secure: v.secure, Away: v.away(), Lang: v.cookies.lang, Visit: v.visitor()}
-	if !in.Visit.Addr.IsValid() {
-		v.gate.app.noAddress(v.gate.now())
-	}
-	look := l.realm.Session
-	if l.portal.Passive(v.sent.Path) {
-		look = l.realm.PeekSession
-	}
-	session, user, err := look(v.r.Context(), v.host, v.cookies.session)
-	if err != nil && !errors.Is(err, auth.ErrNoSession) {
-		return v.unavailable(err)
-	}
-	if auth.Decide(v.gate.now(), auth.Requirement{Mode: auth.ModeSignedIn}, user, session) == auth.Allow {
-		in.Session, in.User = session, user
-	}
-	return l.portal.ServeHTTP(v.w, v.asSent(), in)
-}
-
-// asSent is the request with its address as the client sent it: what a rewrite made of it is not for the portal.
-func (v *visit) asSent() *http.Request {
-	r := v.r
-	if v.sent != r.URL {
-		r = r.WithContext(r.Context())
-		r.URL = v.sent
-	}
-	return r
 }
 
 var (

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -86,6 +87,12 @@ func TestGuestAtTheGate(t *testing.T) { // S60, S67, S70
 	if got := arrived(t, s.get("/page", named)); got.Header.Get("Remote-Name") != "For the auditors" {
 		t.Errorf("named: %v", got.Header)
 	}
+	brackets, _ := guestLink(t, "localhost", func(n *auth.NewGuestLink) { n.Guest.Path = "/a_(b)" })
+	arrived(t, s.get("/a_(b)", brackets))
+	arrived(t, s.get("/a_%28b%29", brackets))
+	if res := s.get("/%61_(b)", brackets, asScript); res.StatusCode != http.StatusUnauthorized {
+		t.Errorf("a letter encoded: %s", res.Status)
+	}
 	elsewhere, _ := guestLink(t, "wiki.example.com", nil)
 	if res := s.get("/page", elsewhere, asScript); res.StatusCode != http.StatusUnauthorized {
 		t.Errorf("a link for another host: %s", res.Status)
@@ -96,6 +103,34 @@ func TestGuestAtTheGate(t *testing.T) { // S60, S67, S70
 	}
 	if res := s.get("/page", guest, asScript); res.StatusCode != http.StatusUnauthorized {
 		t.Errorf("revoked: %s", res.Status)
+	}
+}
+
+// Over HTTP/3 no request without a length says that it has no body, so a guest's has none for the app.
+func TestGuestByEveryVersion(t *testing.T) { // S70
+	l := newLiveSite(t)
+	l.serveLive()
+	bearer(t, liveHost, "alice", nil, "ops")
+	cookie, link := guestLink(t, liveHost, nil)
+	header := http.Header{"Cookie": {strings.TrimPrefix(cookie, "Cookie: ")}}
+	for _, version := range []string{"HTTP/1.1", "HTTP/2.0", "HTTP/3.0"} {
+		got := arrived(t, l.request(t.Context(), version, "GET", "/page", nil, header.Clone()))
+		if got.Header.Get("Remote-User") != "guest:"+link.ID {
+			t.Errorf("%s: the app got %v", version, got.Header)
+		}
+		r, _ := http.NewRequestWithContext(t.Context(), "GET", "https://"+liveHost+"/page", io.NopCloser(strings.NewReader("a body")))
+		r.ContentLength, r.Header = -1, header.Clone()
+		res, err := l.clients[version].Transport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.StatusCode == http.StatusOK {
+			if got := arrived(t, res); got.Body != "" {
+				t.Errorf("%s: the app got the body %q", version, got.Body)
+			}
+		} else if res.Body.Close(); version == "HTTP/3.0" || res.StatusCode != http.StatusUnauthorized {
+			t.Errorf("%s with a body: %s", version, res.Status)
+		}
 	}
 }
 
@@ -117,7 +152,7 @@ func TestGuestStreamEnds(t *testing.T) { // S73
 func TestGuestURL(t *testing.T) {
 	for address, good := range map[string]bool{
 		"https://wiki.example.com/page": true, "https://wiki.example.com:8443/a?b=c#d": true, "http://localhost:8080/": true, "https://wiki.example.com": true,
-		"https://wiki.example.com/%C3%BCber": true, "http://wiki.example.com/": false, "wiki.example.com/page": false, "https://alice@wiki.example.com/": false,
+		"https://wiki.example.com/%C3%BCber": true, "https://wiki.example.com/%C3%BC_(b)": false, "https://wiki.example.com/a_(b)": true, "https://wiki.example.com/a_%28b%29": true, "http://wiki.example.com/": false, "wiki.example.com/page": false, "https://alice@wiki.example.com/": false,
 		"https://wiki.example.com/a%2Fb": false, "https://wiki.example.com/a/../b": false, "https://wiki.example.com//b": false, "https://wiki.example.com/a;b": false,
 		"javascript:alert(1)": false, "": false, "https://": false,
 	} {

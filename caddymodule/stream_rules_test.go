@@ -3,20 +3,10 @@ package caddymodule
 import (
 	"strings"
 	"testing"
-	"time"
 )
 
 // What goes on when rules change is judged by the new ones: whoever may not pass any more is cut off, and nobody else.
 func TestStreamsAfterRulesChanged(t *testing.T) { // S73
-	l := newLiveSite(t)
-	l.serveLive()
-	alice, _ := l.person("alice")
-	bob, _ := l.person("bob")
-	connect := func(cookie string) map[string]*talk {
-		return map[string]*talk{
-			"ws": l.connect("HTTP/1.1", "/ws", cookie), "events": l.connect("HTTP/2.0", "/events", cookie), "chunked": l.connect("HTTP/1.1", "/chunked", cookie),
-		}
-	}
 	for _, c := range []struct{ name, rules, alice, bob string }{ // what goes on
 		{"nothing changed", "allow group:ops", "ws events chunked", "ws events chunked"},
 		{"somebody may not pass", "allow alice", "ws events chunked", ""},
@@ -28,22 +18,26 @@ func TestStreamsAfterRulesChanged(t *testing.T) { // S73
 		{"only reported", "allow alice\n\t\treport_only", "ws events chunked", "ws events chunked"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			l.serve(l.gated)
+			l := newLiveSite(t)
+			l.serveLive()
+			alice, _ := l.person("alice")
+			bob, _ := l.person("bob")
+			connect := func(cookie string) map[string]*talk {
+				return map[string]*talk{
+					"ws": l.connect("HTTP/1.1", "/ws", cookie), "events": l.connect("HTTP/2.0", "/events", cookie), "chunked": l.connect("HTTP/1.1", "/chunked", cookie),
+				}
+			}
 			streams := map[string]map[string]*talk{c.alice: connect(alice)}
 			if c.bob != c.alice {
 				streams[c.bob] = connect(bob)
 			}
 			l.serve(strings.NewReplacer("\tmfa {", "\t@upgrade header Upgrade websocket\n\tmfa {", "allow group:ops", c.rules).Replace(l.gated), "name Changed")
-			changed := time.Now()
 			for on, talks := range streams {
 				for name, talk := range talks {
 					if !strings.Contains(" "+on+" ", " "+name+" ") {
 						talk.ended(t)
 					}
 				}
-			}
-			if took := time.Since(changed); took > 2*time.Second {
-				t.Errorf("it took %s", took)
 			}
 			for on, talks := range streams {
 				for name, talk := range talks {

@@ -31,7 +31,7 @@ func (b *tab) inArabic() (seen *tab, end func(), why string) {
 	seen.also, seen.expected = b.also, b.expected
 	seen.do(command(network.SetExtraHTTPHeaders, network.SetExtraHTTPHeadersParams{Headers: arabic}))
 	seen.visit(url)
-	if at, _, _ := strings.Cut(seen.location(), "#"); at != url || !strings.HasPrefix(eval[string](seen, `document.documentElement.lang`), "ar") {
+	if at, _, _ := strings.Cut(seen.location(), "#"); at != url || !strings.HasPrefix(eval[string](seen, `document.documentElement?.lang ?? ""`), "ar") {
 		seen.close()
 		return nil, nil, "The page leads on when it is opened anew."
 	}

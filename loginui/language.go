@@ -2,6 +2,7 @@ package loginui
 
 import (
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -81,12 +82,18 @@ func (pg *page) Languages() []tongue {
 
 // Here is the address at which the page is shown again, by GET. All paths that take a POST have one that leads to where the form is.
 func (pg *page) Here() string {
-	here := pg.r.URL.RequestURI()
+	here := pg.r.URL.EscapedPath()
+	q := pg.r.URL.Query()
 	if pg.r.Method != http.MethodGet && pg.r.Method != http.MethodHead {
-		here = pg.r.URL.EscapedPath()
-		if pg.To != "" {
-			here = string(appendQuery([]byte(here+"?to="), pg.To))
+		q = url.Values{"to": nil}
+	}
+	if q.Has("to") {
+		if q.Del("to"); pg.To != "" {
+			q.Set("to", pg.To)
 		}
+	}
+	if len(q) > 0 {
+		here += "?" + q.Encode()
 	}
 	if _, _, ok := localPath(here); !ok {
 		return "/"

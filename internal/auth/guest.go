@@ -69,17 +69,23 @@ func (g *Guest) cover(l *TokenLimits, at Place) bool {
 	if !slices.Contains(l.Hosts, at.Host) || !slices.Contains(l.Methods, at.Method) || len(at.Paths) == 0 {
 		return false
 	}
-	sent := (&url.URL{Path: g.Path}).EscapedPath()
-	if at.Query == g.Query && at.Paths[0] == g.Path && at.Paths[len(at.Paths)-1] == sent {
+	if at.Query == g.Query && at.Paths[0] == g.Path && PlainlySent(g.Path, at.Paths[len(at.Paths)-1]) {
 		return true
 	}
 	return !slices.ContainsFunc(at.Paths, func(path string) bool { return !l.coverPath(path) })
 }
 
-// GuestUser is whom the app learns of: nobody's account. A name of one holds no colon.
+// PlainlySent reports whether a path is sent as everybody writes it: as it is, or encoded where it must be. Browsers leave some characters as they
+// are that net/url encodes, such as brackets.
+func PlainlySent(path, sent string) bool {
+	return sent == path || sent == (&url.URL{Path: path}).EscapedPath()
+}
+
+// GuestUser is whom the app learns of: nobody's account. A name of one holds no colon. The address that a code went to is left out: an app
+// that knows people by their address would take the guest for one of them, for a single proof.
 func (t *AccessToken) GuestUser() *User {
 	name := "guest:" + t.ID
-	u := &User{ID: name, Name: name, DisplayName: t.Label, Email: t.Guest.Email, EmailConfirmed: t.Guest.Email != ""}
+	u := &User{ID: name, Name: name, DisplayName: t.Label}
 	if u.DisplayName == "" {
 		u.DisplayName = "Guest"
 	}
@@ -241,13 +247,15 @@ func guestMakers(tx storage.Tx) (users []string, err error) {
 
 // RevokeGuestLink ends a link, whoever made it, and returns what it was. An unknown id is an *Invalid.
 func (r *Realm) RevokeGuestLink(ctx context.Context, id string) (link GuestLink, err error) {
+	maker := ""
 	err = r.store.Update(ctx, func(tx storage.Tx) error {
-		link = GuestLink{}
+		link, maker = GuestLink{}, ""
 		users, err := guestMakers(tx)
 		if err != nil {
 			return err
 		}
 		for _, user := range users {
+			maker = user
 			t, err := revokeToken(tx, guestLinksOf(user), id)
 			if errors.Is(err, ErrNoCredential) {
 				continue
@@ -267,8 +275,8 @@ func (r *Realm) RevokeGuestLink(ctx context.Context, id string) (link GuestLink,
 		}
 		return NewInvalid("id", "", "There is no such guest link.")
 	})
-	if err == nil {
-		r.cache.invalidateUser(link.UserID)
+	if maker != "" { // also after an error: nobody knows what of it the store has kept
+		r.cache.invalidateUser(maker)
 	}
 	return link, err
 }

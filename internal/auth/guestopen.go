@@ -50,7 +50,7 @@ func (r *Realm) SendGuestCode(ctx context.Context, v Visit, token string) error 
 		return err
 	}
 	now, key := r.now(), keyGuestCode(t.ID, browser)
-	ch, err := r.mail.Codes.BeginEnroll(now, *t.GuestUser(), nil)
+	ch, err := r.mail.Codes.BeginEnroll(now, User{ID: t.GuestUser().ID, Email: t.Guest.Email}, nil)
 	if err != nil {
 		return fmt.Errorf("making a code: %w", err)
 	}

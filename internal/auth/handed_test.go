@@ -220,7 +220,8 @@ func TestPortalComesAndGoes(t *testing.T) {
 	p := r.person("alice")
 	before := p.home
 	r.change = func(c *auth.Config) {
-		c.Portal = &auth.Portal{Host: secondHost, Lists: func(h string) bool { return h == host }}
+		only := func(h string) bool { return h == host }
+		c.Portal = &auth.Portal{Host: secondHost, Lists: only, Names: only}
 	}
 	r.Realm = r.realm(r.change)
 	if r.signedIn(before) {
