@@ -350,8 +350,12 @@ func (b *tab) shoot(name string) {
 // picture leaves a picture of the page in out.
 func (b *tab) picture(name string) {
 	b.t.Helper()
-	picture := run(b, chromedp.FullScreenshot(100))
-	if err := os.WriteFile(filepath.Join(out, name+".png"), picture, 0o644); err != nil {
+	// Beyond the window Chromium takes pages from right to left that fit into it from the wrong place.
+	take := chromedp.CaptureScreenshot()
+	if eval[bool](b, `document.documentElement.scrollHeight > innerHeight`) {
+		take = chromedp.FullScreenshot(100)
+	}
+	if err := os.WriteFile(filepath.Join(out, name+".png"), run(b, take), 0o644); err != nil {
 		b.t.Fatal(err)
 	}
 }

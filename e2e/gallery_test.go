@@ -14,7 +14,7 @@ import (
 )
 
 // inArabic opens the page of the tab beside it, in the same profile, as somebody whose browser asks for Arabic. What a form or a script made of
-// the page cannot be asked for anew: then, and where the portal has no Arabic, why says so.
+// the page cannot be asked for anew: then why says so.
 func (b *tab) inArabic() (seen *tab, end func(), why string) {
 	b.t.Helper()
 	url, _, _ := strings.Cut(b.location(), "#")
@@ -26,14 +26,6 @@ func (b *tab) inArabic() (seen *tab, end func(), why string) {
 	}
 	if !b.at(url, "/.mfa/") {
 		return nil, nil, "It is no page of the portal."
-	}
-	req, err := http.NewRequestWithContext(b.t.Context(), http.MethodGet, b.base+"/.mfa/login", nil)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	req.Header.Set("Accept-Language", arabic["Accept-Language"].(string))
-	if resp, err := http.DefaultClient.Do(req); err != nil || !strings.HasPrefix(resp.Header.Get("Content-Language"), "ar") {
-		return nil, nil, "The portal has no Arabic."
 	}
 	seen = b.beside()
 	seen.also, seen.expected = b.also, b.expected

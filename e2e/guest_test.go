@@ -55,8 +55,7 @@ func TestGuestLink(t *testing.T) {
 		t.Errorf("a wrong code gives %d, want 422", status)
 	}
 	b.shoot("guest-wrong")
-	b.fill("Code", code)
-	b.press("Open")
+	b.typedWhole(code)
 	b.sees("Example app")
 	b.reads("guest:")
 	if want := s.URL + "/reports?q=1#chart"; b.location() != want {

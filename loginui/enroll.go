@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"slices"
 	"sort"
-	"strings"
 
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
 )
@@ -90,7 +89,7 @@ func getAskAdmin(x *exchange) error {
 	}
 	m := x.plain(id)
 	if id == "askpolicy" {
-		m.Text = x.t("askpolicy.text", strings.Join(now.Policies, ", "))
+		m.Text = x.t("askpolicy.text", x.list(now.Policies))
 	}
 	if len(now.Elsewhere) > 0 {
 		m.Text += " " + x.keysElsewhere(now)

@@ -29,7 +29,7 @@ func (x *exchange) sessions(ctx context.Context) ([]sessionRow, error) {
 	}
 	var rows []sessionRow
 	for _, s := range all {
-		row := sessionRow{Session: s, From: x.machine(&s), With: x.methods(methodsOf(&s)), Here: s.ID == x.in.Session.ID, At: strings.Join(slices.Sorted(maps.Keys(s.Handed)), ", ")}
+		row := sessionRow{Session: s, From: x.machine(&s), With: x.methods(methodsOf(&s)), Here: s.ID == x.in.Session.ID, At: x.list(slices.Sorted(maps.Keys(s.Handed)))}
 		if row.From == "" {
 			row.From = x.t("security.unknown")
 		}
@@ -48,7 +48,7 @@ func (x *exchange) methods(names []string) string {
 	for i, m := range names {
 		words[i] = x.t("method." + m)
 	}
-	return strings.Join(words, ", ")
+	return x.list(words)
 }
 
 // machine is the browser and system of a session, as far as they were recognised.

@@ -33,6 +33,18 @@ func (x *exchange) has(id string) bool { return x.said().Has(id) }
 // count is the text for n things, which may differ for none, and by the plural forms of the language.
 func (x *exchange) count(id string, n int) string { return x.said().Count(id, n) }
 
+// list is words one after the other, parted as the language does.
+func (x *exchange) list(words []string) (all string) {
+	for i, word := range words {
+		if i == 0 {
+			all = word
+		} else {
+			all = x.t("list.pair", all, word)
+		}
+	}
+	return all
+}
+
 // invalid is what to say of err, nothing if there is none.
 func (x *exchange) invalid(err *auth.Invalid) string {
 	if err == nil {

@@ -102,3 +102,21 @@ func TestWait(t *testing.T) {
 		}
 	}
 }
+
+// TestList: a list runs as its language does, also inside another text, where nothing else says which way that is.
+func TestList(t *testing.T) {
+	for lang, want := range map[string]string{
+		"en": "A, B, C",
+		"de": "A, B, C",
+		"ja": "A、B、C",
+		"ar": "\u2068\u2068A\u2069،\u200f \u2068B\u2069\u2069،\u200f \u2068C\u2069",
+	} {
+		x := &exchange{lang: catalogue().Match(lang)}
+		if got := wordstest.Unmark(x.list([]string{"A", "B", "C"})); got != want {
+			t.Errorf("%s: %q, not %q", lang, got, want)
+		}
+		if got := x.list(nil) + wordstest.Unmark(x.list([]string{"A"})); got != "A" {
+			t.Errorf("%s: %q", lang, got)
+		}
+	}
+}

@@ -59,7 +59,7 @@ func (x *exchange) confirm(c *auth.Change) string {
 
 // keysElsewhere says for which hosts somebody's keys are, where they are for another one than this.
 func (x *exchange) keysElsewhere(now auth.Progress) string {
-	return x.t("keys.elsewhere", strings.Join(now.Elsewhere, ", "))
+	return x.t("keys.elsewhere", x.list(now.Elsewhere))
 }
 
 // asks reports whether a flow would take method now.
