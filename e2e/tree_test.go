@@ -126,7 +126,7 @@ var changing = []struct {
 	what *regexp.Regexp
 	as   string
 }{
-	{regexp.MustCompile(`"[A-Za-z0-9_-]{43}"`), `"TOKEN"`},
+	{regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`), "TOKEN"},
 	{regexp.MustCompile(`\b[0-9a-z]{5}-[0-9a-z]{5}-[0-9a-z]{5}\b`), "CODE"},
 	{regexp.MustCompile(`\b([A-Z2-7]{4} ){7}[A-Z2-7]{4}\b`), "KEY"},
 	{regexp.MustCompile(`\b[A-Z][a-z]{2} \d{1,2}, \d{4}(, \d{1,2}:\d\d\s[AP]M)?`), "TIME"},
