@@ -44,7 +44,9 @@ func TestGuestAtTheGate(t *testing.T) { // S60, S67, S70
 			require recovery
 		}
 	}
-	reverse_proxy {app}
+	reverse_proxy {app} {
+		header_up X-Id "{http.auth.user.id} {http.auth.user.name}"
+	}
 }
 `)
 	alice := sessionCookie(signIn(t, "localhost", "alice", "ops"))
@@ -52,7 +54,8 @@ func TestGuestAtTheGate(t *testing.T) { // S60, S67, S70
 	for _, path := range []string{"/page", "/assets/a.css", "/assets/a.css?v=3", "/assets/a%20b.css"} {
 		got := arrived(t, s.get(path, guest, "Remote-User: alice", asPage))
 		h := got.Header
-		if h.Get("Remote-User") != "guest:"+link.ID || h.Get("Remote-Name") != "Guest" || h["Remote-Email"] != nil || h["Remote-Groups"] != nil || h.Get("Cookie") != "a=1" {
+		if h.Get("Remote-User") != "guest:"+link.ID || h.Get("Remote-Name") != "Guest" || h["Remote-Email"] != nil || h["Remote-Groups"] != nil || h.Get("Cookie") != "a=1" ||
+			h.Get("X-Id") != "guest:"+link.ID+" guest:"+link.ID {
 			t.Errorf("%s: the app got %v", path, h)
 		}
 	}

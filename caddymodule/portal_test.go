@@ -358,19 +358,7 @@ func TestStepUpAtThePortal(t *testing.T) {
 // A connection to one host ends when somebody signs out on another.
 func TestSignOutEndsStreamsElsewhere(t *testing.T) { // S73
 	s := newSite(t)
-	s.app.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c, err := websocket.Accept(w, r, nil)
-		if err != nil {
-			return
-		}
-		defer c.CloseNow()
-		for {
-			kind, word, err := c.Read(r.Context())
-			if err != nil || c.Write(r.Context(), kind, word) != nil {
-				return
-			}
-		}
-	})
+	s.app.Config.Handler = http.HandlerFunc(echo)
 	s.serve(portalSites, portalOption)
 	b := signedIn(s, "alice")
 	for _, host := range []string{"one", "two"} {

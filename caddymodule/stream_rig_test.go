@@ -91,22 +91,25 @@ func (l *liveSite) certificate() (files string, roots *x509.CertPool) {
 	return filepath.Join(dir, "cert") + " " + filepath.Join(dir, "key"), roots
 }
 
+// echo is an app that says over a WebSocket what it hears.
+func echo(w http.ResponseWriter, r *http.Request) {
+	c, err := websocket.Accept(w, r, nil)
+	if err != nil {
+		return
+	}
+	defer c.CloseNow()
+	for {
+		kind, word, err := c.Read(r.Context())
+		if err != nil || c.Write(r.Context(), kind, word) != nil {
+			return
+		}
+	}
+}
+
 // handler is the app.
 func (l *liveSite) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("/ws", func(w http.ResponseWriter, r *http.Request) {
-		c, err := websocket.Accept(w, r, nil)
-		if err != nil {
-			return
-		}
-		defer c.CloseNow()
-		for {
-			kind, word, err := c.Read(r.Context())
-			if err != nil || c.Write(r.Context(), kind, word) != nil {
-				return
-			}
-		}
-	})
+	mux.HandleFunc("/ws", echo)
 	events := func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
 		tick := time.NewTicker(10 * time.Millisecond)

@@ -118,6 +118,17 @@ func TestGuestLinkScope(t *testing.T) { // S70
 	if g := s.Access.Guest.User(); g.Name != "guest:"+link.ID || g.Email != "" || len(g.Groups) > 0 || g.Display() != "Guest" {
 		t.Errorf("the app learns of %+v", g)
 	}
+	assertion, err := r.Assertion(t.Context(), auth.AlgEdDSA, issuer, host, s, s.Access.Guest.User()) // S67
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, claims := claimed(t, assertion, r.jwks())
+	now := float64(r.clock.Now().Unix())
+	if got, want := asJSON(t, claims), asJSON(t, map[string]any{
+		"iss": issuer, "sub": "guest:" + link.ID, "aud": host, "iat": now, "nbf": now, "exp": now + 60, "preferred_username": "guest:" + link.ID, "name": "Guest", "groups": []any{},
+	}); got != want {
+		t.Errorf("asserted %s\nwant     %s", got, want)
+	}
 	if _, err := auth.FoldName("guest:" + link.ID); err == nil {
 		t.Error("a user may be called like a guest")
 	}
