@@ -153,7 +153,7 @@ func (x *exchange) ways(body *overview, account *auth.Account, site string) {
 			body.Password = c.Created
 		case auth.MethodRecovery:
 			left := account.RecoveryLeft
-			body.Codes.State, body.Codes.Made = x.t("security.left", left, method.RecoveryCodes), c.Created
+			body.Codes.State, body.Codes.Made = x.count("security.left", left, method.RecoveryCodes), c.Created
 			if why := x.dead(account, &c); why != "" {
 				left, body.Codes.State, body.Codes.Dead = 0, why, true
 			}
@@ -206,13 +206,5 @@ func (x *exchange) duty(d auth.Duty, addable []string) duty {
 
 // either names methods of which one is enough.
 func (x *exchange) either(methods []string) string {
-	all := ""
-	for i, m := range methods {
-		name := x.t("method." + m)
-		if i > 0 {
-			name = x.t("either", all, name)
-		}
-		all = name
-	}
-	return all
+	return x.said().Either(x.named(methods))
 }

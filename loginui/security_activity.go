@@ -43,12 +43,15 @@ func (x *exchange) sessions(ctx context.Context) ([]sessionRow, error) {
 }
 
 // methods are methods in words.
-func (x *exchange) methods(names []string) string {
-	words := make([]string, len(names))
-	for i, m := range names {
+func (x *exchange) methods(names []string) string { return x.list(x.named(names)) }
+
+// named are the words for methods.
+func (x *exchange) named(methods []string) []string {
+	words := make([]string, len(methods))
+	for i, m := range methods {
 		words[i] = x.t("method." + m)
 	}
-	return x.list(words)
+	return words
 }
 
 // machine is the browser and system of a session, as far as they were recognised.

@@ -56,11 +56,11 @@ var (
 //go:embed words/*.json
 var wordFiles embed.FS
 
-// catalogue is read once, by the first mail.
+// catalogue is made once, by the first mail. A language is read for the first mail in it.
 var catalogue = sync.OnceValue(func() *words.Catalogue {
 	c, err := words.Load(wordFiles, "words")
 	if err != nil {
-		panic(err) // tests read the same files
+		panic(err) // tests read the same file
 	}
 	return c
 })

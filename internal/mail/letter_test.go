@@ -55,6 +55,7 @@ func rendered(e Event, label string) map[string]Message {
 		"ended":            SessionsEnded{e, 3}.Message(),
 		"ended_one":        SessionsEnded{e, 1}.Message(),
 		"code_used":        CodeUsed{e, 9}.Message(),
+		"code_used_few":    CodeUsed{e, 3}.Message(),
 		"code_used_one":    CodeUsed{e, 1}.Message(),
 		"code_used_none":   CodeUsed{e, 0}.Message(),
 		"codes_changed":    CodesChanged{e}.Message(),
