@@ -151,4 +151,3 @@ func parse(text string, values []string) (p phrase, err error) {
 	}
 	return p, nil
 }
-

@@ -144,10 +144,14 @@ func Form(tag language.Tag, n int) plural.Form {
 }
 
 // List is words one after the other, parted as the language does.
-func (l *Language) List(words []string) string { return l.join(words, "list.pair", "list.pair", "list.pair") }
+func (l *Language) List(words []string) string {
+	return l.join(words, "list.pair", "list.pair", "list.pair")
+}
 
 // Either is words of which one is enough: "A, B or C".
-func (l *Language) Either(words []string) string { return l.join(words, "list.or", "list.or.more", "list.or.last") }
+func (l *Language) Either(words []string) string {
+	return l.join(words, "list.or", "list.or.more", "list.or.last")
+}
 
 // join adds one word after the other by the texts for two words, for one more, and for the last of more than two, as the patterns of lists
 // in CLDR are built. A Language without texts parts by commas.
