@@ -231,7 +231,7 @@ func TestMailsSayOnlyWords(t *testing.T) {
 // TestLetterInALanguage: words, plurals, dates and the direction of a mail follow its language.
 func TestLetterInALanguage(t *testing.T) {
 	m := SignInCode{Product: "Example Corp", Code: "123456", Minutes: 10, Host: "dash.example.com", Lang: "de"}.Message()
-	for _, want := range []string{"Der Code gilt einmal, 10 Minuten lang.", "Mit diesem Code ist Ihre Anmeldung bei Example Corp fertig:"} {
+	for _, want := range []string{"Der Code gilt einmal, 10 Minuten lang.", "Dieser Code schließt Ihre Anmeldung bei Example Corp ab:"} {
 		if !strings.Contains(m.Text, want) {
 			t.Errorf("no %q in %s", want, m.Text)
 		}

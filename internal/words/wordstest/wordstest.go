@@ -136,6 +136,9 @@ func checkForms(t *testing.T, name, id string, tag language.Tag, got, english te
 		if slices.Contains(facts, id) {
 			continue
 		}
+		if bad := misprint(tag, s); bad != "" {
+			t.Errorf("%s: %s: the language writes %q otherwise: %q", name, id, bad, s)
+		}
 		want, have := values(english["other"]), values(s)
 		if form != "other" { // "one day" need not say the number
 			want = slices.DeleteFunc(want, func(v string) bool { return v == "Count" })
