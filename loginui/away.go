@@ -27,13 +27,13 @@ func (x *exchange) away(path string) (route, bool) {
 	case handoverPath:
 		return route{get: getHandover}, true
 	case logoutPath:
-		return route{lead, postLogoutAway}, true
+		return route{lead, postLogoutAway, anyhow}, true
 	case loginPath:
-		return route{getLoginAway, lead}, true
+		return route{getLoginAway, lead, anyhow}, true
 	case stepUpPath:
-		return route{getStepUpAway, lead}, true
+		return route{getStepUpAway, lead, anyhow}, true
 	}
-	return route{lead, lead}, known
+	return route{lead, lead, anyhow}, known
 }
 
 // SignInURL is the address of the page where the visitor of a gated host signs in, or, where need is not nil, proves what it asks for beyond

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"sort"
 	"strings"
 	"sync"
 	"time"
@@ -40,12 +41,9 @@ type tongue struct {
 // languages are all that there are, by what they call themselves.
 var languages = sync.OnceValue(func() (all []tongue) {
 	for _, l := range catalogue().Languages() {
-		name, i := l.Name(), 0
-		for i < len(all) && all[i].Name < name {
-			i++
-		}
-		all = slices.Insert(all, i, tongue{Tag: l.Tag, Name: name})
+		all = append(all, tongue{Tag: l.Tag, Name: l.Name()})
 	}
+	sort.Slice(all, func(i, j int) bool { return all[i].Name < all[j].Name })
 	return all
 })
 

@@ -131,7 +131,10 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request, in Request) e
 			return x.settle(err)
 		}
 		x.in.Visit.To, x.in.Visit.Lang = x.returnTarget(x.form["to"]), x.said().Tag
-		return x.settle(rt.post(x))
+		if rt.anyhow {
+			return x.settle(rt.post(x))
+		}
+		return x.settle(x.ifNavigated(rt.post))
 	}
 	if rt.post == nil {
 		return x.wrongMethod("GET, HEAD")

@@ -8,64 +8,71 @@ type handler func(*exchange) error
 // route is what a path below the prefix answers. HEAD is served by get; a nil post refuses POST.
 type route struct {
 	get, post handler
+	anyhow    bool // post is not only for those who load a page (ifNavigated)
 }
+
+// Who may POST, as the table says it: those who load a page, or anybody whom the check of the request's origin lets through.
+const (
+	navigated = false
+	anyhow    = true
+)
 
 // routes is the table of everything that the portal serves besides its static files.
 var routes = map[string]route{
 	"":                     {get: getRoot},
 	"/":                    {get: getRoot},
-	"/login":               {getLogin, postLogin},
-	"/verify/totp":         {getVerifyTOTP, postVerifyTOTP},
-	"/verify/email":        {getVerifyEmail, postVerifyEmail},
-	"/verify/email/send":   {getMailSent("/verify/email"), postVerifyEmailSend},
-	"/verify/webauthn":     {getVerifyWebAuthn, postVerifyWebAuthn},
-	"/verify/recovery":     {getVerifyRecovery, postVerifyRecovery},
-	"/verify/password":     {getVerifyPassword, postVerifyPassword},
-	"/enroll":              {getEnroll, navigated(postEnroll)},
-	"/enroll/totp":         {getEnrollTOTP, navigated(postEnrollTOTP)},
-	"/enroll/webauthn":     {getEnrollWebAuthn, navigated(postEnrollWebAuthn)},
-	"/enroll/email":        {getEnrollEmail, navigated(postEnrollEmail)},
-	"/enroll/email/send":   {getMailSent("/enroll/email"), navigated(postEnrollEmailSend)},
-	"/recovery-codes":      {getRecoveryCodes, navigated(postRecoveryCodes)},
+	"/login":               {getLogin, postLogin, anyhow},
+	"/verify/totp":         {getVerifyTOTP, postVerifyTOTP, anyhow},
+	"/verify/email":        {getVerifyEmail, postVerifyEmail, anyhow},
+	"/verify/email/send":   {getMailSent("/verify/email"), postVerifyEmailSend, anyhow},
+	"/verify/webauthn":     {getVerifyWebAuthn, postVerifyWebAuthn, anyhow},
+	"/verify/recovery":     {getVerifyRecovery, postVerifyRecovery, anyhow},
+	"/verify/password":     {getVerifyPassword, postVerifyPassword, anyhow},
+	"/enroll":              {getEnroll, postEnroll, navigated},
+	"/enroll/totp":         {getEnrollTOTP, postEnrollTOTP, navigated},
+	"/enroll/webauthn":     {getEnrollWebAuthn, postEnrollWebAuthn, navigated},
+	"/enroll/email":        {getEnrollEmail, postEnrollEmail, navigated},
+	"/enroll/email/send":   {getMailSent("/enroll/email"), postEnrollEmailSend, navigated},
+	"/recovery-codes":      {getRecoveryCodes, postRecoveryCodes, navigated},
 	"/recovery-used":       {get: getRecoveryUsed},
 	remindPath:             {get: getRemind},
-	"/upgrade":             {getUpgrade, navigated(postUpgrade)},
-	"/invite":              {getInvite, postInvite},
-	"/more-time":           {getMoreTime, postMoreTime},
-	"/link":                {getLink, postLink},
-	"/forgot":              {getForgot, postForgot},
-	"/reset":               {getReset, navigated(postReset)},
-	"/not-me":              {notMe.get, navigated(notMe.post)},
-	"/stop-reset":          {stopReset.get, navigated(stopReset.post)},
+	"/upgrade":             {getUpgrade, postUpgrade, navigated},
+	"/invite":              {getInvite, postInvite, anyhow},
+	"/more-time":           {getMoreTime, postMoreTime, anyhow},
+	"/link":                {getLink, postLink, anyhow},
+	"/forgot":              {getForgot, postForgot, anyhow},
+	"/reset":               {getReset, postReset, navigated},
+	"/not-me":              {notMe.get, notMe.post, navigated},
+	"/stop-reset":          {stopReset.get, stopReset.post, navigated},
 	"/ask-admin":           {get: getAskAdmin},
 	"/security":            {get: getSecurity},
-	"/security/add":        {getRoot, navigated(postSecurityAdd)},
-	"/security/rename":     {getRoot, navigated(postSecurityRename)},
-	"/security/remove":     {getRoot, navigated(postSecurityRemove)},
-	"/security/email":      {getRoot, navigated(postSecurityEmail)},
-	"/security/replace":    {getRoot, navigated(postSecurityReplace)},
-	"/security/password":   {getRoot, navigated(postSecurityPassword)},
-	"/security/name":       {getRoot, navigated(postSecurityName)},
-	"/security/first":      {getRoot, navigated(postSecurityFirst)},
-	"/security/codes":      {getRoot, navigated(postSecurityCodes)},
-	"/security/codes/view": {getRoot, navigated(postSecurityViewCodes)},
-	"/security/off":        {getRoot, navigated(postSecurityOff)},
-	"/security/sessions":   {getRoot, navigated(postSecuritySessions)},
+	"/security/add":        {getRoot, postSecurityAdd, navigated},
+	"/security/rename":     {getRoot, postSecurityRename, navigated},
+	"/security/remove":     {getRoot, postSecurityRemove, navigated},
+	"/security/email":      {getRoot, postSecurityEmail, navigated},
+	"/security/replace":    {getRoot, postSecurityReplace, navigated},
+	"/security/password":   {getRoot, postSecurityPassword, navigated},
+	"/security/name":       {getRoot, postSecurityName, navigated},
+	"/security/first":      {getRoot, postSecurityFirst, navigated},
+	"/security/codes":      {getRoot, postSecurityCodes, navigated},
+	"/security/codes/view": {getRoot, postSecurityViewCodes, navigated},
+	"/security/off":        {getRoot, postSecurityOff, navigated},
+	"/security/sessions":   {getRoot, postSecuritySessions, navigated},
 	"/security/activity":   {get: getActivity},
-	resendPath:             {getResend, postResend},
-	stepUpPath:             {getStepUp, navigated(postStepUp)},
-	"/logout":              {getLogout, postLogout},
-	continuePath:           {getContinue, navigated(postContinue)},
+	resendPath:             {getResend, postResend, anyhow},
+	stepUpPath:             {getStepUp, postStepUp, navigated},
+	"/logout":              {getLogout, postLogout, anyhow},
+	continuePath:           {getContinue, postContinue, navigated},
 	sessionPath:            {get: getSession},
 	scriptPath:             {get: getScript},
 	signedInPath:           {get: getSignedIn},
-	languagePath:           {getRoot, postLanguage},
+	languagePath:           {getRoot, postLanguage, anyhow},
 
-	"/security/tokens":        {getRoot, navigated(postSecurityTokens)},
-	"/security/tokens/revoke": {getRoot, navigated(postSecurityTokensRevoke)},
+	"/security/tokens":        {getRoot, postSecurityTokens, navigated},
+	"/security/tokens/revoke": {getRoot, postSecurityTokensRevoke, navigated},
 
-	GuestPath:                {getGuest, postGuest},
-	"/security/links/revoke": {getRoot, navigated(postSecurityLinksRevoke)},
+	GuestPath:                {getGuest, postGuest, anyhow},
+	"/security/links/revoke": {getRoot, postSecurityLinksRevoke, navigated},
 }
 
 func getRoot(x *exchange) error { return x.redirect(x.prefix + "/security") }
@@ -75,13 +82,8 @@ func getMailSent(path string) handler {
 	return func(x *exchange) error { return x.redirect(x.prefix + path) }
 }
 
-// navigated is h for those who load a page. Apps on the portal's own origin share its cookies: what changes how somebody signs in
+// ifNavigated runs h for those who load a page. Apps on the portal's own origin share its cookies: what changes how somebody signs in
 // is refused to their scripts, in so far as a browser tells them from pages (W3C Fetch Metadata).
-func navigated(h handler) handler {
-	return func(x *exchange) error { return x.ifNavigated(h) }
-}
-
-// ifNavigated is the body of navigated, which would be compiled once more for each route.
 func (x *exchange) ifNavigated(h handler) error {
 	mode, dest := x.r.Header.Get("Sec-Fetch-Mode"), x.r.Header.Get("Sec-Fetch-Dest")
 	if mode != "" && mode != "navigate" || dest != "" && dest != "document" {
