@@ -175,4 +175,4 @@ func TestTemplateDocs(t *testing.T) {
 }
 
 // internals are exported for Go, not for templates.
-var internals = []string{"Passive", "ServeHTTP", "Message", "LoginURL", "StepUpURL", "SignInURL", "ResendURL", "Sendable"}
+var internals = []string{"Passive", "ServeHTTP", "Message", "LogError", "LoginURL", "StepUpURL", "SignInURL", "ResendURL", "Sendable"}
