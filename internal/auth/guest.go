@@ -107,8 +107,10 @@ func (n NewGuestLink) clean() (limits TokenLimits, g Guest, err error) {
 		return limits, g, NewInvalid("for", "", "A link works for one minute to 30 days.")
 	case !plainHost(limits.Hosts[0]):
 		return limits, g, NewInvalid("url", "", "The link has no host name, such as wiki.example.com.")
-	case !guestPath(g.Path) || len(n.Query)+len(n.Frag) > maxGuestPath || strings.ContainsFunc(n.Query+n.Frag, unsent):
-		return limits, g, NewInvalid("url", "", "The path of the link can be read in more than one way, or is too long. Write it as the browser shows it.")
+	case !guestPath(g.Path) || len(n.Query)+len(n.Frag) > maxGuestPath:
+		return limits, g, NewInvalid("url", "", "The path of the link can be read in more than one way, or is too long: {{.Count}} bytes at most.", maxGuestPath)
+	case strings.ContainsFunc(n.Query+n.Frag, unsent):
+		return limits, g, NewInvalid("url", "", "The query of the link holds a character that browsers do not send. Copy the address from a browser.")
 	case len(n.Also) > maxTokenPaths:
 		return limits, g, NewInvalid("also", "", "Name at most {{.Count}} further paths.", maxTokenPaths)
 	}
