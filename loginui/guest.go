@@ -43,7 +43,14 @@ func postGuest(x *exchange) error {
 	var wrong error
 	switch x.form["do"] {
 	case "send":
-		wrong = x.ifPressed(func() error { return x.realm.SendGuestCode(ctx, x.in.Visit, token) })
+		wrong = x.ifPressed(func() error {
+			cookies, err := x.realm.SendGuestCode(ctx, x.in.Visit, token)
+			x.setCookies(cookies)
+			for _, c := range cookies {
+				x.in.Visit.GuestCode = c.Value
+			}
+			return err
+		})
 	case "open":
 		wrong = x.ifPressed(func() error {
 			to, cookies, err := x.realm.OpenGuestLink(ctx, x.in.Visit, token, x.form.trimmed("code"))
@@ -57,7 +64,7 @@ func postGuest(x *exchange) error {
 			return nil
 		}
 	}
-	if errors.Is(wrong, auth.ErrToken) || errors.Is(wrong, auth.ErrNoCookie) {
+	if errors.Is(wrong, auth.ErrToken) || errors.Is(wrong, auth.ErrNoCookie) || errors.Is(wrong, auth.ErrGuestShut) {
 		return x.guestOver(wrong)
 	}
 	pg := x.newPage("guest", "guest")
@@ -96,6 +103,8 @@ func (x *exchange) guestOver(err error) error {
 	switch {
 	case errors.Is(err, auth.ErrToken):
 		return x.message(http.StatusUnprocessableEntity, x.plain("badguest"))
+	case errors.Is(err, auth.ErrGuestShut):
+		return x.message(http.StatusTooManyRequests, x.plain("guestshut"))
 	case errors.Is(err, auth.ErrNoCookie):
 		return x.message(http.StatusBadRequest, x.plain("cookies"))
 	}

@@ -36,6 +36,7 @@ type Guest struct {
 	Frag  string `json:"fragment,omitempty"` // encoded; for the browser alone
 	Email string `json:"email,omitempty"`    // a code goes there before the link opens; "": none is asked for
 	Opens int    `json:"opens,omitempty"`
+	Wrong int    `json:"wrong,omitempty"` // codes in a row, over the whole life of the link
 
 	user *User // what the app learns; set when the record is read
 }

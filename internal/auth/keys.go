@@ -83,7 +83,7 @@ func (k *keyring) codecs(name string) []securecookie.Codec {
 	switch name {
 	case CookieSession, CookieGuest:
 		return k.session
-	case CookieFlow:
+	case CookieFlow, CookieGuestCode:
 		return k.flow
 	}
 	return k.browser
