@@ -154,6 +154,48 @@ func TestGuestStreamEnds(t *testing.T) { // S73
 	events.ended(t)
 }
 
+// TestGuestLeavesAtTheGate: what a guest has open ends when they leave, and what other guests of the link have open goes on.
+func TestGuestLeavesAtTheGate(t *testing.T) { // S54, S73
+	l := newLiveSite(t)
+	l.serveLive()
+	realm := running(t).live.Load().realm
+	bearer(t, liveHost, "alice", nil, "ops")
+	token, _, err := realm.MakeGuestLink(t.Context(), auth.NewGuestLink{Maker: "alice", Host: liveHost, Guest: auth.Guest{Path: "/events"}, For: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := func() string {
+		_, cookies, err := realm.OpenGuestLink(t.Context(), auth.Visit{Host: liveHost}, token, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return "Cookie: " + auth.CookieGuest + "=" + cookies[0].Value
+	}
+	one, two := open(), open()
+	leaves, stays := l.connect("HTTP/2.0", "/events", one), l.connect("HTTP/1.1", "/events", two)
+	eventually(t, "both are watched", func() bool { return l.streams() == 2 })
+	send := func(method, path, body string, header http.Header) *http.Response {
+		r, _ := http.NewRequestWithContext(t.Context(), method, "https://"+liveHost+path, strings.NewReader(body))
+		r.Header = header
+		res, err := l.clients["HTTP/2.0"].Transport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { res.Body.Close() })
+		return res
+	}
+	header := http.Header{"Cookie": {strings.TrimPrefix(one, "Cookie: ")}, "Content-Type": {"application/x-www-form-urlencoded"}, "Sec-Fetch-Site": {"same-origin"}, "Sec-Fetch-Mode": {"navigate"}}
+	res := send("POST", "/.mfa/guest", "do=leave", header)
+	if res.StatusCode != http.StatusSeeOther || !strings.Contains(res.Header.Get("Set-Cookie"), auth.CookieGuest+"=; Path=/; Max-Age=0") {
+		t.Errorf("%s, %v", res.Status, res.Header)
+	}
+	leaves.ended(t)
+	stays.goesOn(t)
+	if res := send("GET", "/events", "", http.Header{"Cookie": header["Cookie"]}); res.StatusCode != http.StatusUnauthorized {
+		t.Errorf("who has left gets %s", res.Status)
+	}
+}
+
 func TestGuestURL(t *testing.T) {
 	for address, good := range map[string]bool{
 		"https://wiki.example.com/page": true, "https://wiki.example.com:8443/a?b=c#d": true, "http://localhost:8080/": true, "https://wiki.example.com": true,

@@ -44,7 +44,10 @@ func TestGuestLink(t *testing.T) {
 	if _, token := rig.CutLink(link); strings.Contains(b.location(), token) || strings.Contains(s.Log.String(), token) { // S30, S78
 		t.Errorf("the token is in the address %s, or in the log", b.location())
 	}
-	b.press("Send a new code")
+	b.shoot("guest-mail")
+	b.press("Send me a code")
+	b.reads("We sent a code to b•••@example.com.")
+	b.beside().signIn(alice) // in another tab, which replaces the cookie of a sign-in
 	code := o.open(to, aGuestCode).code(t)
 	b.shoot("guest-code")
 	b.fill("Code", "000000")
@@ -65,6 +68,25 @@ func TestGuestLink(t *testing.T) {
 		b.visit(path)
 		b.sees("Sign in")
 	}
+
+	// Whoever opens the link again goes on, or leaves.
+	b.visit("about:blank")
+	b.visit(link)
+	b.reads("You have opened this page as a guest, in this browser.")
+	b.shoot("guest-in")
+	b.follow("Continue")
+	b.sees("Example app")
+	b.visit("/.mfa/guest")
+	b.press("Leave")
+	b.reads("You have left.")
+	b.shoot("guest-left")
+	b.visit("/reports?q=1")
+	b.sees("Sign in")
+	b.visit("about:blank")
+	b.visit(link)
+	b.press("Send me a code")
+	b.typedWhole(o.open(to, aGuestCode).code(t))
+	b.sees("Example app")
 
 	// Whoever has an account is themselves, also in the browser of a guest.
 	b.signIn(alice)

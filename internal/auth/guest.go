@@ -2,7 +2,6 @@ package auth
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"net/url"
 	"slices"
@@ -37,6 +36,8 @@ type Guest struct {
 	Email string `json:"email,omitempty"`    // a code goes there before the link opens; "": none is asked for
 	Opens int    `json:"opens,omitempty"`
 	Wrong int    `json:"wrong,omitempty"` // codes in a row, over the whole life of the link
+
+	Left []string `json:"left,omitempty"` // openings whose guests have left, at most maxGuestLeft
 
 	user *User // what the app learns; set when the record is read
 }
@@ -288,11 +289,20 @@ func (r *Realm) RevokeGuestLink(ctx context.Context, id string) (link GuestLink,
 // none that counts. Any other error is a fault of the store, and the request must not pass. What it returns is shared and must not be
 // changed; DecideToken takes it. A cookie that we did not make leads to no look into the store.
 func (r *Realm) Guest(ctx context.Context, cookie string) (*Session, *User, error) {
-	hash := r.openCookie(CookieGuest, cookie)
-	if hash == "" {
+	key, opening := r.readGuestCookie(cookie)
+	if key == "" {
 		return nil, nil, ErrNoSession
 	}
-	return r.guest(ctx, keyGuestLinks+hex.EncodeToString([]byte(hash)), true)
+	s, u, err := r.guest(ctx, key, true)
+	if err != nil {
+		return nil, nil, err
+	}
+	if s.Access.Guest.hasLeft(opening) {
+		return nil, nil, ErrNoSession
+	}
+	own := *s
+	own.opening = opening
+	return &own, u, nil
 }
 
 func (r *Realm) guest(ctx context.Context, key string, use bool) (*Session, *User, error) {

@@ -2,7 +2,6 @@ package auth
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -190,8 +189,7 @@ func (r *Realm) OpenGuestLink(ctx context.Context, v Visit, token, code string) 
 	if err != nil {
 		return "", nil, err
 	}
-	sum := sha256.Sum256([]byte(token))
-	value, err := r.sealCookie(CookieGuest, string(sum[:]))
+	value, err := r.newGuestCookie(token)
 	return t.Guest.To(), []Cookie{{Name: CookieGuest, Value: value, MaxAge: t.Expires.Sub(now)}}, err
 }
 
