@@ -26,15 +26,14 @@ type guestPage struct {
 func getGuest(x *exchange) error {
 	x.preFlow()
 	pg, body := x.newPage("guest", "guest"), guestPage{}
-	if x.r.URL.Query().Has("left") {
-		pg.Notice = x.t("guest.left")
-	}
 	link, err := x.guestIn()
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if link != nil {
+	case link != nil:
 		body = x.guestBody(link, true)
+	case x.r.URL.Query().Has("left"):
+		return x.message(http.StatusOK, x.plain("guestleft"))
 	}
 	pg.fields, pg.Body = []string{"token"}, body
 	return x.render(pg)

@@ -114,8 +114,8 @@ func TestGuestCodeShut(t *testing.T) { // S10, S13, S14
 		}
 	}
 	v, code = next()
-	late, lateCode := r.guestVisit(), ""
-	lateCode = r.guestCode(late, token)
+	late := r.guestVisit()
+	lateCode := r.guestCode(late, token)
 	if n := wrong(v, 50); n != 5 {
 		t.Fatalf("%d answers to the last code were counted", n)
 	}
