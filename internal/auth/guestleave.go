@@ -63,7 +63,14 @@ func (r *Realm) LeaveGuestLink(ctx context.Context, v Visit) ([]Cookie, error) {
 		if now := r.now(); now.After(t.Used) {
 			t.Used = now // what waits to be noted is dropped below
 		}
-		return putJSON(tx, key, t, t.Expires)
+		if err := putJSON(tx, key, t, t.Expires); err != nil {
+			return err
+		}
+		u, err := getUser(tx, t.UserID)
+		if u == nil || err != nil {
+			return err
+		}
+		return r.audit(tx, Event{Name: EventLinkLeft, UserID: u.ID, User: u.Name, Actor: "guest", Label: t.Label, Host: v.Host, Addr: v.Addr.String()})
 	})
 	r.cache.invalidateSession(key) // also after an error: nobody knows what of it the store has kept
 	if err != nil {

@@ -2,6 +2,7 @@ package auth_test
 
 import (
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -58,6 +59,15 @@ func TestGuestLeaves(t *testing.T) { // S54, S57
 	links, err := r.GuestLinks(t.Context(), "alice")
 	if err != nil || len(links) != 1 || len(links[0].Guest.Left) != 1 || links[0].Used.IsZero() {
 		t.Errorf("%+v, %v", links, err)
+	}
+	left := 0
+	for _, e := range r.events() {
+		if strings.Contains(e, string(auth.EventLinkLeft)) {
+			left++
+		}
+	}
+	if left != 1 { // S77
+		t.Errorf("%d events of it", left)
 	}
 	if _, err := r.RevokeGuestLink(t.Context(), link.ID); err != nil {
 		t.Fatal(err)
