@@ -157,7 +157,11 @@ func (v *visit) refuseToken(d auth.Decision) error {
 	if challenge != "" {
 		h["Www-Authenticate"] = []string{challenge}
 	}
+	id := ""
+	if status != http.StatusUnauthorized { // which anybody gets, as without a token
+		id = `,"id":"` + v.logged(status, code) + `"`
+	}
 	v.w.WriteHeader(status)
-	_, err := fmt.Fprintf(v.w, "{\"error\":%q,\"message\":%q}\n", code, text)
+	_, err := fmt.Fprintf(v.w, "{\"error\":%q,\"message\":%q%s}\n", code, text, id)
 	return err
 }

@@ -109,6 +109,8 @@ type App struct {
 	addresses map[string]string
 	address   string
 	forward   bool     // there is a ForwardAuth
+	asked     []string // the hosts that proxies may ask about
+	patterns  []string // what other gates stand for beside addresses: "*.example.com"; "" stands for any host
 	asserted  []string // algorithms of the assertions that gates make; complete once all are provisioned
 
 	addressless seldom

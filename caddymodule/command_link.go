@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/spf13/cobra"
@@ -96,7 +98,7 @@ func makeLink(ctx context.Context, c call, in linkInput) (linkView, error) {
 	return v, nil
 }
 
-// guestURL reads the address of a page, whose path has one reading.
+// guestURL reads the address of a page, whose path has one reading. Path and query may be as people type them, in any script.
 func guestURL(s string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	switch {
@@ -104,10 +106,29 @@ func guestURL(s string) (*url.URL, error) {
 		return nil, &inputError{fmt.Sprintf("%q is no address such as https://wiki.example.com/page.", s)}
 	case u.Scheme != "https" && (u.Scheme != "http" || !localhost(strings.ToLower(u.Hostname()))):
 		return nil, &inputError{"The address begins with https://. Browsers keep no cookie of a guest otherwise."}
+	case strings.ContainsFunc(u.Host, func(c rune) bool { return c >= utf8.RuneSelf }):
+		return nil, &inputError{"The name of the host is written as servers know it, in ASCII, such as https://xn--bcher-kva.example.com."}
+	case !utf8.ValidString(u.Path) || !utf8.ValidString(s):
+		return nil, &inputError{"The path of the address is not in UTF-8, so nobody can say what it opens."}
 	case !auth.PlainlySent(u.Path, u.EscapedPath()) || u.Path != "" && (!ordinary(u.Path) || ambiguous(u.Path)):
-		return nil, &inputError{"The path of the address can be read in more than one way, so nobody can say what it opens."}
+		return nil, &inputError{"The path of the address can be read in more than one way, so nobody can say what it opens. Copy it from the browser, " +
+			"or type it without percent signs."}
 	}
+	u.RawQuery = asSent(u.RawQuery)
 	return u, nil
+}
+
+// asSent writes what no ASCII is of a query as browsers send it (WHATWG URL, section 4.4).
+func asSent(query string) string {
+	var b strings.Builder
+	for i := range len(query) {
+		if c := query[i]; c == ' ' || c == '"' || c == '<' || c == '>' || c >= utf8.RuneSelf {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
 }
 
 // serves refuses a host that no gate serves, as far as that is known: with no server running, nothing is.
@@ -121,6 +142,9 @@ func (c call) serves(host string) error {
 	}
 	p := app.settings.portal
 	switch {
+	case slices.Contains(app.asked, host) && app.addresses[host] == "" &&
+		!slices.ContainsFunc(app.patterns, func(p string) bool { return p == "" || hasPlaceholder(p) || stands(p, host) }):
+		return &inputError{host + " is behind another proxy, which asks mfa_forward_auth, and guest links work where mfa itself is: in the site of the page."}
 	case p != nil && host == p.host:
 		return &inputError{"That is the host of the sign-in pages, which is for nothing else."}
 	case p != nil && p.lists(host), localhost(host), len(app.addresses) == 0, host == app.settings.host, app.addresses[host] != "":

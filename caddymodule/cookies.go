@@ -10,7 +10,7 @@ import (
 
 // cookies are the values of ours that a request carried, as received; "" for one that is absent.
 type cookies struct {
-	session, flow, browser, lang, guest string
+	session, flow, browser, lang, guest, guestCode string
 }
 
 // takeCookies reads our cookies and removes them from the header, also malformed ones, so that nothing behind the gate ever sees
@@ -24,7 +24,7 @@ func takeCookies(h http.Header) cookies {
 	if len(lines) == 0 {
 		return c
 	}
-	var seen [5]int
+	var seen [6]int
 	kept := lines[:0]
 	for _, line := range lines {
 		if !strings.Contains(line, auth.CookieSession) { // the common prefix of all
@@ -40,7 +40,7 @@ func takeCookies(h http.Header) cookies {
 	} else if len(kept) < len(lines) {
 		h["Cookie"] = kept
 	}
-	for i, p := range [...]*string{&c.session, &c.flow, &c.browser, &c.lang, &c.guest} {
+	for i, p := range [...]*string{&c.session, &c.flow, &c.browser, &c.lang, &c.guest, &c.guestCode} {
 		if seen[i] > 1 {
 			*p = ""
 		}
@@ -49,7 +49,7 @@ func takeCookies(h http.Header) cookies {
 }
 
 // takeFrom returns the line without our cookies.
-func (c *cookies) takeFrom(line string, seen *[5]int) string {
+func (c *cookies) takeFrom(line string, seen *[6]int) string {
 	for i := 0; i < len(line); {
 		end := len(line)
 		if n := strings.IndexByte(line[i:], ';'); n >= 0 {
@@ -61,7 +61,7 @@ func (c *cookies) takeFrom(line string, seen *[5]int) string {
 			i = end + 1
 			continue
 		}
-		*[...]*string{&c.session, &c.flow, &c.browser, &c.lang, &c.guest}[which] = textproto.TrimString(value)
+		*[...]*string{&c.session, &c.flow, &c.browser, &c.lang, &c.guest, &c.guestCode}[which] = textproto.TrimString(value)
 		seen[which]++
 		switch {
 		case i == 0:
@@ -88,6 +88,8 @@ func ourCookie(name string) int {
 		return 3
 	case auth.CookieGuest:
 		return 4
+	case auth.CookieGuestCode:
+		return 5
 	}
 	return -1
 }

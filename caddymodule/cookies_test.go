@@ -20,7 +20,7 @@ func TestCookiesAreTakenOut(t *testing.T) { // S60
 		{"first", []string{"__Host-mfa=s; a=1; b=2"}, []string{"a=1; b=2"}, cookies{session: "s"}},
 		{"middle", []string{"a=1; __Host-mfa=s;  b=2"}, []string{"a=1;  b=2"}, cookies{session: "s"}},
 		{"last", []string{"a=1;b=2; __Host-mfa=s"}, []string{"a=1;b=2"}, cookies{session: "s"}},
-		{"all", []string{"__Host-mfa=s; a=1; __Host-mfa-flow=f; __Host-mfa-browser=b;__Host-mfa-lang=de; __Host-mfa-guest=g"}, []string{"a=1"}, cookies{"s", "f", "b", "de", "g"}},
+		{"all", []string{"__Host-mfa=s; a=1; __Host-mfa-flow=f; __Host-mfa-browser=b;__Host-mfa-lang=de; __Host-mfa-guest=g; __Host-mfa-guest-code=c"}, []string{"a=1"}, cookies{"s", "f", "b", "de", "g", "c"}},
 		{"two lines", []string{"a=1; __Host-mfa=s", "__Host-mfa-flow=f"}, []string{"a=1"}, cookies{session: "s", flow: "f"}},
 		{"twice", []string{"__Host-mfa=s; a=1; __Host-mfa=t; __Host-mfa-flow=f"}, []string{"a=1"}, cookies{flow: "f"}},
 		{"twice over lines", []string{"__Host-mfa=s", "__Host-mfa=t"}, nil, cookies{}},

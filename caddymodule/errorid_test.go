@@ -2,9 +2,16 @@ package caddymodule
 
 import (
 	"io"
+	"log/slog"
 	"regexp"
 	"strings"
 	"testing"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/exp/zapslog"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/caddy-mfa/caddy-mfa/loginui"
 )
 
 var (
@@ -19,14 +26,18 @@ func TestErrorIDs(t *testing.T) {
 	for _, c := range []struct {
 		name, site, target, header string
 		down                       bool
-		id                         *regexp.Regexp // where it is shown; nil where there must be none
+		id                         *regexp.Regexp // where it is shown
 		entry                      string         // in the line that holds it
 	}{
 		{"no such page of the portal", "\tlog\n" + gate, "/.mfa/nowhere", asPage, false, idOnPage, `"error_id":"`},
 		{"not allowed", "\tlog\n" + gate, "/", asPage, false, idOnPage, `"error_id":"`},
 		{"not allowed, to a program", "\tlog\n" + gate, "/", asScript, false, idInJSON, `"error_id":"`},
 		{"not allowed, with error routes", "\tlog\n" + gate + "\thandle_errors {\n\t\trespond \"site: {err.id}\"\n\t}\n", "/", asPage, false, idOfSite, `"error_id":"`},
-		{"without an access log", gate, "/", asPage, false, nil, ""},
+		{"without an access log", gate, "/", asPage, false, idOnPage, `"reason":"forbidden","user":"bob"`},
+		{"without an access log, to a program", gate, "/", asScript, false, idInJSON, `"reason":"forbidden","user":"bob"`},
+		{"without an access log, no such page of the portal", gate, "/.mfa/nowhere?a=b", asPage, false, idOnPage, `"path":"/.mfa/nowhere","status":404,"reason":"notfound","user":"bob"`},
+		{"without an access log, with error routes", gate + "\thandle_errors {\n\t\trespond \"site: {err.id}\"\n\t}\n", "/", asPage, false, idOfSite, `"status":403,"reason":"forbidden","user":"bob"`},
+		{"an odd path", "\tmfa {\n\t\trule /admin/* {\n\t\t\tallow alice\n\t\t}\n\t}\n", "/a/..%2f%0a{\"level\":1}", asPage, false, idOnPage, `"path":"/a/..%2f%0a{\"level\":1}","status":400,"reason":"ambiguous_path"`},
 		{"the store is gone", gate, "/", asPage, true, idOnPage, "requests are refused because the store fails"},
 		{"the store is gone, on the portal", gate, "/.mfa/security", asPage, true, idOnPage, "requests are refused because the store fails"},
 		{"the store is gone, with error routes", gate + "\thandle_errors {\n\t\trespond \"site: {err.id}\"\n\t}\n", "/", asPage, true, idOfSite, "requests are refused because the store fails"},
@@ -40,26 +51,73 @@ func TestErrorIDs(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			body, err := io.ReadAll(s.get(c.target, bob, c.header).Body)
-			if err != nil {
+			for range 3 { // of a fault, the second and third are not logged again
+				body, err := io.ReadAll(s.get(c.target, bob, c.header).Body)
+				if err != nil {
+					t.Fatal(err)
+				}
+				found := c.id.FindSubmatch(body)
+				if found == nil {
+					t.Fatalf("no id in %s", body)
+				}
+				logged := false
+				for line := range strings.Lines(s.logged()) {
+					logged = logged || strings.Contains(line, string(found[1])) && strings.Contains(line, c.entry)
+				}
+				if !logged {
+					t.Errorf("%s is not in the log:\n%s", found[1], s.logged())
+				}
+			}
+		})
+	}
+}
+
+// TestRefusalsThatAreNoPages: who merely has to sign in writes nothing, however often they ask; what is an error writes a bounded number of lines.
+func TestRefusalsThatAreNoPages(t *testing.T) {
+	s := newSite(t)
+	s.serve("{address} {\n\tmfa {\n\t\tallow alice\n\t}\n\treverse_proxy {app}\n}\n")
+	bob := sessionCookie(signIn(t, "localhost", "bob"))
+	before := s.logged()
+	for range 200 {
+		for header, status := range map[string]int{asPage: 303, asScript: 401} {
+			if res := s.get("/", header); res.StatusCode != status {
+				t.Fatalf("%s: %s", header, res.Status)
+			}
+		}
+	}
+	if after := s.logged(); after != before {
+		t.Errorf("they are logged:\n%s", after[len(before):])
+	}
+	for range 200 {
+		s.get("/", bob, asPage)
+		s.get("/.mfa/nowhere", asScript)
+		s.get("/", bob, "Authorization: Bearer mfa_x", asScript)
+	}
+	lines := strings.Split(strings.TrimSpace(strings.TrimPrefix(s.logged(), before)), "\n")
+	if n := len(lines); n < 61 || n > 123 { // the minute may have passed once
+		t.Errorf("%d lines", n)
+	}
+}
+
+// TestRefusalsWriteNothing: neither gate nor pages have a word for the log, whatever the number of those who have no session.
+func TestRefusalsWriteNothing(t *testing.T) {
+	c, _ := newChain(t)
+	core, logs := observer.New(zap.DebugLevel)
+	c.gate.log, c.gate.faults.log = zap.New(core), zap.New(core)
+	l := c.gate.app.live.Load()
+	var err error
+	if l.portal, err = loginui.New(l.realm, loginui.Options{Logger: slog.New(zapslog.NewHandler(core))}); err != nil {
+		t.Fatal(err)
+	}
+	for _, mode := range []string{"navigate", "cors"} {
+		c.header.Set("Sec-Fetch-Mode", mode)
+		for range 500_000 {
+			if err := c.run(""); err != nil {
 				t.Fatal(err)
 			}
-			if c.id == nil {
-				if idOnPage.Match(body) {
-					t.Errorf("an id that is in no log: %s", body)
-				}
-				return
-			}
-			found := c.id.FindSubmatch(body)
-			if found == nil {
-				t.Fatalf("no id in %s", body)
-			}
-			for line := range strings.Lines(s.logged()) {
-				if strings.Contains(line, string(found[1])) && strings.Contains(line, c.entry) {
-					return
-				}
-			}
-			t.Errorf("%s is not in the log:\n%s", found[1], s.logged())
-		})
+		}
+	}
+	if n := logs.Len(); n > 0 {
+		t.Errorf("%d lines, such as %v", n, logs.All()[0])
 	}
 }

@@ -87,8 +87,8 @@ func parseForwardAuth(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, erro
 // could make a yes of it.
 func (f *ForwardAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
 	if trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool); !trusted {
-		f.note(&f.strangers, r, "refused to answer somebody who is not in trusted_proxies")
-		sayPlainly(w, http.StatusForbidden, "mfa_forward_auth answers no one but the proxies that Caddy's trusted_proxies name.")
+		id := f.note(&f.strangers, r, "refused to answer somebody who is not in trusted_proxies")
+		sayPlainly(w, http.StatusForbidden, "mfa_forward_auth answers no one but the proxies that Caddy's trusted_proxies name.", id)
 		return nil
 	}
 	sent := sentURL(r)
@@ -102,10 +102,14 @@ func (f *ForwardAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyh
 	question, err := f.describe(r, sent)
 	switch {
 	case errors.Is(err, errNoQuestion):
-		sayPlainly(a, http.StatusNotFound, "Nothing is here. A proxy asks mfa_forward_auth at "+pathForwardAuth+", "+pathAuthRequest+" or "+pathExtAuthz+".")
+		id := ""
+		if l := f.app.live.Load(); l != nil {
+			id = l.portal.LogError(r, http.StatusNotFound, errNotFound.code, "")
+		}
+		sayPlainly(a, http.StatusNotFound, "Nothing is here. A proxy asks mfa_forward_auth at "+pathForwardAuth+", "+pathAuthRequest+" or "+pathExtAuthz+".", id)
 	case err != nil:
-		f.note(&f.unclear, r, "a proxy's question is not clear: "+err.Error())
-		sayPlainly(a, http.StatusBadRequest, "The proxy's question is not clear: "+err.Error()+".")
+		id := f.note(&f.unclear, r, "a proxy's question is not clear: "+err.Error())
+		sayPlainly(a, http.StatusBadRequest, "The proxy's question is not clear: "+err.Error()+".", id)
 	default:
 		f.answer(a, question)
 	}
@@ -122,18 +126,21 @@ func (f *ForwardAuth) answer(a *proxyAnswer, question *http.Request) {
 	if e := (caddyhttp.HandlerError{}); errors.As(err, &e) && e.StatusCode >= http.StatusBadRequest {
 		status = e.StatusCode
 	}
-	f.faults.report(f.now(), err)
-	sayPlainly(a, status, "Sign-in is not available right now.")
+	sayPlainly(a, status, "Sign-in is not available right now. Try again in a few seconds.", f.faults.report(f.now(), err))
 }
 
-// note logs at most once a minute.
-func (f *ForwardAuth) note(s *seldom, r *http.Request, what string) {
-	if more, ok := s.due(f.now(), 60); ok {
-		f.log.Warn(what, zap.String("remote", r.RemoteAddr), zap.Int64("since_last_report", more))
+// note logs at most once a minute, and returns the id under which it stands in the log.
+func (f *ForwardAuth) note(s *seldom, r *http.Request, what string) (id string) {
+	return s.tell(f.now(), 60, func(id string, more int64) {
+		f.log.Warn(what, zap.String("error_id", id), zap.String("remote", r.RemoteAddr), zap.Int64("since_last_report", more))
+	})
+}
+
+// sayPlainly answers with a text, and with the id under which it stands in the log, "" if it does not.
+func sayPlainly(w http.ResponseWriter, status int, text, id string) {
+	if id != "" {
+		text += "\nError ID: " + id
 	}
-}
-
-func sayPlainly(w http.ResponseWriter, status int, text string) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Type", "text/plain; charset=utf-8")

@@ -31,7 +31,7 @@ type proxyAnswer struct {
 func (a *proxyAnswer) allow(w http.ResponseWriter, r *http.Request) error {
 	if a.shown { // it has become a yes since
 		w.Header().Set("Retry-After", "1")
-		sayPlainly(w, http.StatusServiceUnavailable, "Please try again.")
+		sayPlainly(w, http.StatusServiceUnavailable, "Please try again.", "")
 		return nil
 	}
 	a.allowed = true

@@ -135,7 +135,7 @@ type visit struct {
 	resend  string        // the ID of the kept form that the request's button sends, "" for none
 
 	assertion string     // "" if there is none
-	denied    *auth.User // who is signed in and may not pass, else nil
+	user      *auth.User // who is signed in, once that was looked up; else nil
 }
 
 // ServeHTTP takes a request through the steps that the package's documentation lists, in that order.
@@ -255,6 +255,7 @@ func (v *visit) decide(next caddyhttp.Handler, found finding) error {
 		g.faults.report(g.now(), err)
 		return v.pass(next, nil, nil, nil)
 	}
+	v.user = user
 	now := g.now()
 	for _, rule := range found.tried {
 		if d := v.judge(now, rule.requirement, user, session); d != auth.Allow {
@@ -306,7 +307,6 @@ func (v *visit) decide(next caddyhttp.Handler, found finding) error {
 		return v.begin(found.need.Missing(now, session), session, "step_up_required")
 	default:
 		countDeny.Inc()
-		v.denied = user
 		return v.refuse(errNotAllowed)
 	}
 }

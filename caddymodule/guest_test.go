@@ -1,7 +1,9 @@
 package caddymodule
 
 import (
+	"bufio"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -152,10 +154,54 @@ func TestGuestStreamEnds(t *testing.T) { // S73
 	events.ended(t)
 }
 
+// TestGuestLeavesAtTheGate: what a guest has open ends when they leave, and what other guests of the link have open goes on.
+func TestGuestLeavesAtTheGate(t *testing.T) { // S54, S73
+	l := newLiveSite(t)
+	l.serveLive()
+	realm := running(t).live.Load().realm
+	bearer(t, liveHost, "alice", nil, "ops")
+	token, _, err := realm.MakeGuestLink(t.Context(), auth.NewGuestLink{Maker: "alice", Host: liveHost, Guest: auth.Guest{Path: "/events"}, For: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := func() string {
+		_, cookies, err := realm.OpenGuestLink(t.Context(), auth.Visit{Host: liveHost}, token, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return "Cookie: " + auth.CookieGuest + "=" + cookies[0].Value
+	}
+	one, two := open(), open()
+	leaves, stays := l.connect("HTTP/2.0", "/events", one), l.connect("HTTP/1.1", "/events", two)
+	eventually(t, "both are watched", func() bool { return l.streams() == 2 })
+	send := func(method, path, body string, header http.Header) *http.Response {
+		r, _ := http.NewRequestWithContext(t.Context(), method, "https://"+liveHost+path, strings.NewReader(body))
+		r.Header = header
+		res, err := l.clients["HTTP/2.0"].Transport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { res.Body.Close() })
+		return res
+	}
+	header := http.Header{"Cookie": {strings.TrimPrefix(one, "Cookie: ")}, "Content-Type": {"application/x-www-form-urlencoded"}, "Sec-Fetch-Site": {"same-origin"}, "Sec-Fetch-Mode": {"navigate"}}
+	res := send("POST", "/.mfa/guest", "do=leave", header)
+	if res.StatusCode != http.StatusSeeOther || !strings.Contains(res.Header.Get("Set-Cookie"), auth.CookieGuest+"=; Path=/; Max-Age=0") {
+		t.Errorf("%s, %v", res.Status, res.Header)
+	}
+	leaves.ended(t)
+	stays.goesOn(t)
+	if res := send("GET", "/events", "", http.Header{"Cookie": header["Cookie"]}); res.StatusCode != http.StatusUnauthorized {
+		t.Errorf("who has left gets %s", res.Status)
+	}
+}
+
 func TestGuestURL(t *testing.T) {
 	for address, good := range map[string]bool{
 		"https://wiki.example.com/page": true, "https://wiki.example.com:8443/a?b=c#d": true, "http://localhost:8080/": true, "https://wiki.example.com": true,
-		"https://wiki.example.com/%C3%BCber": true, "https://wiki.example.com/%C3%BC_(b)": false, "https://wiki.example.com/a_(b)": true, "https://wiki.example.com/a_%28b%29": true, "http://wiki.example.com/": false, "wiki.example.com/page": false, "https://alice@wiki.example.com/": false,
+		"https://wiki.example.com/%C3%BCber": true, "https://wiki.example.com/über uns": true, "https://wiki.example.com/ü_(b)": true, "https://wiki.example.com/?q=für wen": true,
+		"https://wiki.example.com/über/%C3%BC": true, "https://wiki.example.com/%FC": false, "https://wiki.example.com/50%": false, "https://bücher.example/": false,
+		"https://wiki.example.com/%C3%BC_(b)": false, "https://wiki.example.com/a_(b)": true, "https://wiki.example.com/a_%28b%29": true, "http://wiki.example.com/": false, "wiki.example.com/page": false, "https://alice@wiki.example.com/": false,
 		"https://wiki.example.com/a%2Fb": false, "https://wiki.example.com/a/../b": false, "https://wiki.example.com//b": false, "https://wiki.example.com/a;b": false,
 		"javascript:alert(1)": false, "": false, "https://": false,
 	} {
@@ -163,4 +209,76 @@ func TestGuestURL(t *testing.T) {
 			t.Errorf("%s: %v", address, err)
 		}
 	}
+}
+
+// TestGuestLinkBehindAnotherProxy: where other proxies ask, nobody is a guest, so no link is made for such a host.
+func TestGuestLinkBehindAnotherProxy(t *testing.T) {
+	const portal = "http://auth.example.com:{port2} {\n\tmfa_portal\n}\n"
+	for _, c := range []struct {
+		name, more, host, want string
+	}{
+		{"asked about", "", "wiki.example.com", "mfa_forward_auth"},
+		{"asked about, beside a site of another name", "localhost:{port2} {\n\tmfa\n}\n", "wiki.example.com", "mfa_forward_auth"},
+		{"a site of its own too", "http://wiki.example.com:{port2} {\n\tmfa\n}\n", "wiki.example.com", ""},
+		{"a site of a wildcard too", portal + "http://*.example.com:{port2} {\n\tmfa\n}\n", "wiki.example.com", ""},
+		{"a site of another wildcard", portal + "http://*.example.net:{port2} {\n\tmfa\n}\n", "wiki.example.com", "mfa_forward_auth"},
+		{"a site of any name too", "http://:{port2} {\n\tmfa\n}\n", "wiki.example.com", ""},
+		{"another host", "http://dash.example.com:{port2} {\n\tmfa\n}\n", "dash.example.com", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newSite(t)
+			_, port, _ := net.SplitHostPort(freeAddress(t))
+			option, at := "url https://wiki.example.com", "localhost"
+			if strings.HasPrefix(c.more, portal) {
+				option = "portal https://auth.example.com wiki.example.com *.example.com *.example.net"
+				at = "auth.example.com"
+			}
+			s.serve("http://:{port} {\n\tmfa_forward_auth {\n\t\thosts wiki.example.com\n\t}\n}\n"+strings.ReplaceAll(c.more, "{port2}", port),
+				option)
+			app := running(t)
+			realm, err := app.Realm(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			signIn(t, at, "alice")
+			link, err := makeLink(t.Context(), call{app: app, realm: realm}, linkInput{URL: "https://" + c.host + "/page", For: "1h"})
+			if c.want == "" && (err != nil || link.Link == "") || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n")) {
+				t.Errorf("%v, %v", link, err)
+			}
+		})
+	}
+}
+
+// FuzzGuestURL: what is taken for the address of a page is read by a server as it is by us, and is taken again as it was written.
+func FuzzGuestURL(f *testing.F) {
+	for _, seed := range []string{
+		"https://wiki.example.com/page?q=1#top", "https://wiki.example.com/über uns?q=für", "https://wiki.example.com/a_(b)", "http://localhost:8080", "https://wiki.example.com/%C3%BC",
+		"https://wiki.example.com/a%2Fb", "https://wiki.example.com//a", "https://a@b/", "https://wiki.example.com/a;b/../c", "https://[::1]/", "https://w/?\r\nX: y", "https://w/%FF", "javascript:1",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, typed string) {
+		u, err := guestURL(typed)
+		if err != nil {
+			if strings.Contains(err.Error(), "\n") {
+				t.Errorf("%q: %q is no line", typed, err)
+			}
+			return
+		}
+		again, err := guestURL(u.String())
+		if err != nil || again.Path != u.Path || again.RawQuery != u.RawQuery || again.Host != u.Host {
+			t.Errorf("%q: %v, and again %v (%v)", typed, u, again, err)
+		}
+		if strings.ContainsFunc(u.RequestURI(), func(c rune) bool { return c <= ' ' || c > '~' }) {
+			return // auth refuses the query
+		}
+		r, err := http.ReadRequest(bufio.NewReader(strings.NewReader("GET " + u.RequestURI() + " HTTP/1.1\r\nHost: w\r\n\r\n")))
+		path := u.Path
+		if path == "" {
+			path = "/"
+		}
+		if err != nil || r.URL.Path != path || r.URL.RawQuery != u.RawQuery || ambiguous(path) || !ordinary(path) {
+			t.Errorf("%q: %q, and a server reads %v (%v)", typed, u, r, err)
+		}
+	})
 }

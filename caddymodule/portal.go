@@ -206,6 +206,7 @@ func (v *visit) visitor() auth.Visit {
 	return auth.Visit{
 		Host: v.host, Origin: origin, Addr: clientAddr(v.vars), UserAgent: v.r.UserAgent(),
 		Session: v.cookies.session, Flow: v.cookies.flow, Browser: v.cookies.browser,
+		Guest: v.cookies.guest, GuestCode: v.cookies.guestCode,
 	}
 }
 

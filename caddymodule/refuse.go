@@ -34,25 +34,24 @@ var (
 const retryAfter = "5"
 
 // noteID puts the id of an error that a page shows into the access log's entry for r, if the server writes one.
-func noteID(r *http.Request, id string) bool {
-	s, _ := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
-	extra, _ := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields)
-	if s == nil || s.Logs == nil || extra == nil {
-		return false
+func noteID(r *http.Request, id string) {
+	if extra, _ := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); extra != nil {
+		extra.Set(zap.String("error_id", id))
 	}
-	extra.Set(zap.String("error_id", id))
-	return true
 }
 
 // refuse ends a request: through the site's own error routes if there are any, or else with a page or JSON.
 func (v *visit) refuse(why *refusal) error { return v.refuseAs(why, "") }
 
-// refuseAs is refuse for what was logged under an id, "" if it was not. Caddy's own id of the error, {http.error.id}, is the same.
+// refuseAs is refuse for what was logged under an id, "" if it was not yet. Caddy's own id of the error, {http.error.id}, is the same.
 func (v *visit) refuseAs(why *refusal, id string) error {
 	v.w.Header().Set("Cache-Control", "no-store")
 	if !v.gate.forward && hasErrorRoutes(v.r) {
 		if v.outer == nil {
 			v.remember(&passage{cookies: v.cookies})
+		}
+		if id == "" {
+			id = v.logged(why.status, why.code)
 		}
 		err := caddyhttp.Error(why.status, caddyhttp.HandlerError{Err: why, ID: id})
 		noteID(v.r, err.ID)
@@ -62,12 +61,29 @@ func (v *visit) refuseAs(why *refusal, id string) error {
 	if l == nil { // the store never opened: there are no pages either
 		return caddyhttp.Error(why.status, caddyhttp.HandlerError{Err: why, ID: id})
 	}
-	m := loginui.Message{ID: "refused." + why.code, Code: why.code, ErrorID: id, Secure: v.secure, Lang: v.cookies.lang}
-	if v.denied != nil { // who must be able to go on, or to sign out
-		m.Name, m.Link = v.denied.Name, v.gate.app.settings.prefix+"/security"
+	m := loginui.Message{ID: "refused." + why.code, Code: why.code, Name: v.userName(), ErrorID: id, Secure: v.secure, Lang: v.cookies.lang}
+	if why == errNotAllowed { // who must be able to go on, or to sign out
+		m.Link = v.gate.app.settings.prefix + "/security"
 	}
 	l.portal.Message(v.w, v.asSent(), why.status, m)
 	return nil
+}
+
+// logged writes a line about an error that is answered without a page of ours, and returns its id; "" where nobody reads that, or the store never
+// opened.
+func (v *visit) logged(status int, code string) (id string) {
+	if l := v.gate.app.live.Load(); l != nil && v.r.Context().Err() == nil {
+		id = l.portal.LogError(v.asSent(), status, code, v.userName())
+	}
+	return id
+}
+
+// userName is who is signed in, "" if nobody is known.
+func (v *visit) userName() string {
+	if v.user == nil {
+		return ""
+	}
+	return v.user.Name
 }
 
 // unavailable answers where the store failed: never through (S76).

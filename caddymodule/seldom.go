@@ -1,7 +1,7 @@
 package caddymodule
 
 import (
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -11,18 +11,25 @@ import (
 
 // seldom lets the log tell of something that happens at requests, which come faster than anybody reads. The zero value is ready.
 type seldom struct {
-	last atomic.Int64
-	more atomic.Int64 // not told since
+	mu   sync.Mutex
+	last int64  // when it was told, in seconds
+	more int64  // not told since
+	id   string // under which it was told
 }
 
-// due reports whether it may be told now, after at least so many seconds of silence, and how often it was not since the last time.
-func (s *seldom) due(now time.Time, seconds int64) (more int64, ok bool) {
-	last := s.last.Load()
-	if now.Unix()-last < seconds || !s.last.CompareAndSwap(last, now.Unix()) {
-		s.more.Add(1)
-		return 0, false
+// tell has it told now, unless that was done within so many seconds. It returns the id under which it stands in the log in either case.
+// more is how often it happened untold since the last time.
+func (s *seldom) tell(now time.Time, seconds int64, log func(id string, more int64)) (id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now.Unix()-s.last < seconds {
+		s.more++
+		return s.id
 	}
-	return s.more.Swap(0), true
+	s.last, s.id = now.Unix(), loginui.NewErrorID()
+	log(s.id, s.more)
+	s.more = 0
+	return s.id
 }
 
 // faultLog logs that the store fails, at most once in ten seconds.
@@ -31,19 +38,17 @@ type faultLog struct {
 	seldom
 }
 
-// report returns the id under which it was logged, "" if it was not.
+// report returns the id under which it stands in the log.
 func (f *faultLog) report(now time.Time, err error) (id string) {
-	if more, ok := f.due(now, 10); ok {
-		id = loginui.NewErrorID()
+	return f.tell(now, 10, func(id string, more int64) {
 		f.log.Error("requests are refused because the store fails", zap.String("error_id", id), zap.Error(err), zap.Int64("since_last_report", more))
-	}
-	return id
+	})
 }
 
 // noAddress logs that a visitor at the sign-in pages has no address, at most once a minute.
 func (a *App) noAddress(now time.Time) {
-	if more, ok := a.addressless.due(now, 60); ok {
+	a.addressless.tell(now, 60, func(_ string, more int64) {
 		a.log.Warn("visitors have no address, so wrong answers are limited by account alone; where a proxy reaches Caddy by a Unix socket, "+
 			"it takes trusted_proxies_unix and the proxy's X-Forwarded-For", zap.Int64("since_last_report", more))
-	}
+	})
 }

@@ -6,18 +6,20 @@ import (
 	"net/http"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
 
 func TestSeldom(t *testing.T) {
 	var s seldom
+	last := ""
 	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	for _, c := range []struct {
 		name string
 		at   time.Duration
 		more int64
-		ok   bool
+		told bool
 	}{
 		{"the first", 0, 0, true},
 		{"the same second", 0, 0, false},
@@ -26,8 +28,38 @@ func TestSeldom(t *testing.T) {
 		{"at once again", time.Minute + time.Second, 0, false},
 		{"an hour later", time.Hour, 1, true},
 	} {
-		if more, ok := s.due(start.Add(c.at), 60); more != c.more || ok != c.ok {
-			t.Errorf("%s: got %d, %v", c.name, more, ok)
+		told, more := "", int64(0)
+		id := s.tell(start.Add(c.at), 60, func(id string, n int64) { told, more = id, n })
+		if more != c.more || (told != "") != c.told {
+			t.Errorf("%s: got %d, %q", c.name, more, told)
+		}
+		if c.told {
+			last = told
+		}
+		if id != last || id == "" {
+			t.Errorf("%s: %q, and the log says %q", c.name, id, last)
+		}
+	}
+}
+
+// TestSeldomRace: of many at once one is told, and all get its id.
+func TestSeldomRace(t *testing.T) {
+	var (
+		s     seldom
+		wg    sync.WaitGroup
+		told  []string
+		ids   [50]string
+		start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	)
+	for i := range ids {
+		wg.Go(func() {
+			ids[i] = s.tell(start, 10, func(id string, _ int64) { told = append(told, id) })
+		})
+	}
+	wg.Wait()
+	for _, id := range ids {
+		if len(told) != 1 || id != told[0] {
+			t.Fatalf("told %q, and %q is shown", told, id)
 		}
 	}
 }

@@ -43,6 +43,7 @@ func (a *App) survey() error {
 		eachGate(server, server.Routes, way{}, func(g *Gate, w way) {
 			if g.forward {
 				a.forward = true
+				a.asked = append(a.asked, g.asked...)
 				if err := checkForward(w); err != nil && first == nil {
 					first = err
 				}
@@ -54,6 +55,7 @@ func (a *App) survey() error {
 			host := firstName(w.hosts)
 			switch {
 			case len(w.hosts) == 0:
+				a.patterns = append(a.patterns, "")
 				g.only.Store(&a.settings.host)
 				if unnamed == "" {
 					unnamed = addressOf(server, "localhost")
@@ -64,6 +66,8 @@ func (a *App) survey() error {
 			for _, host := range w.hosts {
 				if _, known := a.addresses[host]; !known && isName(host) {
 					a.addresses[host] = addressOf(server, host)
+				} else if !isName(host) {
+					a.patterns = append(a.patterns, host)
 				}
 			}
 			if err := a.checkWay(server, w); err != nil && first == nil {

@@ -44,7 +44,10 @@ func TestGuestLink(t *testing.T) {
 	if _, token := rig.CutLink(link); strings.Contains(b.location(), token) || strings.Contains(s.Log.String(), token) { // S30, S78
 		t.Errorf("the token is in the address %s, or in the log", b.location())
 	}
-	b.press("Send a new code")
+	b.shoot("guest-mail")
+	b.press("Send me a code")
+	b.reads("We sent a code to b•••@example.com.")
+	b.beside().password(alice, "/") // which replaces the cookie of the flow
 	code := o.open(to, aGuestCode).code(t)
 	b.shoot("guest-code")
 	b.fill("Code", "000000")
@@ -65,6 +68,27 @@ func TestGuestLink(t *testing.T) {
 		b.visit(path)
 		b.sees("Sign in")
 	}
+
+	// Whoever opens the link again goes on, or leaves.
+	b.visit("about:blank")
+	b.visit(link)
+	b.reads("You have opened this page as a guest, in this browser.")
+	b.shoot("guest-in")
+	b.follow("Continue")
+	b.sees("Example app")
+	b.visit("/.mfa/logout") // which leads whoever is in without signing in to where they leave
+	b.reads("Open another link")
+	b.shoot("guest-again")
+	b.press("Leave")
+	b.sees("You have left")
+	b.shoot("guest-left")
+	b.visit("/reports?q=1")
+	b.sees("Sign in")
+	b.visit("about:blank")
+	b.visit(link)
+	b.press("Send me a code")
+	b.typedWhole(o.open(to, aGuestCode).code(t))
+	b.sees("Example app")
 
 	// Whoever has an account is themselves, also in the browser of a guest.
 	b.signIn(alice)

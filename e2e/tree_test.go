@@ -132,6 +132,7 @@ var changing = []struct {
 	{regexp.MustCompile(`\b[A-Z][a-z]{2} \d{1,2}, \d{4}(, \d{1,2}:\d\d\s[AP]M)?`), "TIME"},
 	{regexp.MustCompile(`\b\d{1,2} [A-Z][a-z]{2} \d{4}, \d\d:\d\d UTC`), "TIME"},
 	{regexp.MustCompile(`\b\d{6}\b`), "CODE"},
+	{regexp.MustCompile(`^[a-z2-7]{4}-[a-z2-7]{4}$`), "ID"},
 	{regexp.MustCompile(`\b\d+ left\b`), "N left"},
 	{regexp.MustCompile(`localhost:\d+`), "localhost:PORT"},
 	{regexp.MustCompile(`\d+ (seconds?|minutes?)`), "WAIT"},

@@ -205,29 +205,20 @@ func (x *exchange) again() string {
 	return to
 }
 
-// fault answers for an error of ours: logged once, with an id that the page shows too, and never in detail on the page. While
-// everything fails only some are logged.
+// fault answers for an error of ours: logged with an id that the page shows too, and never in detail on the page.
 func (x *exchange) fault(err error) error {
-	id, logged := x.report(err)
 	x.retryAfter(faultWait)
 	m := x.plain("fault")
-	if logged {
-		m.ErrorID = id
-	} else {
-		m.Text, m.Todo = x.t("fault.unlogged"), x.t("fault.unlogged.todo")
-	}
+	m.ErrorID = x.report(err)
 	return x.message(http.StatusServiceUnavailable, m)
 }
 
-// report logs a fault under a new id, unless there were too many, or the client left.
-func (x *exchange) report(err error) (id string, logged bool) {
-	id = NewErrorID()
-	logged = x.r.Context().Err() == nil && x.faults.log(x) // a client that left is what err then says
-	if logged {
-		x.logger.LogAttrs(x.r.Context(), slog.LevelError, "portal: request failed",
-			slog.String("error_id", id), slog.String("method", x.r.Method), slog.String("path", x.r.URL.Path), slog.Any("error", err))
+// report logs a fault and returns its id.
+func (x *exchange) report(err error) (id string) {
+	if x.r.Context().Err() != nil { // the client left, and that is what err says
+		return ""
 	}
-	return id, logged
+	return x.faults.write(x.r.Context(), x.logger, x.now(), append(requested(x.r), slog.Any("error", err))...)
 }
 
 // throttled says how long to wait, and sets Retry-After.

@@ -3,6 +3,7 @@ package loginui
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
@@ -18,19 +19,53 @@ type guestPage struct {
 	Expires time.Time
 	Mail    string // where the code goes, masked; "" for none
 	Sent    bool   // a code is out for this browser
+	In      string // where a link leads that is open in this browser, "" for none
 }
 
+// getGuest asks for the token. To whoever is in already it offers to go on, or to leave.
 func getGuest(x *exchange) error {
 	x.preFlow()
-	pg := x.newPage("guest", "guest")
-	pg.fields, pg.Body = []string{"token"}, guestPage{}
+	pg, body := x.newPage("guest", "guest"), guestPage{}
+	link, err := x.guestIn()
+	switch {
+	case err != nil:
+		return err
+	case link != nil:
+		body = x.guestBody(link, true)
+	case x.r.URL.Query().Has("left"):
+		return x.message(http.StatusOK, x.plain("guestleft"))
+	}
+	pg.fields, pg.Body = []string{"token"}, body
 	return x.render(pg)
+}
+
+// guestIn is the link that is open in the visitor's browser, nil if none is.
+func (x *exchange) guestIn() (*auth.AccessToken, error) {
+	s, _, err := x.realm.Guest(x.r.Context(), x.in.Visit.Guest)
+	if errors.Is(err, auth.ErrNoSession) || err == nil && !slices.Contains(s.Access.Hosts, x.in.Visit.Host) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.Access, nil
+}
+
+func (x *exchange) guestBody(link *auth.AccessToken, in bool) guestPage {
+	body := guestPage{Expires: link.Expires, At: x.in.Visit.Host + link.Guest.Path}
+	if in {
+		body.In = link.Guest.To()
+	}
+	return body
 }
 
 // postGuest shows what the link opens, and by its buttons mails a code or opens it. The token alone changes nothing, so that the script may
 // send it by itself.
 func postGuest(x *exchange) error {
 	ctx, token := x.r.Context(), x.form.trimmed("token")
+	if x.form["do"] == "leave" {
+		return x.ifPressed(x.leaveGuest)
+	}
 	if token == "" {
 		pg := x.newPage("guest", "guest")
 		pg.fields, pg.Body = []string{"token"}, guestPage{}
@@ -43,7 +78,14 @@ func postGuest(x *exchange) error {
 	var wrong error
 	switch x.form["do"] {
 	case "send":
-		wrong = x.ifPressed(func() error { return x.realm.SendGuestCode(ctx, x.in.Visit, token) })
+		wrong = x.ifPressed(func() error {
+			cookies, err := x.realm.SendGuestCode(ctx, x.in.Visit, token)
+			x.setCookies(cookies)
+			for _, c := range cookies {
+				x.in.Visit.GuestCode = c.Value
+			}
+			return err
+		})
 	case "open":
 		wrong = x.ifPressed(func() error {
 			to, cookies, err := x.realm.OpenGuestLink(ctx, x.in.Visit, token, x.form.trimmed("code"))
@@ -57,13 +99,17 @@ func postGuest(x *exchange) error {
 			return nil
 		}
 	}
-	if errors.Is(wrong, auth.ErrToken) || errors.Is(wrong, auth.ErrNoCookie) {
+	if errors.Is(wrong, auth.ErrToken) || errors.Is(wrong, auth.ErrNoCookie) || errors.Is(wrong, auth.ErrGuestShut) {
 		return x.guestOver(wrong)
 	}
 	pg := x.newPage("guest", "guest")
 	pg.Token, pg.wrong, pg.wrongField, pg.wrongStatus = token, "email.wrong", "code", http.StatusUnprocessableEntity
-	body := guestPage{Expires: link.Expires, At: x.in.Visit.Host + link.Guest.Path}
-	if link.Guest.Email != "" {
+	open, err := x.guestIn()
+	if err != nil {
+		return err
+	}
+	body := x.guestBody(link, open != nil && open.ID == link.ID)
+	if link.Guest.Email != "" && body.In == "" {
 		body.Mail = link.Guest.MaskedEmail()
 		if body.Sent, err = x.realm.GuestCodeSent(ctx, x.in.Visit, link.ID); err != nil {
 			return err
@@ -77,6 +123,16 @@ func postGuest(x *exchange) error {
 		return x.refuseMail(pg, wrong, "email.wait")
 	}
 	return x.render(pg)
+}
+
+// leaveGuest signs a guest out of the link that they opened.
+func (x *exchange) leaveGuest() error {
+	cookies, err := x.realm.LeaveGuestLink(x.r.Context(), x.in.Visit)
+	if err != nil {
+		return err
+	}
+	x.setCookies(cookies)
+	return x.redirect(x.prefix + GuestPath + "?left=1")
 }
 
 // errForged is a press that did not come from a page that somebody looks at.
@@ -96,6 +152,8 @@ func (x *exchange) guestOver(err error) error {
 	switch {
 	case errors.Is(err, auth.ErrToken):
 		return x.message(http.StatusUnprocessableEntity, x.plain("badguest"))
+	case errors.Is(err, auth.ErrGuestShut):
+		return x.message(http.StatusTooManyRequests, x.plain("guestshut"))
 	case errors.Is(err, auth.ErrNoCookie):
 		return x.message(http.StatusBadRequest, x.plain("cookies"))
 	}

@@ -47,3 +47,76 @@ func TestGuestPage(t *testing.T) { // S28, S61
 		t.Error("the log holds the token")
 	}
 }
+
+// TestGuestLeavesByThePage: who opens the link again while in may go on or leave, and nobody else makes them leave.
+func TestGuestLeavesByThePage(t *testing.T) { // S54, S61
+	r := newRig(t)
+	r.addAlice()
+	b := r.browser()
+	link := func(path string) string {
+		t.Helper()
+		token, _, err := r.realm.MakeGuestLink(t.Context(), auth.NewGuestLink{Maker: "alice", Host: "dash.example.com", Guest: auth.Guest{Path: path, Query: "v=1"}, For: time.Hour})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return token
+	}
+	token, other := link("/plan"), link("/other")
+	b.get("/.mfa/guest")
+	b.want(b.post("/.mfa/guest", "do", "leave"), 303, "/.mfa/guest?left=1") // nothing to leave
+	b.want(b.post("/.mfa/guest", "token", token, "do", "open"), 303, "/plan?v=1")
+	for _, a := range []answer{b.get("/.mfa/guest"), b.post("/.mfa/guest", "token", token)} {
+		b.want(a, 200, "You have opened this page as a guest", `href="/plan?v=1">Continue</a>`, `value="leave" aria-describedby="leave-hint">Leave</button>`)
+		if strings.Contains(a.body, `value="open"`) {
+			t.Error("it can be opened once more")
+		}
+	}
+	b.want(b.get("/.mfa/logout"), 303, "/.mfa/guest")
+	b.want(b.post("/.mfa/guest", "token", other), 200, "dash.example.com/other", `value="open"`)
+	copied := r.browser()
+	copied.cookies[auth.CookieGuest] = b.cookies[auth.CookieGuest]
+
+	for name, header := range map[string][2]string{
+		"another site": {"Sec-Fetch-Site", "cross-site"}, "a script": {"Sec-Fetch-Mode", "cors"}, "a frame": {"Sec-Fetch-Dest", "iframe"},
+	} {
+		b.headers[header[0]] = header[1]
+		if a := b.post("/.mfa/guest", "do", "leave"); a.StatusCode != 403 || b.cookies[auth.CookieGuest] == "" {
+			t.Errorf("%s: %s", name, a.Status)
+		}
+		delete(b.headers, header[0])
+	}
+	b.want(b.get("/.mfa/guest?do=leave"), 200, "Leave") // S61: no GET changes anything
+	b.want(b.post("/.mfa/guest", "do", "leave"), 303, "/.mfa/guest?left=1")
+	b.want(b.get("/.mfa/guest?left=1"), 200, "<h1>You have left</h1>", "open the link again")
+	if b.cookies[auth.CookieGuest] != "" {
+		t.Error("the cookie is kept")
+	}
+	copied.want(copied.get("/.mfa/guest"), 200, "See what it is before you open it")
+	b.want(b.post("/.mfa/guest", "token", token, "do", "open"), 303, "/plan?v=1")
+}
+
+// TestGuestCodePage: the page says what its button does, where the code went, and what to do next.
+func TestGuestCodePage(t *testing.T) { // S26
+	r := newMailRig(t)
+	r.addAlice()
+	token, _, err := r.realm.MakeGuestLink(t.Context(), auth.NewGuestLink{
+		Maker: "alice", Host: "dash.example.com", Guest: auth.Guest{Path: "/plan", Email: "bob@example.com"}, For: time.Hour,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := r.browser()
+	b.get("/.mfa/guest")
+	first := b.want(b.post("/.mfa/guest", "token", token), 200, "Press the button, and we send a code to", "b•••@example.com", ">Send me a code</button>")
+	if strings.Contains(first.body, "Send a new code") || strings.Contains(first.body, "bob@example.com") {
+		t.Errorf("before any code: %s", first.body)
+	}
+	b.want(b.post("/.mfa/guest", "token", token, "do", "send"), 200, "We sent a code to", "b•••@example.com", ">Send a new code</button>", `name="code"`)
+	delete(b.cookies, auth.CookieFlow) // another tab began something else
+	b.get("/.mfa/login")
+	b.want(b.post("/.mfa/guest", "token", token), 200, "We sent a code to", `name="code"`)
+	b.want(b.post("/.mfa/guest", "token", token, "do", "open", "code", "x"), 422, "That code is not right")
+	stranger := r.browser()
+	stranger.get("/.mfa/guest")
+	stranger.want(stranger.post("/.mfa/guest", "token", token), 200, ">Send me a code</button>")
+}

@@ -121,7 +121,11 @@ func (x *exchange) preFlow() {
 
 func getLogout(x *exchange) error {
 	if x.in.Session == nil {
-		return x.redirect(x.prefix + "/login")
+		to := "/login"
+		if link, err := x.guestIn(); err == nil && link != nil { // who is in without signing in leaves there
+			to = GuestPath
+		}
+		return x.redirect(x.prefix + to)
 	}
 	return x.render(x.newPage("logout", "logout"))
 }

@@ -1,7 +1,6 @@
 package loginui
 
 import (
-	"crypto/rand"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -11,7 +10,7 @@ import (
 
 // Message is one plain page: what happened, and what to do about it.
 type Message struct {
-	// ID is what the ids of its words begin with; "" where they are given. Name, where there is one, stands in its text.
+	// ID is what the ids of its words begin with. Name is the user who is shown it, if one is known.
 	ID, Name string
 
 	Code  string // for programs, like "forbidden"; "" takes that of the status
@@ -20,7 +19,7 @@ type Message struct {
 	Todo  string // what the person can do, "" for nothing
 	// Link and Label are an action, as address and words; both empty for none.
 	Link, Label string
-	ErrorID     string // under which it stands in the log, "" if it does not; NewErrorID makes one
+	ErrorID     string // under which an error stands in the log already, "" if it does not
 	Secure      bool   // the visitor came by HTTPS
 	Lang        string // value of auth.CookieLang as received, "" if absent
 }
@@ -40,11 +39,11 @@ var codes = map[int]string{
 // headers of every page; what else the status asks for (Retry-After) is the caller's.
 func (p *Portal) Message(w http.ResponseWriter, r *http.Request, status int, m Message) {
 	x := &exchange{Portal: p, w: w, r: r, in: Request{Visit: auth.Visit{Host: hostname(r.Host)}, Lang: m.Lang, Secure: m.Secure}}
-	if m.ID != "" {
+	if m.Title == "" {
 		x.word(&m)
 	}
 	setHeaders(w.Header(), x.in.Visit.Host, m.Secure)
-	x.note(status, &m)
+	x.identify(status, &m)
 	if Navigation(r) {
 		if err := x.message(status, m); err == nil {
 			return
@@ -63,30 +62,10 @@ func (p *Portal) Message(w http.ResponseWriter, r *http.Request, status int, m M
 	}{m.Code, m.Text, m.ErrorID})
 }
 
-// NewErrorID returns a short id for something that went wrong: eight letters and digits that nobody mistakes for one another.
-func NewErrorID() string {
-	id := strings.ToLower(rand.Text())
-	return id[:4] + "-" + id[4:8]
-}
-
-// note lets the log entry of the request name what m tells of, if it has one.
-func (x *exchange) note(status int, m *Message) {
-	if status < http.StatusBadRequest || x.noteID == nil {
-		return
-	}
-	id := m.ErrorID
-	if id == "" {
-		id = NewErrorID()
-	}
-	if x.noteID(x.r, id) {
-		m.ErrorID = id
-	}
-}
-
-// word fills in what a message with an ID says.
+// word fills in what a message says.
 func (x *exchange) word(m *Message) {
 	m.Title, m.Text, m.Todo = x.t(m.ID+".title"), x.t(m.ID+".text"), x.t(m.ID+".todo")
-	if m.Name != "" {
+	if m.Name != "" && x.has(m.ID+".named") {
 		m.Text = x.t(m.ID+".named", m.Name)
 	}
 	if m.Link != "" {
@@ -99,14 +78,14 @@ func (x *exchange) word(m *Message) {
 //
 //go:noinline
 func (x *exchange) message(status int, m Message) error {
-	x.note(status, &m)
+	x.identify(status, &m)
 	pg := &page{exchange: x, file: "message", status: status, Title: m.Title, Body: m}
 	return x.render(pg)
 }
 
 // plain is the message whose texts begin with id, with a link to where a visitor can go on.
 func (x *exchange) plain(id string) Message {
-	m := Message{Title: x.t(id + ".title"), Text: x.t(id + ".text"), Todo: x.t(id + ".todo"), Label: x.t(id + ".label")}
+	m := Message{ID: id, Title: x.t(id + ".title"), Text: x.t(id + ".text"), Todo: x.t(id + ".todo"), Label: x.t(id + ".label")}
 	if m.Label != "" {
 		m.Link = x.prefix + "/login"
 		if x.in.Session != nil {

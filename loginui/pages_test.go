@@ -235,4 +235,4 @@ func TestPagesShowNoSecrets(t *testing.T) {
 }
 
 // internals are exported for Go, not for templates.
-var internals = []string{"Passive", "ServeHTTP", "Message", "LoginURL", "StepUpURL", "SignInURL", "ResendURL", "Sendable"}
+var internals = []string{"Passive", "ServeHTTP", "Message", "LogError", "LoginURL", "StepUpURL", "SignInURL", "ResendURL", "Sendable"}

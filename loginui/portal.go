@@ -19,11 +19,10 @@ type Options struct {
 	Home   string           // origin of the one host that has the pages for several; "" means that each host has its own
 	Dress  *Dress           // the admin's brand; nil means ours
 	Pages  *Pages           // templates; nil means ours
-	Logger *slog.Logger     // for faults, once each; nil means slog.Default
+	Logger *slog.Logger     // for error pages; nil means slog.Default
 	Now    func() time.Time // nil means time.Now
-	// NoteID puts the id of an error that a page shows into the log entry of the request, and reports whether there is one. nil means that
-	// there is none.
-	NoteID func(r *http.Request, id string) bool
+	// NoteID puts the id of an error that a page shows into the log entry of the request, if that gets one. nil means that none does.
+	NoteID func(r *http.Request, id string)
 }
 
 // Portal answers everything below its prefix. It is safe for concurrent use.
@@ -35,10 +34,11 @@ type Portal struct {
 	pages  *Pages
 	logger *slog.Logger
 	now    func() time.Time
-	noteID func(*http.Request, string) bool
+	noteID func(*http.Request, string)
 	csrf   *http.CrossOriginProtection
 	login  string // what LoginURL puts before the target
-	faults faults
+
+	faults, refused errorLog
 }
 
 // Request is what the gate knows of a request for the portal.
@@ -57,6 +57,14 @@ type Request struct {
 func New(r *auth.Realm, o Options) (*Portal, error) {
 	p := &Portal{
 		realm: r, prefix: o.Prefix, home: o.Home, dress: o.Dress, pages: o.Pages, logger: o.Logger, now: o.Now, noteID: o.NoteID, csrf: http.NewCrossOriginProtection(),
+		faults: errorLog{
+			level: slog.LevelError, each: "portal: request failed", more: "portal: more requests failed than are logged one by one",
+			limit: faultsLogged, every: faultsEvery,
+		},
+		refused: errorLog{
+			level: slog.LevelInfo, each: "error page", more: "more error pages than are logged one by one",
+			limit: pagesLogged, every: pagesEvery,
+		},
 	}
 	if p.prefix == "" {
 		p.prefix = DefaultPrefix

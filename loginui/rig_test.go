@@ -199,6 +199,7 @@ func (b *browser) send(req *http.Request) answer {
 	in := Request{Lang: b.cookies[auth.CookieLang], Secure: true, Away: b.config.Portal != nil && b.host != host, Visit: auth.Visit{
 		Host: b.host, Origin: "https://" + b.host, Addr: netip.MustParseAddr("192.0.2.1"), UserAgent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
 		Session: b.cookies[auth.CookieSession], Flow: b.cookies[auth.CookieFlow], Browser: b.cookies[auth.CookieBrowser],
+		Guest: b.cookies[auth.CookieGuest], GuestCode: b.cookies[auth.CookieGuestCode],
 	}}
 	look := b.realm.Session
 	if b.Passive(req.URL.Path) {

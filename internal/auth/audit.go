@@ -61,6 +61,7 @@ const (
 
 	EventLinkMade    = "guest_link_made"
 	EventLinkOpened  = "guest_link_opened" // by somebody who is nobody's user
+	EventLinkLeft    = "guest_link_left"   // likewise
 	EventLinkRevoked = "guest_link_revoked"
 )
 

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"net/mail"
+	"net/url"
+	pathpkg "path"
 	"slices"
 	"strings"
 	"testing"
@@ -102,6 +104,32 @@ func FuzzDescribe(f *testing.F) {
 			if len(s) > 64 || !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
 				t.Errorf("%q becomes %q on %q", userAgent, browser, system)
 			}
+		}
+	})
+}
+
+// FuzzGuestPath: a path that a guest link may have is one that everybody reads alike, and sends as it is.
+func FuzzGuestPath(f *testing.F) {
+	for _, seed := range []string{
+		"/", "/page", "/über uns", "/a_(b)", "", "page", "//a", "/a//b", "/a/", "/a/..", "/./a", "/a%2fb", "/a;b", "/a?b", "/a#b", `/a\b`, "/a\x00", "/\xff", "/\u202e", "/" + strings.Repeat("a", 512),
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, path string) {
+		if !guestPath(path) {
+			return
+		}
+		g := Guest{Path: path}
+		u, err := url.Parse(g.To())
+		if err != nil || u.Path != path || u.Host != "" || u.RawQuery != "" || !PlainlySent(path, u.EscapedPath()) || strings.Contains(path, "//") {
+			t.Errorf("%q is sent as %q (%v)", path, g.To(), err)
+		}
+		if clean := pathpkg.Clean(path); clean != strings.TrimSuffix(path, "/") && path != "/" {
+			t.Errorf("%q is %q for others", path, clean)
+		}
+		limits := TokenLimits{Hosts: []string{"h"}, Methods: []string{"GET"}}
+		if !g.cover(&limits, Place{Host: "h", Method: "GET", Paths: []string{path, u.EscapedPath()}}) {
+			t.Errorf("%q does not open itself", path)
 		}
 	})
 }

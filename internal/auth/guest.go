@@ -2,7 +2,6 @@ package auth
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"net/url"
 	"slices"
@@ -36,6 +35,9 @@ type Guest struct {
 	Frag  string `json:"fragment,omitempty"` // encoded; for the browser alone
 	Email string `json:"email,omitempty"`    // a code goes there before the link opens; "": none is asked for
 	Opens int    `json:"opens,omitempty"`
+	Wrong int    `json:"wrong,omitempty"` // codes in a row, over the whole life of the link
+
+	Left []string `json:"left,omitempty"` // openings whose guests have left, at most maxGuestLeft
 
 	user *User // what the app learns; set when the record is read
 }
@@ -107,8 +109,10 @@ func (n NewGuestLink) clean() (limits TokenLimits, g Guest, err error) {
 		return limits, g, NewInvalid("for", "", "A link works for one minute to 30 days.")
 	case !plainHost(limits.Hosts[0]):
 		return limits, g, NewInvalid("url", "", "The link has no host name, such as wiki.example.com.")
-	case !guestPath(g.Path) || len(n.Query)+len(n.Frag) > maxGuestPath || strings.ContainsFunc(n.Query+n.Frag, unsent):
-		return limits, g, NewInvalid("url", "", "The path of the link can be read in more than one way, or is too long. Write it as the browser shows it.")
+	case !guestPath(g.Path) || len(n.Query)+len(n.Frag) > maxGuestPath:
+		return limits, g, NewInvalid("url", "", "The path of the link can be read in more than one way, or is too long: {{.Count}} bytes at most.", maxGuestPath)
+	case strings.ContainsFunc(n.Query+n.Frag, unsent):
+		return limits, g, NewInvalid("url", "", "The query of the link holds a character that browsers do not send. Copy the address from a browser.")
 	case len(n.Also) > maxTokenPaths:
 		return limits, g, NewInvalid("also", "", "Name at most {{.Count}} further paths.", maxTokenPaths)
 	}
@@ -285,11 +289,20 @@ func (r *Realm) RevokeGuestLink(ctx context.Context, id string) (link GuestLink,
 // none that counts. Any other error is a fault of the store, and the request must not pass. What it returns is shared and must not be
 // changed; DecideToken takes it. A cookie that we did not make leads to no look into the store.
 func (r *Realm) Guest(ctx context.Context, cookie string) (*Session, *User, error) {
-	hash := r.openCookie(CookieGuest, cookie)
-	if hash == "" {
+	key, opening := r.readGuestCookie(cookie)
+	if key == "" {
 		return nil, nil, ErrNoSession
 	}
-	return r.guest(ctx, keyGuestLinks+hex.EncodeToString([]byte(hash)), true)
+	s, u, err := r.guest(ctx, key, true)
+	if err != nil {
+		return nil, nil, err
+	}
+	if s.Access.Guest.hasLeft(opening) {
+		return nil, nil, ErrNoSession
+	}
+	own := *s
+	own.opening = opening
+	return &own, u, nil
 }
 
 func (r *Realm) guest(ctx context.Context, key string, use bool) (*Session, *User, error) {

@@ -302,28 +302,19 @@ func TestGuestCodeUsedOnce(t *testing.T) { // S24, S26, S27, S13
 	r := newMailRig(t)
 	r.bearer()
 	token, link := r.link(func(n *auth.NewGuestLink) { n.Guest.Email = "guest@example.net" })
-	visit := func() auth.Visit {
-		v := auth.Visit{Host: host, Addr: netip.MustParseAddr("192.0.2.9")}
-		c, _ := r.PreFlow(v)
-		v.Flow = c.Value
-		return v
-	}
-	send := func(v auth.Visit) string {
+	send := func(v *auth.Visit) string {
 		t.Helper()
-		if err := r.SendGuestCode(t.Context(), v, token); err != nil {
-			t.Fatal(err)
-		}
-		return codeOf(t, r.letter("guest@example.net", "code"))
+		return r.guestCode(v, token)
 	}
-	open := func(v auth.Visit, code string) error {
-		_, cookies, err := r.OpenGuestLink(t.Context(), v, token, code)
+	open := func(v *auth.Visit, code string) error {
+		_, cookies, err := r.OpenGuestLink(t.Context(), *v, token, code)
 		if (err == nil) != (len(cookies) == 1) {
 			t.Errorf("%v, %v", cookies, err)
 		}
 		return err
 	}
-	here, there := visit(), visit()
-	if err := r.SendGuestCode(t.Context(), auth.Visit{Host: host}, token); !errors.Is(err, auth.ErrNoCookie) {
+	here, there := r.guestVisit(), r.guestVisit()
+	if _, err := r.SendGuestCode(t.Context(), auth.Visit{Host: host}, token); !errors.Is(err, auth.ErrNoCookie) {
 		t.Errorf("without a cookie: %v", err)
 	}
 	if err := open(here, ""); !errors.Is(err, auth.ErrRejected) {
@@ -363,7 +354,7 @@ func TestGuestCodeUsedOnce(t *testing.T) { // S24, S26, S27, S13
 	}
 	slow := (*auth.Throttled)(nil)
 	for range 3 { // S15: five an hour for one link
-		if err := r.SendGuestCode(t.Context(), there, token); errors.As(err, &slow) {
+		if _, err := r.SendGuestCode(t.Context(), *there, token); errors.As(err, &slow) {
 			break
 		}
 	}

@@ -83,7 +83,7 @@ func (k *keyring) codecs(name string) []securecookie.Codec {
 	switch name {
 	case CookieSession, CookieGuest:
 		return k.session
-	case CookieFlow:
+	case CookieFlow, CookieGuestCode:
 		return k.flow
 	}
 	return k.browser
@@ -107,8 +107,12 @@ func (s *State) openCookie(name, value string) string {
 		return ""
 	}
 	var token []byte
+	size := 32
+	if name == CookieGuest {
+		size += openingSize
+	}
 	for _, c := range s.keys.Load().codecs(name) {
-		if c.Decode(name, value, &token) == nil && len(token) == 32 {
+		if c.Decode(name, value, &token) == nil && len(token) == size {
 			return string(token)
 		}
 	}

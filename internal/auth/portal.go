@@ -15,7 +15,9 @@ const (
 	CookieFlow    = "__Host-mfa-flow"    // names the flow in progress; before it, a nonce that binds the browser
 	CookieBrowser = "__Host-mfa-browser" // names the browser, for throttling
 	CookieGuest   = "__Host-mfa-guest"   // names the link that a guest opened; it never takes the place of a session
-	CookieLang    = "__Host-mfa-lang"    // the language that somebody chose; no secret
+	// CookieGuestCode binds a guest's code to the browser that asked for it. It is apart from CookieFlow, which other tabs replace.
+	CookieGuestCode = "__Host-mfa-guest-code"
+	CookieLang      = "__Host-mfa-lang" // the language that somebody chose; no secret
 )
 
 // Visit is where a request of the portal came from, and what it carried.
@@ -24,9 +26,11 @@ type Visit struct {
 	Origin    string     // scheme://host[:port] as the browser has it
 	Addr      netip.Addr // client address, as Caddy trusts it
 	UserAgent string
-	Session   string // value of CookieSession as received, "" if absent; likewise the next two
+	Session   string // value of CookieSession as received, "" if absent; likewise the next four
 	Flow      string
 	Browser   string
+	Guest     string
+	GuestCode string
 	Lang      string // that the pages are in, for mails (BCP 47); "" is English
 	// To is the path to go to in the end, as the request carries it. It is for a sign-in that is stored nowhere (Outcome.Untold).
 	To string

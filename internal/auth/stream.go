@@ -26,6 +26,7 @@ type Stream struct {
 	heard   atomic.Bool
 
 	access bool   // it is an access token's
+	guest  string // the opening of a guest link, "" for none
 	token  string // the session's, as it was found last; guarded by streams.mu
 }
 
@@ -51,7 +52,7 @@ type streams struct {
 //
 // Whatever happened to the session since it was read is found by the next look at all streams, or at once by Look.
 func (r *Realm) Watch(s *Session, need *Requirement, request any, end func()) *Stream {
-	st := &Stream{realm: r, request: request, user: s.UserID, id: s.ID, token: s.Token, end: end, access: s.Access != nil}
+	st := &Stream{realm: r, request: request, user: s.UserID, id: s.ID, token: s.Token, end: end, access: s.Access != nil, guest: s.opening}
 	st.ground.Store(&ground{r, need})
 	if !r.streams.add(st) {
 		end()

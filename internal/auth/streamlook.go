@@ -71,7 +71,7 @@ func (l *look) end(st *Stream, err error) {
 func (s *State) holds(now time.Time, st *Stream, token string, e *entry) bool {
 	cur, by := e.session.Load(), s.judging(st)
 	if st.access {
-		if !HoldsToken(now, *by.need, e.user, cur) {
+		if !HoldsToken(now, *by.need, e.user, cur) || st.guest != "" && cur.Access.Guest.hasLeft(st.guest) {
 			return false
 		}
 	} else if !by.realm.stands(now, e, cur) || !Holds(now, *by.need, e.user, cur) {

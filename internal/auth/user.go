@@ -130,6 +130,7 @@ type Session struct {
 	// Access is set in what stands for an access token on its way through the cache: it has no proofs, so it is a session nowhere.
 	Access *AccessToken `json:"-"`
 
+	opening  string                    // of a guest link: which of those who opened it this is
 	asserted *atomic.Pointer[asserted] // the assertion about it that was made last; nil: none is kept
 }
 
