@@ -20,7 +20,7 @@ type ongoing struct {
 	method, host string
 	sent         *url.URL
 	header       http.Header // nil where it was not known from the beginning that the request goes on
-	client       string // the address as Caddy has it, "" for none
+	client       string      // the address as Caddy has it, "" for none
 	secure       bool
 }
 
