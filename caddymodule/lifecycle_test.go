@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -16,7 +15,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/caddy-mfa/caddy-mfa/internal/auth"
 	"github.com/caddy-mfa/caddy-mfa/storage"
 	"github.com/caddy-mfa/caddy-mfa/storage/badgerstore"
 )
@@ -242,163 +240,5 @@ func TestStoreDownMeans503(t *testing.T) { // S76
 	arrived(t, s.get("/healthz"))
 	if n := strings.Count(s.logged(), "requests are refused because the store fails"); n != 1 {
 		t.Errorf("logged %d times", n)
-	}
-}
-
-func TestSecretFile(t *testing.T) {
-	s := newSite(t)
-	s.serve(plainGate)
-	cookie := sessionCookie(signIn(t, "localhost", "alice"))
-	files := besideStore(s.dir)
-	secret, err := os.ReadFile(files.secretFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	info, err := os.Stat(files.secretFile)
-	if err != nil || info.Mode() != 0o600 { // S83
-		t.Errorf("mode %v, %v", info.Mode(), err)
-	}
-	stop := func() {
-		t.Helper()
-		if err := caddy.Stop(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	refused := func(name string, words ...string) {
-		t.Helper()
-		err := s.load(plainGate)
-		for _, word := range words {
-			if err == nil || !strings.Contains(err.Error(), word) {
-				t.Fatalf("%s: got %v, want %q in it", name, err, word)
-			}
-		}
-	}
-	other := filepath.Join(filepath.Dir(s.dir), "other")
-	if err := os.WriteFile(other, []byte("  another secret of more than 32 bytes\n\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-
-	// A running server changes its secret without signing anybody out, and only if the old one is named too.
-	if err := s.load(plainGate, "secret {file."+other+"}"); !errors.Is(err, auth.ErrSecret) && (err == nil || !strings.Contains(err.Error(), "the option secret")) {
-		t.Errorf("a foreign secret: %v", err)
-	}
-	arrived(t, s.get("/", cookie))
-	s.serve(plainGate, "secret {file."+files.secretFile+"} {file."+other+"}")
-	arrived(t, s.get("/", cookie))
-	s.serve(plainGate)
-	stop()
-
-	if err := os.Rename(files.secretFile, files.secretFile+".away"); err != nil {
-		t.Fatal(err)
-	}
-	refused("missing", files.secretFile, "is missing", "backup")
-	if err := os.WriteFile(files.secretFile, secret[:10], 0o600); err != nil {
-		t.Fatal(err)
-	}
-	refused("short", files.secretFile, "is damaged")
-	if err := os.WriteFile(files.secretFile, []byte("a secret of another store, long enough\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	refused("wrong", files.secretFile, "another secret")
-	if err := os.WriteFile(files.secretFile, secret, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	s.serve(plainGate)
-	arrived(t, s.get("/", cookie))
-	stop()
-
-	// An emptied store is no new store (S92).
-	if err := os.Rename(s.dir, s.dir+".away"); err != nil {
-		t.Fatal(err)
-	}
-	refused("emptied", files.marker, "is empty", "backup")
-	if err := os.Remove(files.marker); err != nil {
-		t.Fatal(err)
-	}
-	s.serve(plainGate)
-	if !strings.Contains(s.logged(), "open this link to create the first admin account") {
-		t.Error("no set-up link")
-	}
-}
-
-// With codes by mail alone there is nothing to set up: a link would lead the first admin to an account without a second method.
-func TestNoSetupLinkWithMailAlone(t *testing.T) {
-	const link, add = "open this link to create the first admin account", "caddy mfa user add NAME --email ADDRESS"
-	s := newSite(t)
-	s.serve(plainGate, "methods email recovery", "smtp log", "url https://example.com")
-	if log := s.logged(); strings.Contains(log, link) || !strings.Contains(log, add) {
-		t.Errorf("with mail alone the log says %s", log)
-	}
-	s.serve(plainGate, "methods totp recovery")
-	if !strings.Contains(s.logged(), link) {
-		t.Error("no set-up link once there is something to set up")
-	}
-}
-
-func TestUnfinishedSecretIsMadeAnew(t *testing.T) {
-	s := newSite(t)
-	if err := os.MkdirAll(filepath.Dir(s.dir), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(besideStore(s.dir).secretFile, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	s.serve(plainGate)
-}
-
-func TestNoSecretInTheConfig(t *testing.T) { // S78
-	const secret = "thirty-two bytes or more that nobody may see"
-	t.Setenv("MFA_TEST_SECRET", secret)
-	s := newSite(t)
-	s.serve(plainGate, "secret {env.MFA_TEST_SECRET}")
-	app := running(t)
-	b, err := json.Marshal(app)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(app.settings.secrets[0]) != secret || strings.Contains(string(b), secret) || strings.Contains(s.logged(), secret) {
-		t.Errorf("%s", b)
-	}
-	if _, err := os.Stat(besideStore(s.dir).secretFile); !os.IsNotExist(err) {
-		t.Errorf("a secret was made although one is given: %v", err)
-	}
-}
-
-func TestSetupLink(t *testing.T) {
-	for _, c := range []struct {
-		name, sites string
-		options     []string
-		want        string
-	}{
-		{"of the site", plainGate, nil, "http://localhost:{port}/.mfa/invite#"},
-		{"of the option url", plainGate, []string{"url https://mfa.example.com/", "path /sign-in"}, "https://mfa.example.com/sign-in/invite#"},
-		{"of any host", "http://:{port} {\n\tmfa\n}\n", nil, "http://localhost:{port}/.mfa/invite#"},
-		{"of the portal", portalSites, []string{portalOption}, "http://auth.localhost:{port}/.mfa/invite#"},
-		{"not of a site without a gate", "http://a.localhost:{port} {\n\trespond a\n}\nhttp://b.localhost:{port} {\n\tmfa\n}\n", nil, "http://b.localhost:{port}/.mfa/invite#"},
-		{"over HTTPS", "https://dash.example.com:{port} {\n\ttls internal\n\tmfa\n}\n", nil, "https://dash.example.com:{port}/.mfa/invite#"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			s := newSite(t)
-			s.serve(c.sites, c.options...)
-			s.serve(c.sites, c.options...)
-			want := `"link":"` + strings.ReplaceAll(c.want, "{port}", s.port)
-			if n := strings.Count(s.logged(), want); n != 1 {
-				t.Errorf("logged %d times: %s\n%s", n, want, s.logged())
-			}
-		})
-	}
-}
-
-func TestNoSetupLinkOnceThereIsAUser(t *testing.T) {
-	s := newSite(t)
-	s.serve(plainGate)
-	signIn(t, "localhost", "alice")
-	if err := caddy.Stop(); err != nil {
-		t.Fatal(err)
-	}
-	before := strings.Count(s.logged(), "first admin account")
-	s.serve(plainGate)
-	if after := strings.Count(s.logged(), "first admin account"); before != 1 || after != before {
-		t.Errorf("logged %d times, then %d", before, after)
 	}
 }

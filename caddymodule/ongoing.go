@@ -4,7 +4,6 @@ import (
 	"context"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -21,7 +20,7 @@ type ongoing struct {
 	method, host string
 	sent         *url.URL
 	header       http.Header // nil where it was not known from the beginning that the request goes on
-	client       netip.Addr
+	client       string // the address as Caddy has it, "" for none
 	secure       bool
 }
 
@@ -32,9 +31,9 @@ func (o *ongoing) request() *http.Request {
 	if header == nil {
 		header = http.Header{}
 	}
-	client := o.client.String()
-	if !o.client.IsValid() {
-		client = noClient
+	client := noClient
+	if addr := parseAddr(o.client); addr.IsValid() {
+		client = addr.String()
 	}
 	return &http.Request{
 		Method: o.method, URL: &u, RequestURI: u.RequestURI(), Host: o.host, RemoteAddr: net.JoinHostPort(client, "1"), Header: header, Body: http.NoBody,

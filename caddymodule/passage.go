@@ -46,7 +46,7 @@ func (v *visit) pass(next caddyhttp.Handler, need *auth.Requirement, session *au
 	if user == nil {
 		return next.ServeHTTP(&p.response, v.r)
 	}
-	p.ongoing = ongoing{method: v.r.Method, host: v.r.Host, sent: v.sent, client: clientAddr(v.vars), secure: v.secure}
+	p.ongoing = ongoing{method: v.r.Method, host: v.r.Host, sent: v.sent, client: clientIP(v.vars), secure: v.secure}
 	r := p.bind(v.gate.app.live.Load().realm, need, session, v.r)
 	err := p.run(next, r)
 	if p.cut() {

@@ -152,7 +152,7 @@ func TestRecoveryCodesPage(t *testing.T) {
 
 	page := b.want(b.get("/.mfa/recovery-codes"), 200, "Save your recovery codes", "Copy", "Download", "I&#39;ve saved my codes")
 	codes := codesOn(page.body)
-	file := b.want(b.post("/.mfa/recovery-codes", "download", "1"), 200, "Example Corp", host, "alice", "2026-03-01", codes[0], codes[9])
+	file := b.want(b.post("/.mfa/recovery-codes", "download", "1"), 200, "Example Corp", host, "alice", "1 Mar 2026", codes[0], codes[9])
 	if got := file.Header.Get("Content-Disposition"); got != `attachment; filename="recovery-codes-dash.example.com.txt"` {
 		t.Errorf("Content-Disposition %q", got)
 	}

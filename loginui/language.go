@@ -40,8 +40,11 @@ type tongue struct {
 // languages are all that there are, by what they call themselves.
 var languages = sync.OnceValue(func() (all []tongue) {
 	for _, l := range catalogue().Languages() {
-		i, _ := slices.BinarySearchFunc(all, l.Text("language.name"), func(t tongue, name string) int { return strings.Compare(t.Name, name) })
-		all = slices.Insert(all, i, tongue{Tag: l.Tag, Name: l.Text("language.name")})
+		name, i := l.Name(), 0
+		for i < len(all) && all[i].Name < name {
+			i++
+		}
+		all = slices.Insert(all, i, tongue{Tag: l.Tag, Name: name})
 	}
 	return all
 })

@@ -137,8 +137,11 @@ func (x *exchange) write(status int, media string, body []byte) {
 
 // What follows is for the templates.
 
-// T is the text for id, with args in place of its %s.
+// T is the text for id, with args in place of its values.
 func (pg *page) T(id string, args ...any) string { return pg.t(id, args...) }
+
+// Count is the text for n things: in the plural form of n, or the one for none.
+func (pg *page) Count(id string, n int) string { return pg.count(id, n) }
 
 // H is T where an arg may be markup: what Strong, Stamped and their like return.
 func (pg *page) H(id string, args ...any) template.HTML {

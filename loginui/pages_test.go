@@ -6,11 +6,14 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
 	"time"
+
+	"github.com/caddy-mfa/caddy-mfa/internal/auth"
 )
 
 var update = flag.Bool("update", false, "write the table of docs/templates.md anew")
@@ -171,6 +174,63 @@ func TestTemplateDocs(t *testing.T) {
 		if !strings.Contains(string(text), "`."+name) && !slices.Contains(internals, name) {
 			t.Errorf("docs/templates.md does not have .%s", name)
 		}
+	}
+}
+
+// TestPagesShowNoSecrets: a template of the admin's can reach what its page is for, and nothing that is kept: no record of auth, no storage's, no
+// bytes but those of a picture, and no field that is called like a secret, a hash or what records are found by.
+func TestPagesShowNoSecrets(t *testing.T) {
+	shown := map[string]string{ // what a page is there to show, or its forms have to send
+		"access_token.Token":     "the only page that it is ever on",
+		"enroll_totp.Secret":     "typed into the app",
+		"enroll_totp.QR":         "the same as a picture",
+		"link.Code":              "typed in the other browser",
+		"login.Key":              "what the script asks the browser for",
+		"message.Code":           "for programs",
+		"recovery_codes.Codes":   "shown to be kept",
+		"security.Address.Codes": "whether they go there",
+		"security.Codes":         "how many are left",
+		"security.Keys":          "whether there is one",
+		"security.NoToken":       "why there can be no new one",
+		"security.Password":      "when it was set",
+		"security.Token":         "the form for a new one",
+		"security.Tokens":        "their names, limits and times",
+		".Token":                 "of a link, as it was sent",
+	}
+	named := regexp.MustCompile(`(?i)secret|hash|token|key|code|password|epoch|rev$|handle|data|private|proof|parent|handed|noticed|user_?id`)
+	var walk func(v reflect.Type, at string)
+	walk = func(v reflect.Type, at string) {
+		for v.Kind() == reflect.Pointer || v.Kind() == reflect.Slice {
+			if v.Elem().Kind() == reflect.Uint8 && shown[at] == "" {
+				t.Errorf("%s are bytes", at)
+			}
+			v = v.Elem()
+		}
+		if from := v.PkgPath(); strings.Contains(from, "/internal/auth") && v != reflect.TypeFor[auth.CodeMail]() || strings.Contains(from, "/storage") {
+			t.Errorf("%s is %v", at, v)
+		}
+		if v.Kind() == reflect.Map && (v.Key().Kind() != reflect.String || v.Elem().Kind() != reflect.String) {
+			t.Errorf("%s is %v", at, v)
+		}
+		if v.Kind() != reflect.Struct || v == reflect.TypeFor[time.Time]() {
+			return
+		}
+		for f := range v.Fields() {
+			if !f.IsExported() && !f.Anonymous || v == reflect.TypeFor[page]() && (f.Anonymous || f.Name == "Body") {
+				continue
+			}
+			below := at
+			if !f.Anonymous {
+				if below += "." + f.Name; named.MatchString(f.Name) && shown[below] == "" {
+					t.Errorf("%s is called like something that is kept", below)
+				}
+			}
+			walk(f.Type, below)
+		}
+	}
+	walk(reflect.TypeFor[page](), "")
+	for name, body := range bodies {
+		walk(reflect.TypeOf(body), name)
 	}
 }
 

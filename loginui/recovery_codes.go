@@ -32,7 +32,7 @@ func (x *exchange) codesPage() (*page, auth.Progress, error) {
 		id = "codes.again"
 	}
 	pg := x.flowPage("recovery_codes", id, now)
-	pg.Body = codeList{now.RecoveryList, again, now.User.Name, x.today(), dated(now)}
+	pg.Body = codeList{now.RecoveryList, again, now.User.Name, x.Stamp(x.now()), dated(now)}
 	return pg, now, nil
 }
 
@@ -75,7 +75,7 @@ func postRecoveryCodes(x *exchange) error {
 func (x *exchange) download(now auth.Progress) {
 	lines := []string{
 		x.t("codes.file.head", x.realm.Name()), "", x.t("codes.file.site", x.in.Visit.Host), x.t("codes.file.user", now.User.Name),
-		x.t(dated(now), x.today()), "",
+		x.t(dated(now), x.Stamp(x.now())), "",
 	}
 	for i, code := range now.RecoveryList {
 		lines = append(lines, fmt.Sprintf("%2d  %s", i+1, code))
@@ -84,8 +84,6 @@ func (x *exchange) download(now auth.Progress) {
 	x.w.Header().Set("Content-Disposition", `attachment; filename="recovery-codes-`+fileName(x.in.Visit.Host)+`.txt"`)
 	x.write(http.StatusOK, "text/plain; charset=utf-8", []byte(strings.Join(lines, "\n")))
 }
-
-func (x *exchange) today() string { return x.now().UTC().Format("2006-01-02") }
 
 // dated is the text id of what the date beside recovery codes means.
 func dated(now auth.Progress) string {

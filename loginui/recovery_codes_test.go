@@ -60,7 +60,7 @@ func TestRecoveryCodesSeenAgain(t *testing.T) { // S36, S58
 			t.Errorf("the page says %q of codes that are in use", text)
 		}
 	}
-	file := b.want(b.post("/.mfa/recovery-codes", "download", "1"), 200, "Unused on: 2026-03-01", codes[0], codes[9])
+	file := b.want(b.post("/.mfa/recovery-codes", "download", "1"), 200, "Unused on: 1 Mar 2026, 12:", codes[0], codes[9])
 	if strings.Contains(file.body, "Made:") || file.Header.Get("Cache-Control") != "no-store" {
 		t.Errorf("%s, %v", file.body, file.Header)
 	}

@@ -13,7 +13,7 @@ import (
 
 // overview is what the Security page shows.
 type overview struct {
-	User     *auth.User
+	User     person
 	On       bool // two-factor authentication: more is needed than a password and a mailbox
 	Duties   []duty
 	ResetAt  time.Time // when a reset that was announced is due; zero for none
@@ -39,6 +39,13 @@ type overview struct {
 	Typed    string // in it
 }
 
+// person is what the page shows of whoever is signed in.
+type person struct {
+	Name, DisplayName, Email string
+	EmailConfirmed           bool
+	Groups                   string // a list, "" for none
+}
+
 // refusal is whether something can be done, and why not.
 type refusal struct {
 	Offered bool   // the configuration knows it
@@ -47,11 +54,13 @@ type refusal struct {
 
 // duty is a policy that applies to the person.
 type duty struct {
-	auth.Duty
+	Name    string // as the admin calls it
 	Asks    string // in words
+	Met     bool
 	Overdue bool
-	Later   bool     // there is time until Due
-	Add     []string // methods that count and can be set up here
+	Later   bool      // there is time until Due
+	Due     time.Time // when it must be met, or had to be
+	Add     []string  // methods that count and can be set up here
 }
 
 // choice is a method that may be asked first.
@@ -115,7 +124,8 @@ func (x *exchange) securityPage() (*page, *overview, error) {
 		return nil, nil, err
 	}
 	pg := x.newPage("security", "security")
-	body := &overview{User: &account.User, On: account.TwoFactor, ResetAt: account.ResetAt, Off: x.refusalOf(account.May[auth.ChangeOff])}
+	u := &account.User
+	body := &overview{User: person{u.Name, u.DisplayName, u.Email, u.EmailConfirmed, x.list(u.Groups)}, On: account.TwoFactor, ResetAt: account.ResetAt, Off: x.refusalOf(account.May[auth.ChangeOff])}
 	pg.Body = body
 	x.ways(body, &account, site)
 	for _, d := range account.Duties {
@@ -137,7 +147,7 @@ func (x *exchange) securityPage() (*page, *overview, error) {
 		return nil, nil, err
 	}
 	if site != "" {
-		body.Signals = accepted(&account.User, account.Credentials, site)
+		body.Signals = accepted(u, account.Credentials, site)
 	}
 	return pg, body, nil
 }
@@ -153,7 +163,7 @@ func (x *exchange) ways(body *overview, account *auth.Account, site string) {
 			body.Password = c.Created
 		case auth.MethodRecovery:
 			left := account.RecoveryLeft
-			body.Codes.State, body.Codes.Made = x.t("security.left", left, method.RecoveryCodes), c.Created
+			body.Codes.State, body.Codes.Made = x.count("security.left", left, method.RecoveryCodes), c.Created
 			if why := x.dead(account, &c); why != "" {
 				left, body.Codes.State, body.Codes.Dead = 0, why, true
 			}
@@ -201,18 +211,10 @@ func (x *exchange) duty(d auth.Duty, addable []string) duty {
 			add = append(add, m)
 		}
 	}
-	return duty{Duty: d, Asks: asks, Overdue: d.Overdue(now), Later: !d.Met && now.Before(d.Due), Add: add}
+	return duty{d.Name, asks, d.Met, d.Overdue(now), !d.Met && now.Before(d.Due), d.Due, add}
 }
 
 // either names methods of which one is enough.
 func (x *exchange) either(methods []string) string {
-	all := ""
-	for i, m := range methods {
-		name := x.t("method." + m)
-		if i > 0 {
-			name = x.t("either", all, name)
-		}
-		all = name
-	}
-	return all
+	return x.said().Either(x.named(methods))
 }

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
 )
@@ -14,11 +15,13 @@ const recentEvents = 5
 
 // sessionRow is a session as its owner sees it.
 type sessionRow struct {
-	auth.Session
-	From string // browser and system
-	With string // methods, in words
-	Here bool   // it is the one that asks
-	At   string // the hosts that it was handed over to, "" for none
+	ID                          string // for its form
+	Addr                        string // of the client
+	Created, Seen, IdleEnd, End time.Time
+	From                        string // browser and system
+	With                        string // methods, in words
+	Here                        bool   // it is the one that asks
+	At                          string // the hosts that it was handed over to, "" for none
 }
 
 // sessions are those of whoever is signed in: this one first, then the newest.
@@ -29,7 +32,7 @@ func (x *exchange) sessions(ctx context.Context) ([]sessionRow, error) {
 	}
 	var rows []sessionRow
 	for _, s := range all {
-		row := sessionRow{Session: s, From: x.machine(&s), With: x.methods(methodsOf(&s)), Here: s.ID == x.in.Session.ID, At: x.list(slices.Sorted(maps.Keys(s.Handed)))}
+		row := sessionRow{s.ID, s.Addr, s.Created, s.Seen, s.IdleEnd, s.End, x.machine(&s), x.methods(methodsOf(&s)), s.ID == x.in.Session.ID, x.list(slices.Sorted(maps.Keys(s.Handed)))}
 		if row.From == "" {
 			row.From = x.t("security.unknown")
 		}
@@ -43,12 +46,15 @@ func (x *exchange) sessions(ctx context.Context) ([]sessionRow, error) {
 }
 
 // methods are methods in words.
-func (x *exchange) methods(names []string) string {
-	words := make([]string, len(names))
-	for i, m := range names {
+func (x *exchange) methods(names []string) string { return x.list(x.named(names)) }
+
+// named are the words for methods.
+func (x *exchange) named(methods []string) []string {
+	words := make([]string, len(methods))
+	for i, m := range methods {
 		words[i] = x.t("method." + m)
 	}
-	return x.list(words)
+	return words
 }
 
 // machine is the browser and system of a session, as far as they were recognised.

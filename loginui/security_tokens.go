@@ -4,14 +4,16 @@ import (
 	"context"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
 )
 
 // tokenRow is an access token as its owner sees it.
 type tokenRow struct {
-	auth.AccessToken
-	For []string // its limits, in words
+	ID, Label              string
+	For                    []string // its limits, in words
+	Created, Used, Expires time.Time
 }
 
 // tokenForm is what the form for a new one holds.
@@ -21,9 +23,10 @@ type tokenForm struct {
 
 // issued is what the page shows of a token that was just made.
 type issued struct {
-	*auth.IssuedToken
-	Rows []row
-	Curl string // how a script sends it
+	Token   string // in no other place
+	Rows    []row  // its name and its limits
+	Expires time.Time
+	Curl    string // how a script sends it
 }
 
 // row is a line of a <dl>.
@@ -43,7 +46,7 @@ func (x *exchange) tokens(ctx context.Context) ([]tokenRow, error) {
 				limits = append(limits, strings.Join(l, " "))
 			}
 		}
-		rows = append(rows, tokenRow{t, limits})
+		rows = append(rows, tokenRow{t.ID, t.Label, limits, t.Created, t.Used, t.Expires})
 	}
 	return rows, nil
 }
@@ -88,8 +91,8 @@ func (x *exchange) showToken(t *auth.IssuedToken) error {
 	}
 	pg := x.newPage("access_token", "token")
 	pg.once = true
-	pg.Body = issued{t, []row{
+	pg.Body = issued{t.Token, []row{
 		{x.t("security.tokens.name"), t.Label}, {x.t("token.hosts"), list(t.Hosts)}, {x.t("token.paths"), list(t.Paths)}, {x.t("token.methods"), list(t.Methods)},
-	}, `curl -H "Authorization: Bearer $TOKEN" ` + x.example(&t.TokenLimits)}
+	}, t.Expires, `curl -H "Authorization: Bearer $TOKEN" ` + x.example(&t.TokenLimits)}
 	return x.render(pg)
 }

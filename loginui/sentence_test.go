@@ -96,6 +96,7 @@ func TestSentenceOf(t *testing.T) {
 		{"in the catalogue", auth.NewInvalid("", "invalid.invite", "x", "alice"), "This invitation is for alice."},
 		{"one", auth.NewInvalid("", "hint.clock.slow", "x", 1), "Your phone's clock seems to be about 1 minute slow. Set its date and time to automatic, then enter the newest code."},
 		{"for commands", &auth.Invalid{Text: "There is no room."}, "There is no room."},
+		{"a list", auth.NewInvalid("", "invalid.off.required", "x", []string{"Keys", "Two factors"}), "Your administrator demands two-factor authentication: Keys, Two factors."},
 		{"of a later version", auth.NewInvalid("", "invalid.nothing", "There are {{.Count}}.", 3), "There are 3."},
 	} {
 		if got := wordstest.Unmark(x.invalid(tt.err)); got != tt.want {

@@ -15,35 +15,26 @@ import (
 //go:embed words/*.json
 var wordFiles embed.FS
 
-// catalogue is read once, by whoever needs it first: not by commands.
+// catalogue is made once, by whoever needs it first: not by commands. A language is read when somebody sees it first.
 var catalogue = sync.OnceValue(func() *words.Catalogue {
 	c, err := words.Load(wordFiles, "words")
 	if err != nil {
-		panic(err) // tests read the same files
+		panic(err) // tests read the same file
 	}
 	return c
 })
 
-// t is the text for id, with args, which are strings and ints, in place of its values; "" if there is none.
+// t is the text for id, with args, which are strings, ints and lists, in place of its values; "" if there is none.
 func (x *exchange) t(id string, args ...any) string { return x.said().Text(id, args...) }
 
 // has reports whether there is a text for id.
 func (x *exchange) has(id string) bool { return x.said().Has(id) }
 
-// count is the text for n things, which may differ for none, and by the plural forms of the language.
-func (x *exchange) count(id string, n int) string { return x.said().Count(id, n) }
+// count is the text for n things, which may differ for none, and by the plural forms of the language; args are its further values.
+func (x *exchange) count(id string, n int, args ...any) string { return x.said().Count(id, n, args...) }
 
 // list is words one after the other, parted as the language does.
-func (x *exchange) list(words []string) (all string) {
-	for i, word := range words {
-		if i == 0 {
-			all = word
-		} else {
-			all = x.t("list.pair", all, word)
-		}
-	}
-	return all
-}
+func (x *exchange) list(words []string) string { return x.said().List(words) }
 
 // invalid is what to say of err, nothing if there is none.
 func (x *exchange) invalid(err *auth.Invalid) string {

@@ -13,7 +13,7 @@ import (
 
 // TestTexts: every id that pages and code name has a text, and pages have no words of their own.
 func TestTexts(t *testing.T) {
-	literal := regexp.MustCompile(`(?:\.[TH] "|\.t\("|\.[TH]\("|\.count\(")([a-z.]*[a-z])"`)
+	literal := regexp.MustCompile(`(?:\.(?:[TH]|Count) "|\.t\("|\.[TH]\("|\.count\(")([a-z.]*[a-z])"`)
 	sources, err := filepath.Glob("*.go")
 	if err != nil || len(sources) == 0 {
 		t.Fatal(sources, err)
@@ -103,6 +103,9 @@ func TestWait(t *testing.T) {
 	}
 }
 
+// unset takes away what sets values apart.
+var unset = strings.NewReplacer("\u2068", "", "\u2069", "")
+
 // TestList: a list runs as its language does, also inside another text, where nothing else says which way that is.
 func TestList(t *testing.T) {
 	for lang, want := range map[string]string{
@@ -114,6 +117,18 @@ func TestList(t *testing.T) {
 		x := &exchange{lang: catalogue().Match(lang)}
 		if got := wordstest.Unmark(x.list([]string{"A", "B", "C"})); got != want {
 			t.Errorf("%s: %q, not %q", lang, got, want)
+		}
+		for _, names := range [][]string{{"A"}, {"A", "B"}, {"A", "B", "C", "D"}} {
+			want := map[string]string{"en": "A, B, C or D", "de": "A, B, C oder D", "ja": "A、B、C、またはD", "ar": "A أو B أو C أو D"}[lang]
+			if n := len(names); n < 4 {
+				want = map[string]string{"en": "A or B", "de": "A oder B", "ja": "A、またはB", "ar": "A أو B"}[lang]
+				if n == 1 {
+					want = "A"
+				}
+			}
+			if got := unset.Replace(wordstest.Unmark(x.said().Either(names))); got != want {
+				t.Errorf("%s: %q, not %q", lang, got, want)
+			}
 		}
 		if got := x.list(nil) + wordstest.Unmark(x.list([]string{"A"})); got != "A" {
 			t.Errorf("%s: %q", lang, got)

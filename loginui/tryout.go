@@ -81,7 +81,7 @@ func fill(v reflect.Value, word string, deep int) {
 	case reflect.Int, reflect.Int64:
 		v.SetInt(int64(len(word)))
 	case reflect.Pointer:
-		if full || v.Type() == reflect.TypeFor[*auth.User]() {
+		if full {
 			v.Set(reflect.New(v.Type().Elem()))
 			fill(v.Elem(), word, deep-1)
 		}

@@ -115,7 +115,7 @@ func TestCheckWords(t *testing.T) {
 func sources(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
-	for _, pattern := range []string{"*.go", "pages/*.html", "../caddymodule/refuse.go", "../internal/auth/*.go", "../internal/method/*.go"} {
+	for _, pattern := range []string{"*.go", "pages/*.html", "../caddymodule/refuse.go", "../internal/auth/*.go", "../internal/method/*.go", "../internal/words/*.go"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil || len(files) == 0 {
 			t.Fatal(pattern, files, err)

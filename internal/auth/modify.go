@@ -296,7 +296,7 @@ func (r *Realm) possible(v Visit, c Change, u *User, creds []held) error {
 	// for another site is none.
 	rest := slices.DeleteFunc(slices.Clone(creds), func(h held) bool { return h.ID == c.Credential })
 	if names := r.broken(r.now(), u, creds, rest); len(names) > 0 {
-		return NewInvalid("", "invalid.remove.required", "Your administrator requires it: {{.Policies}}. Set up another one first.", strings.Join(names, ", "))
+		return NewInvalid("", "invalid.remove.required", "Your administrator requires it: {{.Policies}}. Set up another one first.", names)
 	}
 	for _, m := range r.methods {
 		if m := r.at(v.site(), m.Name()); m != nil && second(m.Name()) && len(fitting(m, rest)) > 0 {

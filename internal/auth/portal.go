@@ -157,7 +157,7 @@ func (t *Throttled) Error() string { return "auth: throttled" }
 // are for pages, which say it in the language of the person; ID is "" where no page shows it. Text is the sentence in English, for commands.
 type Invalid struct {
 	Field, ID, Text string
-	Args            []any // strings and ints
+	Args            []any // strings, ints, and lists as []string
 }
 
 // NewInvalid is an Invalid whose text names args as catalogues do, {{.Name}}, in their order.

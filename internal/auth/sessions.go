@@ -44,13 +44,30 @@ func (r *Realm) liveSessions(tx storage.Tx, u *User) ([]Session, error) {
 
 // storedSessions are a user's sessions, also those that have ended and lie there until their time is over. Those that were handed over
 // are a part of the one that they came from.
-func (r *Realm) storedSessions(tx storage.Tx, u *User) (out []Session, err error) {
+func (r *Realm) storedSessions(tx storage.Tx, u *User) ([]Session, error) {
+	tokens, err := sessionTokens(tx, u)
+	if err != nil {
+		return nil, err
+	}
+	return r.readSessions(tx, tokens)
+}
+
+// sessionTokens lists the hashes of the tokens of a user's sessions, those that were handed over among them.
+func sessionTokens(tx storage.Tx, u *User) (out []string, err error) {
 	for e, err := range tx.Scan(keyUserSessions(u.ID), "") {
 		if err != nil {
 			return nil, err
 		}
+		out = append(out, string(e.Value))
+	}
+	return out, nil
+}
+
+// readSessions is storedSessions of what sessionTokens has listed.
+func (r *Realm) readSessions(tx storage.Tx, tokens []string) (out []Session, err error) {
+	for _, token := range tokens {
 		var s Session
-		err = getJSON(tx, keySession(string(e.Value)), &s)
+		err = getJSON(tx, keySession(token), &s)
 		if errors.Is(err, storage.ErrNotFound) {
 			continue
 		}
@@ -222,17 +239,11 @@ func (r *Realm) endUsing(tx storage.Tx, s *Session, u *User, credential string) 
 // begin, would be one too many. No conflict is promised for what a Scan did not find: of several sign-ins at once each may leave one
 // more, until the next. It removes a bounded number, for it is part of a sign-in.
 func (r *Realm) makeRoom(tx storage.Tx, v Visit, u *User) error {
-	n := 0
-	for _, err := range tx.Scan(keyUserSessions(u.ID), "") {
-		if err != nil {
-			return err
-		}
-		n++
+	tokens, err := sessionTokens(tx, u)
+	if err != nil || len(tokens) < maxSessions {
+		return err
 	}
-	if n < maxSessions {
-		return nil
-	}
-	sessions, err := r.storedSessions(tx, u)
+	sessions, err := r.readSessions(tx, tokens)
 	if err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/caddy-mfa/caddy-mfa/internal/mail"
@@ -115,7 +114,7 @@ func (r *Realm) mayTurnOff(u *User, creds []held) error {
 		}
 	}
 	if len(names) > 0 {
-		return NewInvalid("", "invalid.off.required", "Your administrator demands two-factor authentication: {{.Policies}}.", strings.Join(names, ", "))
+		return NewInvalid("", "invalid.off.required", "Your administrator demands two-factor authentication: {{.Policies}}.", names)
 	}
 	if m := r.mailed(); m == nil || len(fitting(m, r.withAddress(u, rest))) == 0 {
 		return NewInvalid("", "invalid.off.unmailed", "Without a second method nobody can sign in to your account, and codes cannot be mailed to you.")

@@ -9,13 +9,9 @@ import (
 	"sync"
 	texttemplate "text/template"
 	"time"
-	"unicode/utf8"
 
 	"github.com/caddy-mfa/caddy-mfa/internal/words"
 )
-
-// width is where lines of the text end: a terminal has 80 columns, and an answer quotes with "> ".
-const width = 72
 
 // letter is what a mail says, before it is HTML or text.
 type letter struct {
@@ -56,11 +52,11 @@ var (
 //go:embed words/*.json
 var wordFiles embed.FS
 
-// catalogue is read once, by the first mail.
+// catalogue is made once, by the first mail. A language is read for the first mail in it.
 var catalogue = sync.OnceValue(func() *words.Catalogue {
 	c, err := words.Load(wordFiles, "words")
 	if err != nil {
-		panic(err) // tests read the same files
+		panic(err) // tests read the same file
 	}
 	return c
 })
@@ -129,39 +125,4 @@ func (s voice) facts(pairs ...string) block {
 		}
 	}
 	return b
-}
-
-// rows are facts in two columns.
-func rows(facts []fact) string {
-	column := 0
-	for _, f := range facts {
-		column = max(column, utf8.RuneCountInString(f.Label))
-	}
-	var lines []string
-	for _, f := range facts {
-		label := "  " + f.Label + strings.Repeat(" ", column-utf8.RuneCountInString(f.Label)+2)
-		lines = append(lines, wrap(f.Value, label, strings.Repeat(" ", column+4)))
-	}
-	return strings.Join(lines, "\n")
-}
-
-// wrap breaks s at spaces, beginning with first and every further line with rest. A word that is too long stays whole.
-func wrap(s, first, rest string) string {
-	var b strings.Builder
-	b.WriteString(first)
-	column, fresh := utf8.RuneCountInString(first), true
-	for word := range strings.SplitSeq(s, " ") { // hair spaces do not count: lines do not end inside of a name
-		n := utf8.RuneCountInString(word)
-		if !fresh && column+1+n > width {
-			b.WriteString("\n" + rest)
-			column, fresh = utf8.RuneCountInString(rest), true
-		}
-		if !fresh {
-			b.WriteByte(' ')
-			column++
-		}
-		b.WriteString(word)
-		column, fresh = column+n, false
-	}
-	return b.String()
 }

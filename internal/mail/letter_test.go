@@ -55,6 +55,7 @@ func rendered(e Event, label string) map[string]Message {
 		"ended":            SessionsEnded{e, 3}.Message(),
 		"ended_one":        SessionsEnded{e, 1}.Message(),
 		"code_used":        CodeUsed{e, 9}.Message(),
+		"code_used_few":    CodeUsed{e, 3}.Message(),
 		"code_used_one":    CodeUsed{e, 1}.Message(),
 		"code_used_none":   CodeUsed{e, 0}.Message(),
 		"codes_changed":    CodesChanged{e}.Message(),
@@ -230,7 +231,7 @@ func TestMailsSayOnlyWords(t *testing.T) {
 // TestLetterInALanguage: words, plurals, dates and the direction of a mail follow its language.
 func TestLetterInALanguage(t *testing.T) {
 	m := SignInCode{Product: "Example Corp", Code: "123456", Minutes: 10, Host: "dash.example.com", Lang: "de"}.Message()
-	for _, want := range []string{"Der Code gilt einmal, 10 Minuten lang.", "Mit diesem Code ist Ihre Anmeldung bei Example Corp fertig:"} {
+	for _, want := range []string{"Der Code gilt einmal, 10 Minuten lang.", "Dieser Code schließt Ihre Anmeldung bei Example Corp ab:"} {
 		if !strings.Contains(m.Text, want) {
 			t.Errorf("no %q in %s", want, m.Text)
 		}
@@ -273,6 +274,36 @@ func TestLetterFromRightToLeft(t *testing.T) {
 	}
 }
 
+// TestLinesInEveryLanguage: the text of each mail fits into a terminal, and on the wire into the lines of RFC 5322, in every language; no
+// line begins with what belongs to the one before.
+func TestLinesInEveryLanguage(t *testing.T) {
+	for _, l := range catalogue().Languages() {
+		e := event
+		e.Lang = l.Tag
+		all := rendered(e, "仕事用のセキュリティキー（予備）")
+		all["code"] = SignInCode{e.Product, e.Name, "123456", here + "link#" + strings.Repeat("k", 43), 10, e.Browser, e.Addr, "dash.example.com", false, l.Tag}.Message()
+		all["invite"] = Invitation{e.Product, e.Name, here + "invite#" + strings.Repeat("k", 43), 72, l.Tag}.Message()
+		for name, m := range all {
+			for line := range strings.SplitSeq(m.Text, "\n") {
+				first, _ := utf8.DecodeRuneInString(line)
+				if columns(line) > width && !strings.HasPrefix(line, here) || line != "" && strings.ContainsRune(noBegin, first) {
+					t.Errorf("%s, %s: %q", l.Tag, name, line)
+				}
+			}
+			m.ID, m.Date, m.To = "id", noon, "alice@example.net"
+			e, err := newSender(t, Config{Addr: "mail.example.com:465", From: "sign-in@example.com"}).seal(m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for line := range strings.SplitSeq(string(e.data), "\r\n") {
+				if len(line) > maxLine+2 {
+					t.Errorf("%s, %s: %d bytes in a line", l.Tag, name, len(line))
+				}
+			}
+		}
+	}
+}
+
 func TestWords(t *testing.T) { wordstest.Check(t, wordFiles, "words") }
 
 func TestWrap(t *testing.T) {
@@ -282,6 +313,13 @@ func TestWrap(t *testing.T) {
 		{"long", strings.Repeat("word ", 14) + "then end", "", "", strings.Repeat("word ", 13) + "word\nthen end"},
 		{"a word that is too long", "see " + long + " there", "", "", "see\n" + long + "\nthere"},
 		{"hanging", strings.Repeat("word ", 13) + "here then", "  L  ", "     ", "  L  " + strings.Repeat("word ", 12) + "word\n     here then"},
+		{"Japanese", strings.Repeat("漢字", 18) + "です", "", "", strings.Repeat("漢字", 18) + "\nです"},
+		{"no line begins with a stop", strings.Repeat("漢字", 18) + "。次", "", "", strings.Repeat("漢字", 17) + "漢\n字。次"},
+		{"nor with a small kana or a closing quote", strings.Repeat("あ", 35) + "ャ」。次", "", "", strings.Repeat("あ", 34) + "\nあャ」。次"},
+		{"nor ends with an opening one", strings.Repeat("あ", 35) + "「次」", "", "", strings.Repeat("あ", 35) + "\n「次」"},
+		{"names in it stay whole", strings.Repeat("あ", 33) + "Example Corpの", "", "", strings.Repeat("あ", 33) + "\nExample Corpの"},
+		{"wide labels", "値", "  認証方法  ", "            ", "  認証方法  値"},
+		{"double marks", strings.Repeat("か\u3099", 37), "", "", strings.Repeat("か\u3099", 36) + "\nか\u3099"},
 		{"letters beyond ASCII", strings.Repeat("äöü ", 17) + "äöü", "", "", strings.Repeat("äöü ", 17) + "äöü"},
 	} {
 		if got := wrap(tt.s, tt.first, tt.rest); got != tt.want {

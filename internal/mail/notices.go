@@ -101,6 +101,9 @@ func (n MethodRemoved) Message() Message {
 	return n.notice("removed", "notice.yours", "", "fact.method", s.methodName(n.Method), "fact.label", s.label(n.Label))
 }
 
+// fewCodes is how many recovery codes are so few that somebody should make new ones. The pages say so at the same number.
+const fewCodes = 3
+
 // CodeUsed tells that somebody signed in by a recovery code.
 type CodeUsed struct {
 	Event
@@ -109,8 +112,11 @@ type CodeUsed struct {
 
 // Message renders it.
 func (n CodeUsed) Message() Message {
-	s := in(n.Lang)
-	return n.notice("used", "notice.yours", s.count("used.left", n.Left))
+	left := "used.left"
+	if n.Left <= fewCodes {
+		left = "used.few"
+	}
+	return n.notice("used", "notice.yours", in(n.Lang).count(left, n.Left))
 }
 
 // CodesChanged tells of a new set of recovery codes.

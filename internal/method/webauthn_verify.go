@@ -168,7 +168,7 @@ func (s *siteWebAuthn) Verify(now time.Time, u auth.User, creds []auth.Credentia
 	// Section 6.1.1. A zero on both sides: the authenticator does not count.
 	counter := p.Response.AuthenticatorData.Counter
 	if (counter != 0 || r.Counter != 0) && counter <= r.Counter {
-		return auth.Verified{}, auth.NewHint(auth.ErrCounter, "hint.key.copied", "This security key may have been copied: its counter went back. Sign in another way and tell the admin.")
+		return auth.Verified{}, auth.NewHint(auth.ErrCounter, "hint.key.copied", "This security key may have been copied: its counter went back. Sign in another way and tell your administrator.")
 	}
 	flags := p.Response.AuthenticatorData.Flags
 	r.Counter, r.BackupState = counter, flags.HasBackupState()

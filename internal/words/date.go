@@ -22,7 +22,7 @@ var dateParts = []string{"Day", "DayDay", "Month", "MonthMonth", "Year", "Hour",
 
 // Moment is t in its own zone, to the minute. It does not name the zone.
 func (l *Language) Moment(t time.Time) string {
-	p, ok := l.texts[key{dateTime, plural.Other}]
+	p, ok := l.all()[key{dateTime, plural.Other}]
 	if !ok && l.fallback != nil {
 		return l.fallback.Moment(t)
 	}

@@ -15,6 +15,8 @@ import (
 
 	"golang.org/x/text/feature/plural"
 	"golang.org/x/text/language"
+
+	"github.com/caddy-mfa/caddy-mfa/internal/words"
 )
 
 // alike are texts that may be the same in another language as in English.
@@ -32,6 +34,18 @@ type text map[string]string
 func Check(t *testing.T, files fs.FS, dir string) {
 	t.Helper()
 	english := read(t, files, path.Join(dir, "en.json"))
+	c, err := words.Load(files, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range c.Languages() {
+		if err := l.Err(); err != nil {
+			t.Error(err)
+		}
+		if l.Has("language.name") && l.Name() != l.Text("language.name") {
+			t.Errorf("%s calls itself %q, and is read as %q", l.Tag, l.Text("language.name"), l.Name())
+		}
+	}
 	names, err := fs.Glob(files, path.Join(dir, "*.json"))
 	if err != nil {
 		t.Fatal(err)
@@ -122,6 +136,9 @@ func checkForms(t *testing.T, name, id string, tag language.Tag, got, english te
 		if slices.Contains(facts, id) {
 			continue
 		}
+		if bad := misprint(tag, s); bad != "" {
+			t.Errorf("%s: %s: the language writes %q otherwise: %q", name, id, bad, s)
+		}
 		want, have := values(english["other"]), values(s)
 		if form != "other" { // "one day" need not say the number
 			want = slices.DeleteFunc(want, func(v string) bool { return v == "Count" })
@@ -145,13 +162,16 @@ func unseen(r rune) bool {
 // Form is the plural form of n things.
 func Form(tag language.Tag, n int) string {
 	names := [...]string{plural.Other: "other", plural.Zero: "zero", plural.One: "one", plural.Two: "two", plural.Few: "few", plural.Many: "many"}
-	return names[plural.Cardinal.MatchPlural(tag, n, 0, 0, 0, 0)]
+	return names[words.Form(tag, n)]
 }
 
-// Forms are the plural forms that whole numbers below a thousand take in a language, sorted. (In some there is one more for millions.)
+// Forms are the plural forms that whole numbers take in a language, sorted: those below a thousand, and a million.
 func Forms(tag language.Tag) []string {
 	all := []string{"other"}
-	for n := range 1000 {
+	for n := range 1001 {
+		if n == 1000 {
+			n = 1e6
+		}
 		if form := Form(tag, n); !slices.Contains(all, form) {
 			all = append(all, form)
 		}
