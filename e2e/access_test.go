@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 
 	"github.com/caddy-mfa/caddy-mfa/e2e/rig"
@@ -22,7 +21,7 @@ func TestWithoutScripts(t *testing.T) {
 	}
 	address, token := rig.CutLink(link)
 	b := open(t, s)
-	b.do(command(emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}))
+	b.scripts(false)
 	b.visit(address)
 	b.fill("Invitation code", "wrong"+token)
 	if status := b.press("Continue"); status != http.StatusUnprocessableEntity {
@@ -65,7 +64,7 @@ func TestKeysWithoutScripts(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := open(t, s)
-	b.do(command(emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}))
+	b.scripts(false)
 	const needs = "This way needs JavaScript"
 	b.visit(passkeyLink)
 	b.sees("Sign in")

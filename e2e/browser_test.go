@@ -42,9 +42,13 @@ type tab struct {
 	base  string
 	also  []string // other sites that the journey leads to
 
+	injected   []string // scripts at the begin of every page
+	unscripted bool     // no others run
+
 	mu       sync.Mutex
 	requests []string
 	method   string         // of the request that brought the page
+	form     string         // what it sent
 	pages    []string       // those of requests that are for a page, and not for what it shows
 	finished int            // requests that were answered whole
 	bytes    float64        // received for these, headers included
@@ -75,6 +79,7 @@ func openIn(t *testing.T, base string, profile chromedp.ContextOption) *tab {
 		command(emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true}),
 		window(false),
 	)
+	b.inject(watch)
 	t.Cleanup(func() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
@@ -109,7 +114,10 @@ func (b *tab) listen(ev any) {
 	case *network.EventRequestWillBeSent:
 		b.requests = append(b.requests, ev.Request.URL)
 		if ev.Type == network.ResourceTypeDocument {
-			b.method = ev.Request.Method
+			b.method, b.form = ev.Request.Method, ""
+			for _, part := range ev.Request.PostDataEntries {
+				b.form += string(part.Bytes)
+			}
 			b.pages = append(b.pages, ev.Request.URL)
 		}
 		if ev.RedirectResponse != nil { // ends the request that led here
@@ -317,19 +325,19 @@ var looks = []struct {
 	phone, dark, foreign bool
 }{{name: "light"}, {name: "dark", dark: true}, {name: "phone", phone: true}, {name: "arabic", foreign: true}}
 
-// shoot leaves a picture of the page in each look in out, and checks what every page must be there; axe-core finds nothing.
-func (b *tab) shoot(name string) {
+// shoot leaves a picture of the page in each look in out, and checks what every page must be there; axe-core finds nothing. again does in
+// another tab what neither opening the page nor sending its form once more would: see inArabic.
+func (b *tab) shoot(name string, again ...func(*tab)) {
 	b.t.Helper()
 	p := b.remember(name)
 	b.tree(p)
 	for _, look := range looks {
 		seen, end := b, func() {}
+		if look.foreign && !p.ours {
+			continue
+		}
 		if look.foreign {
-			var why string
-			if seen, end, why = b.inArabic(); why != "" {
-				p.missing[look.name] = why
-				continue
-			}
+			seen, end = b.inArabic(p, again)
 		}
 		seen.do(window(look.phone), scheme(look.dark))
 		// Colours fade over. A tab that is not looked at may draw no frame for a while, so they are not waited for.
@@ -338,10 +346,15 @@ func (b *tab) shoot(name string) {
 		if look.phone {
 			checks += ".concat(" + targets + ")"
 		}
-		for _, line := range append(eval[[]string](seen, checks), seen.violations()...) {
+		bad := append(eval[[]string](seen, checks), seen.violations()...)
+		seen.picture(name + "-" + look.name)
+		bad = append(bad, seen.still()...) // until a picture was taken there may be no frame
+		if !look.phone && !look.dark {
+			bad = append(bad, seen.fitsAll(look.foreign)...)
+		}
+		for _, line := range bad {
 			b.t.Errorf("page %s, %s: %s", name, look.name, line)
 		}
-		seen.picture(name + "-" + look.name)
 		end()
 	}
 	b.do(window(false), scheme(false))

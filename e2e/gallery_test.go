@@ -4,41 +4,10 @@ import (
 	"cmp"
 	"fmt"
 	"html/template"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
-
-	"github.com/chromedp/cdproto/network"
 )
-
-// inArabic opens the page of the tab beside it, in the same profile, as somebody whose browser asks for Arabic. What a form or a script made of
-// the page cannot be asked for anew: then why says so.
-func (b *tab) inArabic() (seen *tab, end func(), why string) {
-	b.t.Helper()
-	url, _, _ := strings.Cut(b.location(), "#")
-	b.mu.Lock()
-	method := b.method
-	b.mu.Unlock()
-	if method != http.MethodGet {
-		return nil, nil, "The page answers a form."
-	}
-	if !b.at(url, "/.mfa/") {
-		return nil, nil, "It is no page of the portal."
-	}
-	seen = b.beside()
-	seen.also, seen.expected = b.also, b.expected
-	seen.do(command(network.SetExtraHTTPHeaders, network.SetExtraHTTPHeadersParams{Headers: arabic}))
-	seen.visit(url)
-	if at, _, _ := strings.Cut(seen.location(), "#"); at != url || !strings.HasPrefix(eval[string](seen, `document.documentElement?.lang ?? ""`), "ar") {
-		seen.close()
-		return nil, nil, "The page leads on when it is opened anew."
-	}
-	return seen, seen.close, ""
-}
-
-var arabic = network.Headers{"Accept-Language": "ar"}
 
 var gallery = template.Must(template.New("").Parse(`<!doctype html>
 <html lang="en">
@@ -60,7 +29,7 @@ small { display: block; max-width: 15rem; font-weight: 400; }
 <thead><tr><th>Page{{range .Looks}}<th>{{.}}{{end}}</thead>
 <tbody>
 {{range .Photos}}<tr id="{{.Name}}"><th scope="row">{{.Name}}<small>{{.Page}}<br>{{.Title}}</small>
-{{range .Pictures}}<td>{{if .Why}}<small>{{.Why}}</small>{{else}}<a href="{{.File}}" target="_blank"><img src="{{.File}}" alt="{{.Look}}" loading="lazy"></a>{{end}}
+{{range .Pictures}}<td><a href="{{.File}}" target="_blank"><img src="{{.File}}" alt="{{.Look}}" loading="lazy"></a>
 {{end}}{{end}}</tbody>
 </table>
 <script>
@@ -76,7 +45,7 @@ filter.oninput = () => {
 
 // writeGallery writes out/gallery.html, which shows all pictures of this run side by side.
 func writeGallery() error {
-	type picture struct{ File, Look, Why string }
+	type picture struct{ File, Look string }
 	type row struct {
 		*photo
 		Pictures []picture
@@ -96,7 +65,10 @@ func writeGallery() error {
 	for _, p := range pages {
 		r := row{photo: p}
 		for _, look := range shown.Looks {
-			r.Pictures = append(r.Pictures, picture{p.Name + "-" + look + ".png", look, p.missing[look]})
+			if look == "arabic" && !p.ours {
+				continue
+			}
+			r.Pictures = append(r.Pictures, picture{p.Name + "-" + look + ".png", look})
 		}
 		shown.Photos = append(shown.Photos, r)
 	}

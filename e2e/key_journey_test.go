@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"net/url"
 	"strings"
 	"testing"
 
@@ -117,7 +118,10 @@ func TestKeyBesideApp(t *testing.T) { // S58
 	b.sees("Set up a security key or passkey")
 	b.click("Register")
 	b.told("This security key is already registered")
-	b.shoot("enroll-key-duplicate")
+	b.shoot("enroll-key-duplicate", func(seen *tab) {
+		k.carry(seen, pinKey).touch(true)
+		seen.prompted(b.location())
+	})
 	b.follow("Cancel")
 	b.sees("Security")
 	if n := len(k.holds()); n != 1 {
@@ -219,7 +223,10 @@ func TestPromptFails(t *testing.T) {
 	b.fill("Name", "Blue key")
 	b.click("Register")
 	b.told("The prompt was closed")
-	b.shoot("enroll-key-cancelled")
+	b.shoot("enroll-key-cancelled", func(seen *tab) {
+		seen.plug(pinKey, true).verify(false)
+		seen.prompted(b.location())
+	})
 	k.verify(true)
 	b.press("Try again")
 	b.sees("Save your recovery codes")
@@ -233,7 +240,10 @@ func TestPromptFails(t *testing.T) {
 	b.password(alice, "/deep?x=1#y")
 	b.sees("Use your security key")
 	b.told("waited too long")
-	b.shoot("verify-key-cancelled")
+	b.shoot("verify-key-cancelled", func(seen *tab) {
+		k.carry(seen, pinKey)
+		seen.prompted(b.location())
+	})
 	k.nonsense(true)
 	k.touch(true)
 	b.press("Try again")
@@ -252,7 +262,10 @@ func TestPromptFails(t *testing.T) {
 	b.visit("/deep?x=1#y")
 	b.click("Sign in with a passkey")
 	b.told("waited too long")
-	b.shoot("login-passkey-cancelled")
+	b.shoot("login-passkey-cancelled", func(seen *tab) {
+		k.carry(seen, pinKey)
+		seen.prompted(b.location())
+	})
 	k.nonsense(true)
 	k.touch(true)
 	b.press("Sign in with a passkey")
@@ -341,5 +354,15 @@ func TestTwoKeys(t *testing.T) { // S56
 	spare.touch(true)
 	other.press("Sign in with a passkey")
 	other.reads("This passkey is not known here")
-	other.shoot("login-passkey-unknown")
+	other.shoot("login-passkey-unknown", func(seen *tab) {
+		// The browser has heard that the passkey is not known, and forgot it: what it answered is sent with another challenge.
+		_, sent := other.brought()
+		form, err := url.ParseQuery(sent)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen.visit("/")
+		form.Set("challenge", eval[string](seen, `document.querySelector("form[data-key]").elements.challenge.defaultValue`))
+		seen.posts(other.location(), form.Encode())
+	})
 }

@@ -103,6 +103,7 @@ func (k *key) carry(to *tab, m model) *key {
 // inject runs a script at the begin of every page from now on.
 func (b *tab) inject(script string) {
 	b.t.Helper()
+	b.injected = append(b.injected, script)
 	b.do(func(ctx context.Context, t *chromedp.Target) (v chromedp.Void, err error) {
 		_, err = cdp.Call(ctx, t, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: script})
 		return v, err
@@ -119,6 +120,17 @@ func (b *tab) told(words string) {
 func (b *tab) click(words string) {
 	b.t.Helper()
 	b.do(chromedp.Click(button(words), chromedp.NodeVisible))
+}
+
+// prompted opens a page that asks for a key, presses its button unless it asks by itself, and waits for what it says of the answer.
+func (b *tab) prompted(path string) {
+	b.t.Helper()
+	b.visit(path)
+	b.do(chromedp.Poll[chromedp.Void](`(() => {
+		const form = document.querySelector("form[data-key]"), said = document.querySelector("[data-said]");
+		if (!form.hasAttribute("aria-busy") && !said.innerText.trim()) form.querySelector("button:not([data-peek])").click();
+		return said.innerText.trim() !== "";
+	})()`))
 }
 
 // password gives the first proof on the way to path.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/chromedp"
 	"golang.org/x/text/language"
 
 	"github.com/caddy-mfa/caddy-mfa/e2e/rig"
@@ -110,7 +111,7 @@ func TestLanguage(t *testing.T) {
 	if got := lang(); got != "de Deutsch" {
 		t.Errorf("the page is in %q", got)
 	}
-	eval[bool](b, `document.querySelector("footer details").open = true`)
+	b.do(chromedp.Click(chromedp.CSS("footer summary"), chromedp.NodeVisible))
 	b.shoot("languages")
 	b.fill("Code", code(t, alice.Phone))
 	b.press("Prüfen")

@@ -139,6 +139,7 @@ func withoutScripts(t *testing.T, s *rig.Server) *tab {
 // delivers a picture.
 func (b *tab) scripts(on bool) {
 	b.t.Helper()
+	b.unscripted = !on
 	b.do(command(emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: !on}))
 }
 

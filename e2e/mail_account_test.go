@@ -51,7 +51,7 @@ func TestForgottenPassword(t *testing.T) { // S85
 
 	mail := b.forgets(o, "alice", "alice@example.com")
 	b.opens(mail, "Choose a new password")
-	b.shoot("mail-reset")
+	b.shoot("mail-reset", func(seen *tab) { seen.clicks(mail) })
 	b.fill("New password", "password")
 	if status := b.press("Set password"); status != http.StatusUnprocessableEntity {
 		t.Errorf("a common password gives %d, want 422", status)
@@ -225,7 +225,7 @@ func TestAddressChange(t *testing.T) { // S80
 	// This wasn't me, from the old mailbox, in a browser that the account does not know.
 	owner := open(t, s)
 	owner.opens(notice, "This wasn't me")
-	owner.shoot("mail-not-me")
+	owner.shoot("mail-not-me", func(seen *tab) { seen.clicks(notice) })
 	b.visit("/")
 	b.sees("Example app") // opening it did nothing
 	owner.press("Secure my account")
@@ -311,7 +311,7 @@ func TestResetIsStopped(t *testing.T) { // S28, S86
 	mail := announce()
 	b := open(t, s)
 	b.opens(mail, "Stop the reset")
-	b.shoot("mail-stop-reset")
+	b.shoot("mail-stop-reset", func(seen *tab) { seen.clicks(mail) })
 	if !pending() { // also after the scanners
 		t.Fatal("opening the link stopped it")
 	}

@@ -177,7 +177,7 @@ func TestMailedLink(t *testing.T) { // S26, S28
 	link := b.beside()
 	link.opens(mail, "Sign in on this device?")
 	link.reads("localhost")
-	link.shoot("mail-link")
+	link.shoot("mail-link", func(seen *tab) { seen.clicks(mail) })
 	third := b.beside()
 	third.visit("/")
 	third.sees("Sign in") // opening the link has done nothing

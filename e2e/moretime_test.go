@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
-	"github.com/chromedp/chromedp/kb"
 
 	"github.com/caddy-mfa/caddy-mfa/e2e/rig"
 )
@@ -25,8 +24,7 @@ func TestTimeRunsOut(t *testing.T) {
 	b.do(chromedp.WaitVisible(`//*[@role="status"][contains(., "Two minutes are left for this page.")]`))
 	b.starts("Recovery code")
 	b.shoot("limit-soon")
-	b.tabTo("Give me 10 more minutes")
-	b.do(chromedp.KeyEvent(kb.Enter))
+	b.enters("Give me 10 more minutes")
 	b.sees("Use a recovery code")
 	b.inject(`{ const real = setTimeout; window.setTimeout = (what, ms) => real(what, ms < 500000 ? 1e6 : 0); }`)
 	b.visit("/.mfa/verify/recovery")

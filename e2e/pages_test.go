@@ -53,9 +53,9 @@ var where = map[string]string{
 // photo is a page in a state of it, of which a journey took pictures.
 type photo struct {
 	Name, Title string
-	Page        string            // its path and heading
-	missing     map[string]string // why there is no picture in a look
-	read        bool              // what a screen reader finds there was compared
+	Page        string // its path and heading
+	ours        bool   // a page of the portal; those of apps have their own language
+	read        bool   // what a screen reader finds there was compared
 }
 
 // shot are the pages that were looked at in this run.
@@ -68,7 +68,7 @@ var shot struct {
 func (b *tab) remember(name string) *photo {
 	b.t.Helper()
 	p := &photo{
-		Name: name, Title: eval[string](b, `document.title`), missing: map[string]string{},
+		Name: name, Title: eval[string](b, `document.title`), ours: b.at(b.location(), "/.mfa/"),
 		Page: eval[string](b, `location.pathname + ": " + (document.querySelector("h1") || document.body).innerText.trim()`),
 	}
 	shot.Lock()

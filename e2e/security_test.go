@@ -58,7 +58,7 @@ func TestManageMethods(t *testing.T) {
 	b.visit("/.mfa/security")
 	b.unfold("Tablet", "Replace")
 	b.shoot("security-replace")
-	b.within("Tablet", "Set up the new one")
+	b.within("Tablet", "Set up the new app")
 	b.sees("Set up your authenticator app")
 	next := &rig.Person{Name: alice.Name, Password: alice.Password, Phone: b.qr()}
 	other := open(t, s)
@@ -268,7 +268,7 @@ func TestSettingsWithoutScripts(t *testing.T) {
 	}
 	b.press("Done")
 	b.unfold("Authenticator app", "Replace")
-	b.within("Authenticator app", "Set up the new one")
+	b.within("Authenticator app", "Set up the new app")
 	alice.Phone = b.qr()
 	b.fill("Code", code(t, alice.Phone))
 	b.press("Verify & enable")

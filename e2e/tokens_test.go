@@ -78,7 +78,10 @@ func TestAccessTokens(t *testing.T) { // S58
 	b.sees("Your new access token")
 	token := accessToken.FindString(b.text("main"))
 	b.reveal("How to use it")
-	b.shoot("access-token")
+	b.shoot("access-token", func(seen *tab) { // it is shown once, so another is made
+		_, form := b.brought()
+		seen.posts(b.location(), strings.Replace(form, "feed+reader", "tablet", 1))
+	})
 	b.follow("I've copied it")
 	b.sees("Security")
 	b.reads("feed reader")

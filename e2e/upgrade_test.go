@@ -4,7 +4,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 
@@ -127,7 +126,7 @@ func TestUpgradePage(t *testing.T) {
 	b := open(t, s)
 	b.inject(unable)
 	b.signIn(alice)
-	b.do(command(emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})) // stays
+	b.scripts(false) // stays
 	b.visit("/.mfa/upgrade?to=%2Freports%3Fq%3D1")
 	b.sees("One moment…")
 	b.shoot("upgrade")

@@ -177,6 +177,10 @@ func (pg *page) Asset(name string) string {
 	return pg.prefix + staticPath + s.name
 }
 
+// Waits reports whether nothing of the page is painted before its scripts ran. They change what is seen: times, and fields that a link fills in,
+// and would move the rest. Strangers wait for the page alone, whole, and have the scripts when they come to another.
+func (pg *page) Waits() bool { return pg.file != "login" }
+
 // Back is where a change is left to: the page on which it was begun.
 func (pg *page) Back() string {
 	if to := pg.reminderOf(pg.To); to != "" {

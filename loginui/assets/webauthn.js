@@ -5,6 +5,7 @@
   const all = (selector) => document.querySelectorAll(selector);
   for (const e of all(P ? "[data-able]" : "[data-unable]")) e.hidden = false;
   if (!P) {
+    for (const e of all("[data-able]")) e.remove();
     for (const b of all("[data-needs-key]")) b.disabled = true;
     return;
   }
@@ -25,7 +26,7 @@
 
   const form = document.querySelector("form[data-key]");
   if (!form) return;
-  const page = form.dataset, field = form.elements, button = form.querySelector("button"), said = form.querySelector("[data-said]");
+  const page = form.dataset, field = form.elements, button = form.querySelector("button"), said = document.querySelector("[data-said]");
   const creates = page.key === "enroll" || page.key === "upgrade";
   const submit = (f) => (f.requestSubmit ? f.requestSubmit() : f.submit());
   field.response.value = ""; // browsers fill forms in again after a reload
@@ -104,7 +105,7 @@
   let wait = () => {}, busy = null; // the prompt that is open
   const say = (words) => {
     said.textContent = words;
-    said.hidden = !words;
+    said.hidden = !words && !said.dataset.keep;
   };
   const failed = (e) => {
     const name = e && e.name;
