@@ -18,8 +18,8 @@ import (
 // The dialog of session.js.
 const (
 	dialog     = `//dialog[@open]`
-	sessionEnd = "Your session has ended. Sign in to go on."
-	moreProof  = "One more proof is needed. Sign in to go on."
+	sessionEnd = "Your session has ended."
+	moreProof  = "One more proof is needed."
 )
 
 // refusals are what Chromium logs of an answer of the gate. Nothing else may be complained of, the app's own policy included.

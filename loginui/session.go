@@ -2,6 +2,7 @@ package loginui
 
 import (
 	"bytes"
+	"encoding/json"
 	"net/http"
 	"time"
 
@@ -56,13 +57,25 @@ func methodsOf(s *auth.Session) []string {
 	return methods
 }
 
-// getScript serves the script under an address that stays, for everybody.
+// scriptTexts are the IDs of what the script says. They stand in it as strings.
+var scriptTexts = [...]string{"script.ended", "script.more", "login.submit", "change.cancel"}
+
+// getScript serves the script under an address that stays, for everybody, in the language of the pages.
 func getScript(x *exchange) error {
-	s, h := asset(scriptName), x.w.Header()
+	s, h, lang := asset(scriptName), x.w.Header(), x.said()
+	body := s.body
+	for _, id := range scriptTexts {
+		text, err := json.Marshal(lang.Text(id))
+		if err != nil {
+			return err
+		}
+		body = bytes.ReplaceAll(body, []byte(`"`+id+`"`), text)
+	}
 	h.Set("Cache-Control", scriptAge)
-	h.Set("Etag", `"`+s.name+`"`)
+	h.Set("Vary", "Accept-Language, Cookie")
+	h.Set("Etag", `"`+s.name+"."+lang.Tag+`"`)
 	h.Set("Content-Type", s.media)
-	http.ServeContent(x.w, x.r, "", time.Time{}, bytes.NewReader(s.body))
+	http.ServeContent(x.w, x.r, "", time.Time{}, bytes.NewReader(body))
 	return nil
 }
 

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddy-mfa/caddy-mfa/internal/words/wordstest"
 )
 
 // TestSessionScript: what apps include fits into 2 KiB, is for everybody on the host and for no other site, and is asked for anew seldom.
@@ -31,6 +33,35 @@ func TestSessionScript(t *testing.T) {
 		}
 		req.Header.Set("If-None-Match", `"another"`)
 		b.want(b.send(req), 200, "mfa:signedout")
+	}
+}
+
+// TestSessionScriptInALanguage: the window of the script speaks the language of the pages, and caches keep the languages apart. Words in other
+// scripts take a little more than 2 KiB.
+func TestSessionScriptInALanguage(t *testing.T) {
+	r := newRig(t)
+	tags := map[string]string{}
+	for _, l := range catalogue().Languages() {
+		b := r.browser()
+		req := b.request(http.MethodGet, "/.mfa/session.js", "")
+		req.Header.Set("Accept-Language", l.Tag)
+		got := b.want(b.send(req), 200, "mfa:signedout")
+		for _, id := range scriptTexts {
+			if text := wordstest.Unmark(l.Text(id)); !strings.Contains(got.body, `"`+text+`"`) || strings.Contains(got.body, id) {
+				t.Errorf("%s: no %q for %s in %s", l.Tag, text, id, got.body)
+			}
+		}
+		if vary := got.Header.Get("Vary"); vary != "Accept-Language, Cookie" {
+			t.Errorf("Vary: %q", vary)
+		}
+		if n := len(got.body); n > 2148 {
+			t.Errorf("%s: %d bytes", l.Tag, n)
+		}
+		tag := got.Header.Get("Etag")
+		if tags[tag] != "" {
+			t.Errorf("%s and %s share %s", l.Tag, tags[tag], tag)
+		}
+		tags[tag] = l.Tag
 	}
 }
 

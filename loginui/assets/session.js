@@ -1,5 +1,6 @@
 // For the pages of apps: where the gate answers 401, people sign in in a small window, and the request is sent again. It was the gate that
-// answered, so the app has not seen the request before. What is served is this file without comments and most spaces: see tight.
+// answered, so the app has not seen the request before. What is served is this file without comments and most spaces: see tight. In it
+// stand the texts of the reader's language in place of their IDs.
 {
   const real = fetch, X = XMLHttpRequest, asked = {}
 
@@ -11,8 +12,8 @@
     return page && (asked[page] ||= new Promise(done => {
       let left = 300, ok
       const login = page + (query ? "&to=" : "?to=") + base + "signed-in",
-        el = (tag, text, onclick) => Object.assign(document.createElement(tag), { textContent: text, ariaLabel: text, onclick, style: "all:revert;display:block;margin:1em auto;padding:.5em 1em;border:1px solid #888;border-radius:8px;font:inherit" }),
-        box = el("dialog", (query ? "One more proof is needed" : "Your session has ended") + ". Sign in to go on."),
+        el = (tag, text, onclick) => Object.assign(document.createElement(tag), { textContent: text, ariaLabel: text, onclick, dir: "auto", style: "all:revert;display:block;margin:1em auto;padding:.5em 1em;border:1px solid #888;border-radius:8px;font:inherit" }),
+        box = el("dialog", query ? "script.more" : "script.ended"),
         timer = setInterval(async () => {
           const s = left-- > 0 && await real(base + "session" + query).then(r => r.json()).catch(_ => 0)
           if (s.signed_in && !s.step_up_required) end(ok = dispatchEvent(new Event("mfa:signedin")))
@@ -24,7 +25,7 @@
           asked[page] = 0
           done(ok)
         }
-      box.append(el("button", "Sign in", () => open(login, left = 300, "width=480,height=720")), el("button", "Cancel", box.oncancel = end))
+      box.append(el("button", "login.submit", () => open(login, left = 300, "width=480,height=720")), el("button", "change.cancel", box.oncancel = end))
       if (dispatchEvent(new CustomEvent("mfa:signedout", { cancelable: 1, detail: { login, cancel: end } }))) {
         document.body.append(box)
         box.showModal()
