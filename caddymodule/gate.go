@@ -65,7 +65,8 @@ type Gate struct {
 	now  func() time.Time
 	log  *zap.Logger
 
-	faults faultLog
+	faults   faultLog
+	unopened seldom // error pages before the store opened
 
 	// only is set on a site that answers to any host: the one host of the portal there, "" if the option url does not say it.
 	only    atomic.Pointer[string]

@@ -69,13 +69,20 @@ func (v *visit) refuseAs(why *refusal, id string) error {
 	return nil
 }
 
-// logged writes a line about an error that is answered without a page of ours, and returns its id; "" where nobody reads that, or the store never
-// opened.
+// logged writes a line about an error that is answered without a page of ours, and returns its id; "" where nobody reads that. Before the
+// store opens, one line stands for ten seconds.
 func (v *visit) logged(status int, code string) (id string) {
-	if l := v.gate.app.live.Load(); l != nil && v.r.Context().Err() == nil {
-		id = l.portal.LogError(v.asSent(), status, code, v.userName())
+	if v.r.Context().Err() != nil {
+		return ""
 	}
-	return id
+	l := v.gate.app.live.Load()
+	if l == nil {
+		return v.gate.unopened.tell(v.gate.now(), 10, func(id string, more int64) {
+			v.gate.log.Info("error page before the store opened", zap.String("error_id", id), zap.Int("status", status), zap.String("reason", code),
+				zap.Int64("since_last_report", more))
+		})
+	}
+	return l.portal.LogError(v.asSent(), status, code, v.userName())
 }
 
 // userName is who is signed in, "" if nobody is known.

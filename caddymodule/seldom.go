@@ -22,7 +22,7 @@ type seldom struct {
 func (s *seldom) tell(now time.Time, seconds int64, log func(id string, more int64)) (id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if now.Unix()-s.last < seconds {
+	if d := now.Unix() - s.last; d >= 0 && d < seconds { // else the clock was set back
 		s.more++
 		return s.id
 	}

@@ -27,6 +27,8 @@ func TestSeldom(t *testing.T) {
 		{"a minute later", time.Minute, 2, true},
 		{"at once again", time.Minute + time.Second, 0, false},
 		{"an hour later", time.Hour, 1, true},
+		{"the clock is set back", 2 * time.Minute, 0, true},
+		{"soon after that", 2*time.Minute + time.Second, 0, false},
 	} {
 		told, more := "", int64(0)
 		id := s.tell(start.Add(c.at), 60, func(id string, n int64) { told, more = id, n })

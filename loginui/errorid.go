@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -87,8 +88,16 @@ func requested(r *http.Request) []slog.Attr {
 		path = r.URL.EscapedPath()
 	}
 	return []slog.Attr{
-		slog.String("method", cut(r.Method)), slog.String("host", cut(hostname(r.Host))), slog.String("path", cut(path)),
+		slog.String("method", plain(r.Method)), slog.String("host", plain(hostname(r.Host))), slog.String("path", cut(path)),
 	}
+}
+
+// plain is cut of what may hold more than printable ASCII: it is percent-encoded then, as a path is.
+func plain(s string) string {
+	if s = cut(s); strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c > '~' }) {
+		return url.PathEscape(s)
+	}
+	return s
 }
 
 // cut leaves of s what a line of the log has room for.
@@ -97,10 +106,10 @@ func cut(s string) string {
 		return s
 	}
 	end := maxLogged
-	for !utf8.RuneStart(s[end]) {
+	for end > 0 && !utf8.RuneStart(s[end]) {
 		end--
 	}
-	return s[:end] + "…"
+	return s[:end] + "..."
 }
 
 // identify gives a message about an error the id under which it stands in the log.

@@ -143,16 +143,18 @@ func TestFaultLogInjection(t *testing.T) { // S79
 		change func(*http.Request)
 		path   string
 	}{
-		"a new line":        {func(r *http.Request) { r.URL.Path = "/.mfa/x\nlevel=ERROR msg=forged" }, `path="/.mfa/x%0Alevel=ERROR%20msg=forged"`},
-		"as it was sent":    {func(r *http.Request) { r.URL.Path, r.URL.RawPath = "/.mfa/x\n", "/.mfa/x%0a" }, "path=/.mfa/x%0a"},
-		"no encoding":       {func(r *http.Request) { r.URL.Path, r.URL.RawPath = "/..//", "/..%2f/{" }, "path=/..%2f/{"},
-		"no ASCII":          {func(r *http.Request) { r.URL.Path, r.URL.RawPath = "/\u009b", "/\u009b" }, "path=/%C2%9B"},
-		"escape sequences":  {func(r *http.Request) { r.URL.Path = "/.mfa/\x1b[2J\u009b2J\u202e" }, "path=/.mfa/%1B%5B2J%C2%9B2J%E2%80%AE"},
-		"a query":           {func(r *http.Request) { r.URL.RawQuery = "token=forged" }, "path=/.mfa/x"},
-		"a long path":       {func(r *http.Request) { r.URL.Path = "/" + strings.Repeat("a", 1<<20) }, "path=/" + strings.Repeat("a", maxLogged-1) + "…"},
-		"a long name":       {func(r *http.Request) { r.Host = strings.Repeat("é", 1<<20) }, "host=" + strings.Repeat("é", maxLogged/2) + "…"},
-		"a name of lines":   {func(r *http.Request) { r.Host = "a\nlevel=ERROR" }, `host="a\nlevel=error"`},
-		"a method of lines": {func(r *http.Request) { r.Method = "GET\nforged=1" }, `method="GET\nforged=1"`},
+		"a new line":         {func(r *http.Request) { r.URL.Path = "/.mfa/x\nlevel=ERROR msg=forged" }, `path="/.mfa/x%0Alevel=ERROR%20msg=forged"`},
+		"as it was sent":     {func(r *http.Request) { r.URL.Path, r.URL.RawPath = "/.mfa/x\n", "/.mfa/x%0a" }, "path=/.mfa/x%0a"},
+		"no encoding":        {func(r *http.Request) { r.URL.Path, r.URL.RawPath = "/..//", "/..%2f/{" }, "path=/..%2f/{"},
+		"no ASCII":           {func(r *http.Request) { r.URL.Path, r.URL.RawPath = "/\u009b", "/\u009b" }, "path=/%C2%9B"},
+		"escape sequences":   {func(r *http.Request) { r.URL.Path = "/.mfa/\x1b[2J\u009b2J\u202e" }, "path=/.mfa/%1B%5B2J%C2%9B2J%E2%80%AE"},
+		"a query":            {func(r *http.Request) { r.URL.RawQuery = "token=forged" }, "path=/.mfa/x"},
+		"a long path":        {func(r *http.Request) { r.URL.Path = "/" + strings.Repeat("a", 1<<20) }, "path=/" + strings.Repeat("a", maxLogged-1) + "..."},
+		"a long name":        {func(r *http.Request) { r.Host = strings.Repeat("é", 1<<20) }, "host=" + strings.Repeat("%C3%A9", maxLogged/2) + "..."},
+		"a name of lines":    {func(r *http.Request) { r.Host = "a\nlevel=ERROR" }, `host="a%0Alevel=error"`},
+		"a name of controls": {func(r *http.Request) { r.Host = "\u009b2J\u202ex" }, "host=%C2%9B2j%E2%80%AEx"},
+		"no UTF-8 at all":    {func(r *http.Request) { r.Method = strings.Repeat("\x80", 300) }, "method=... "},
+		"a method of lines":  {func(r *http.Request) { r.Method = "GET\nforged=1" }, `method="GET%0Aforged=1"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for kind, answer := range map[string]func(*exchange) error{

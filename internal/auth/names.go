@@ -73,8 +73,10 @@ func cleanDisplayName(name string) (string, error) {
 	return name, nil
 }
 
+// unprintable reports whether r ends a line, is a control (C0, C1), or turns the direction of what follows: that would go on outside of what
+// it stands in (UAX #9, section 2).
 func unprintable(r rune) bool {
-	return r < ' ' || r == 0x7f || r == 0x85 || r == 0x2028 || r == 0x2029 || r == utf8.RuneError
+	return r < ' ' || r >= 0x7f && r <= 0x9f || r >= 0x2028 && r <= 0x202e || r >= 0x2066 && r <= 0x2069 || r == utf8.RuneError
 }
 
 // mergeGroups returns groups with add and without remove, sorted.
