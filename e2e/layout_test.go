@@ -116,9 +116,10 @@ const fits = `(() => {
 	}
 	const meet = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 2 && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 5;
 	const controls = all.filter(e => e.matches("a[href], button, input:not([type=hidden]), select, textarea, summary"));
+	const fixed = e => e.closest(".limit"); // lies on the rest, which can be brought out from below
 	texts.forEach((a, i) => {
-		for (const b of texts.slice(i + 1)) if (a.n !== b.n && meet(a.r, b.r)) bad.push("on each other: " + a.n.data.trim().slice(0, 40) + " / " + b.n.data.trim().slice(0, 40));
-		for (const c of controls) if (!c.contains(a.e) && !a.e.closest(".peek")?.contains(c) && [...c.getClientRects()].some(r => meet(a.r, r))) bad.push("on a control: " + a.n.data.trim().slice(0, 40) + " / " + label(c));
+		for (const b of texts.slice(i + 1)) if (a.n !== b.n && fixed(a.e) === fixed(b.e) && meet(a.r, b.r)) bad.push("on each other: " + a.n.data.trim().slice(0, 40) + " / " + b.n.data.trim().slice(0, 40));
+		for (const c of controls) if (!c.contains(a.e) && fixed(a.e) === fixed(c) && !a.e.closest(".peek")?.contains(c) && [...c.getClientRects()].some(r => meet(a.r, r))) bad.push("on a control: " + a.n.data.trim().slice(0, 40) + " / " + label(c));
 	});
 	for (const c of controls) {
 		c.scrollIntoView({ block: "center", behavior: "instant" });
