@@ -137,6 +137,9 @@ func (x *exchange) write(status int, media string, body []byte) {
 
 // What follows is for the templates.
 
+// Tab is Title for where nothing is broken: without the places at which a word of a heading may be.
+func (pg *page) Tab() string { return strings.ReplaceAll(pg.Title, "\u00ad", "") }
+
 // T is the text for id, with args in place of its values.
 func (pg *page) T(id string, args ...any) string { return pg.t(id, args...) }
 
