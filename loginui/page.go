@@ -30,6 +30,7 @@ type page struct {
 	Title  string            // of the document, and of most pages' heading
 	Alert  string            // an error that belongs to no single field
 	Notice string            // something good to know
+	Done   bool              // which is that something was done
 	Errors map[string]string // by field
 	To     string            // return target, carried by the forms
 	Who    string            // whose flow it is, once known
