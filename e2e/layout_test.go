@@ -121,12 +121,12 @@ const fits = `(() => {
 		for (const b of texts.slice(i + 1)) if (a.n !== b.n && fixed(a.e) === fixed(b.e) && meet(a.r, b.r)) bad.push("on each other: " + a.n.data.trim().slice(0, 40) + " / " + b.n.data.trim().slice(0, 40));
 		for (const c of controls) if (!c.contains(a.e) && fixed(a.e) === fixed(c) && !a.e.closest(".peek")?.contains(c) && [...c.getClientRects()].some(r => meet(a.r, r))) bad.push("on a control: " + a.n.data.trim().slice(0, 40) + " / " + label(c));
 	});
-	// What can be seen to be a control stays within its card, and apart from what stands beside it.
+	// No control is too narrow for what it says. What can be seen to be one stays within its card, and apart from what stands beside it.
 	for (const c of controls) {
-		const style = getComputedStyle(c), r = c.getBoundingClientRect(), card = c.closest("main:not(:has(.panel)), .panel");
-		const clear = /^rgba\(.*, 0\)$/;
-		if (style.display === "inline" || c.closest(".peek") && c.matches("button") || clear.test(style.backgroundColor) && (!parseFloat(style.borderTopWidth) || clear.test(style.borderTopColor))) continue;
-		if (card && c.matches(".main, .second, input, select")) {
+		if (c.matches("button") && c.scrollWidth > c.clientWidth + 1) bad.push("runs over: " + label(c));
+		if (!c.matches(".main, .second, input, select, textarea")) continue;
+		const r = c.getBoundingClientRect(), card = c.closest("main:not(:has(.panel)), .panel");
+		if (card) {
 			const box = card.getBoundingClientRect(), pad = getComputedStyle(card);
 			if (r.left < box.left + parseFloat(pad.paddingLeft) - 1 || r.right > box.right - parseFloat(pad.paddingRight) + 1) bad.push("outside of its card's lines: " + label(c));
 		}
