@@ -88,7 +88,7 @@ func postGuest(x *exchange) error {
 		})
 	case "open":
 		wrong = x.ifPressed(func() error {
-			to, cookies, err := x.realm.OpenGuestLink(ctx, x.in.Visit, token, x.form.trimmed("code"))
+			to, cookies, err := x.realm.OpenGuestLink(ctx, x.in.Visit, token, x.form.code())
 			if err != nil {
 				return err
 			}

@@ -77,7 +77,7 @@ type Event struct {
 	Host    string    `json:"host,omitempty"` // that a session was handed over to
 	Method  string    `json:"method,omitempty"`
 	Methods []string  `json:"methods,omitempty"`
-	Label   string    `json:"label,omitempty"`  // of a method or an access token that was added, renamed or removed: what the person calls it, 64 bytes as a rule
+	Label   string    `json:"label,omitempty"`  // of a method or an access token that was added, renamed or removed: what the person calls it, 64 characters as a rule
 	Before  string    `json:"before,omitempty"` // of one that was renamed: what it was called
 	Count   int       `json:"count,omitempty"`
 }
