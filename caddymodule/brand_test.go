@@ -63,7 +63,7 @@ func TestShaded(t *testing.T) {
 }
 
 func TestTemplatesAreTried(t *testing.T) {
-	good, _ := write(t, "message.html", `{{define "content"}}<h1>{{.Title}}</h1>{{end}}`)
+	good, _ := write(t, "message.html", `{{define "content"}}<h1>{{.Title}}</h1>{{.Body.Text}}{{.Body.Todo}}{{end}}`)
 	bad, _ := write(t, "message.html", "{{define \"content\"}}<h1>{{.Title}}</h1>\n{{.Body.Txet}}{{end}}")
 	for dir, want := range map[string]string{
 		good:           "",

@@ -29,7 +29,7 @@ type Pages struct {
 var ours = sync.OnceValues(func() (*Pages, error) { return parsePages(nil) })
 
 // LoadPages reads a directory of templates that stand in for ours, each by the name of its file, and tries them out: an error names the
-// file, and the line and field, or the form and its field, that it is about.
+// file, and the line and field, the form and its field, or else what is missing.
 func LoadPages(dir fs.FS) (*Pages, error) {
 	entries, err := fs.ReadDir(dir, ".")
 	if err != nil {
@@ -57,13 +57,20 @@ func LoadPages(dir fs.FS) (*Pages, error) {
 	if err != nil {
 		return nil, err
 	}
-	for name := range p.trees {
+	_, layout := over[layoutFile]
+	for _, name := range sorted(p.trees) {
 		_, page := over[name+".html"]
-		_, layout := over[layoutFile]
-		if page || layout {
-			if err := p.try(name); err != nil {
-				return nil, err
-			}
+		where := name + ".html"
+		switch {
+		case page && layout:
+			where += " in " + layoutFile
+		case layout:
+			where = layoutFile + " around " + where
+		case !page:
+			continue
+		}
+		if err := p.try(name, where); err != nil {
+			return nil, err
 		}
 	}
 	return p, nil
@@ -95,12 +102,20 @@ func parsePages(over map[string]string) (*Pages, error) {
 		if f.Name() == layoutFile {
 			continue
 		}
-		t, err := template.Must(layout.Clone()).New(f.Name()).Parse(read(f.Name()))
+		t := template.Must(layout.Clone())
+		var blank *parse.Tree
+		if block := t.Lookup("content"); block != nil {
+			blank = block.Tree
+		}
+		t, err := t.New(f.Name()).Parse(read(f.Name()))
 		if err != nil {
 			return nil, err
 		}
 		if t.Tree != nil && !parse.IsEmptyTree(t.Tree.Root) {
 			return nil, fmt.Errorf(`%s: something stands outside of {{define "content"}}, where nothing shows it`, f.Name())
+		}
+		if content := t.Lookup("content"); content == nil || content.Tree == blank {
+			return nil, fmt.Errorf(`%s: {{define "content"}} is missing or empty, and the page would be blank`, f.Name())
 		}
 		p.trees[strings.TrimSuffix(f.Name(), ".html")] = t
 	}
