@@ -115,7 +115,7 @@ func (a *App) prepareBrand(repl *caddy.Replacer, s *settings) error {
 	return nil
 }
 
-// readLogo reads a file, and of a larger one no more than shows that it is.
+// readLogo reads and checks a file, of a larger one no more than shows that it is.
 func readLogo(name string) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -125,6 +125,11 @@ func readLogo(name string) ([]byte, error) {
 	body, err := io.ReadAll(io.LimitReader(f, loginui.MaxLogo+1))
 	if err == nil && len(body) == 0 {
 		err = fmt.Errorf("%s is empty", name)
+	}
+	if err == nil {
+		if err = loginui.CheckLogo(body); err != nil {
+			err = fmt.Errorf("%s: %w", name, err)
+		}
 	}
 	return body, err
 }

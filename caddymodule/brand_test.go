@@ -25,6 +25,7 @@ func TestBrandIsChecked(t *testing.T) {
 	_, logo := write(t, "logo.svg", svg)
 	_, large := write(t, "logo.svg", svg+strings.Repeat(" ", 64<<10))
 	_, page := write(t, "logo.svg", "<html></html>")
+	_, open := write(t, "logo.svg", strings.Replace(svg, "/>", ">", 1))
 	_, empty := write(t, "logo.svg", "")
 	t.Setenv("LOGO", logo)
 	for name, tc := range map[string]struct {
@@ -35,8 +36,9 @@ func TestBrandIsChecked(t *testing.T) {
 		"a placeholder": {Brand{Logo: "{env.LOGO}"}, ""},
 		"not set":       {Brand{Logo: "{env.NO_LOGO}"}, "option brand: logo"},
 		"no file":       {Brand{Logo: logo + ".gone"}, "option brand: logo: open "},
-		"too large":     {Brand{Logo: large}, "option brand: the logo has more than 64 KiB"},
-		"not a logo":    {Brand{Logo: page}, "option brand: the logo is neither an SVG nor a PNG file"},
+		"too large":     {Brand{Logo: large}, "option brand: logo: " + large + ": the logo has more than 64 KiB"},
+		"not a logo":    {Brand{Logo: page}, "option brand: logo: " + page + ": the logo is neither an SVG nor a PNG file"},
+		"broken":        {Brand{Logo: open}, "option brand: logo: " + open + ": the SVG is broken: XML syntax error on line 1: unexpected EOF"},
 		"empty":         {Brand{Logo: empty}, "logo.svg is empty"},
 		"colour":        {Brand{Accent: "blue"}, `option brand: "blue" is not a colour`},
 		"link":          {Brand{Links: []Link{{"x", "javascript:alert(1)"}}}, "is not an address such as"},
