@@ -57,6 +57,10 @@ func TestShaded(t *testing.T) {
 		"#ffcc00": "the accent #ffcc00 cannot be read well on light pages; it becomes #ad8b00 there",
 		"#3b53c4": "the accent #3b53c4 cannot be read well on dark pages; it becomes #405ad5 there",
 		"#5f74e6": "",
+		"#5F74E6": "",
+		"#3B53C4": "the accent #3B53C4 cannot be read well on dark pages; it becomes #405ad5 there",
+		"#fc0":    "the accent #fc0 cannot be read well on light pages; it becomes #ad8b00 there",
+		"#FFCC00": "the accent #FFCC00 cannot be read well on light pages; it becomes #ad8b00 there",
 	} {
 		if got := shaded(accent); got != want {
 			t.Errorf("%s: %s, want %s", accent, got, want)

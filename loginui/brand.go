@@ -19,8 +19,8 @@ const (
 // Brand is how an admin dresses the pages. What is left out stays as it is.
 type Brand struct {
 	Logo       []byte // SVG or PNG
-	Accent     string // #rrggbb
-	Background string // #rrggbb
+	Accent     string // #rrggbb or #rgb
+	Background string // #rrggbb or #rgb
 	Footer     string
 	Links      []Link // below the pages
 }
