@@ -104,7 +104,7 @@ func (x *exchange) render(pg *page) error {
 	h.Set("Content-Language", pg.Lang())
 	body := b.Bytes()
 	h.Set("Vary", "Accept-Encoding")
-	if headerToken(x.r.Header["Accept-Encoding"], "gzip") {
+	if takesGzip(x.r.Header["Accept-Encoding"]) {
 		h.Set("Content-Encoding", "gzip")
 		body = x.sheet().zip(body)
 	}
