@@ -28,6 +28,15 @@ type Pages struct {
 // ours are the pages as they come.
 var ours = sync.OnceValues(func() (*Pages, error) { return parsePages(nil) })
 
+// OwnPages are the files of the pages as they come, for whoever wants to change some.
+func OwnPages() fs.FS {
+	files, err := fs.Sub(pageFiles, "pages")
+	if err != nil {
+		panic(err) // only a name that is no path is an error
+	}
+	return files
+}
+
 // LoadPages reads a directory of templates that stand in for ours, each by the name of its file, and tries them out: an error names the
 // file, and the line and field, the form and its field, or else what is missing.
 func LoadPages(dir fs.FS) (*Pages, error) {
@@ -57,9 +66,14 @@ func LoadPages(dir fs.FS) (*Pages, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, layout := over[layoutFile]
+	changed := func(name string) bool {
+		text, ok := over[name]
+		own, _ := pageFiles.ReadFile("pages/" + name)
+		return ok && text != string(own)
+	}
+	layout := changed(layoutFile)
 	for _, name := range sorted(p.trees) {
-		_, page := over[name+".html"]
+		page := changed(name + ".html")
 		where := name + ".html"
 		switch {
 		case page && layout:

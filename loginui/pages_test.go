@@ -36,7 +36,7 @@ func TestOwnPagesPass(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, f := range files {
-		dir[f.Name()] = &fstest.MapFile{Data: []byte(own(t, f.Name()))}
+		dir[f.Name()] = &fstest.MapFile{Data: []byte(own(t, f.Name()) + "\n")} // as it is, it would not be tried
 	}
 	p, err := LoadPages(dir)
 	if err != nil {
