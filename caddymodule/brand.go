@@ -13,11 +13,11 @@ import (
 
 // Brand is how the pages are dressed.
 type Brand struct {
-	// An SVG or PNG file of at most 64 KiB, shown beside the name in place of our shield. An SVG needs a `viewBox`, or a width and height.
-	// It is read when Caddy starts or reloads.
+	// An SVG or PNG file of at most 64 KiB, shown beside the name in place of our shield. An SVG needs a `viewBox`, or a width and height,
+	// and can have other colours on dark pages by a style with `@media (prefers-color-scheme: dark)`. It is read when Caddy starts or reloads.
 	Logo string `json:"logo,omitempty"`
 
-	// The colour of buttons and links, such as `#3b53c4`. Where it would be too pale or too dark to be read, on light or on dark pages, the
+	// The colour of buttons and links, such as `#3b53c4`, or short `#35c`. Where it would be too pale or too dark to be read, on light or on dark pages, the
 	// nearest shade that can be read is taken there, and a warning says which.
 	Accent string `json:"accent,omitempty"`
 
@@ -45,21 +45,21 @@ func shaded(accent string) string {
 	if accent == "" {
 		return ""
 	}
-	light, dark, err := loginui.Accent(accent)
+	full, light, dark, err := loginui.Accent(accent)
 	says := "the accent " + accent + " cannot be read well"
 	switch {
-	case err != nil || light == accent && dark == accent:
+	case err != nil || light == full && dark == full:
 		return ""
-	case light == accent:
+	case light == full:
 		return says + " on dark pages; it becomes " + dark + " there"
-	case dark == accent:
+	case dark == full:
 		return says + " on light pages; it becomes " + light + " there"
 	}
 	return says + "; it becomes " + light + " on light pages and " + dark + " on dark ones"
 }
 
 func checkColour(c string) error {
-	_, _, err := loginui.Accent(c)
+	_, _, _, err := loginui.Accent(c)
 	return err
 }
 
@@ -115,7 +115,7 @@ func (a *App) prepareBrand(repl *caddy.Replacer, s *settings) error {
 	return nil
 }
 
-// readLogo reads a file, and of a larger one no more than shows that it is.
+// readLogo reads and checks a file, of a larger one no more than shows that it is.
 func readLogo(name string) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -125,6 +125,11 @@ func readLogo(name string) ([]byte, error) {
 	body, err := io.ReadAll(io.LimitReader(f, loginui.MaxLogo+1))
 	if err == nil && len(body) == 0 {
 		err = fmt.Errorf("%s is empty", name)
+	}
+	if err == nil {
+		if err = loginui.CheckLogo(body); err != nil {
+			err = fmt.Errorf("%s: %w", name, err)
+		}
 	}
 	return body, err
 }

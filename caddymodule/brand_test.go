@@ -25,6 +25,7 @@ func TestBrandIsChecked(t *testing.T) {
 	_, logo := write(t, "logo.svg", svg)
 	_, large := write(t, "logo.svg", svg+strings.Repeat(" ", 64<<10))
 	_, page := write(t, "logo.svg", "<html></html>")
+	_, open := write(t, "logo.svg", strings.Replace(svg, "/>", ">", 1))
 	_, empty := write(t, "logo.svg", "")
 	t.Setenv("LOGO", logo)
 	for name, tc := range map[string]struct {
@@ -35,8 +36,9 @@ func TestBrandIsChecked(t *testing.T) {
 		"a placeholder": {Brand{Logo: "{env.LOGO}"}, ""},
 		"not set":       {Brand{Logo: "{env.NO_LOGO}"}, "option brand: logo"},
 		"no file":       {Brand{Logo: logo + ".gone"}, "option brand: logo: open "},
-		"too large":     {Brand{Logo: large}, "option brand: the logo has more than 64 KiB"},
-		"not a logo":    {Brand{Logo: page}, "option brand: the logo is neither an SVG nor a PNG file"},
+		"too large":     {Brand{Logo: large}, "option brand: logo: " + large + ": the logo has more than 64 KiB"},
+		"not a logo":    {Brand{Logo: page}, "option brand: logo: " + page + ": the logo is neither an SVG nor a PNG file"},
+		"broken":        {Brand{Logo: open}, "option brand: logo: " + open + ": the SVG is broken: XML syntax error on line 1: unexpected EOF"},
 		"empty":         {Brand{Logo: empty}, "logo.svg is empty"},
 		"colour":        {Brand{Accent: "blue"}, `option brand: "blue" is not a colour`},
 		"link":          {Brand{Links: []Link{{"x", "javascript:alert(1)"}}}, "is not an address such as"},
@@ -55,6 +57,10 @@ func TestShaded(t *testing.T) {
 		"#ffcc00": "the accent #ffcc00 cannot be read well on light pages; it becomes #ad8b00 there",
 		"#3b53c4": "the accent #3b53c4 cannot be read well on dark pages; it becomes #405ad5 there",
 		"#5f74e6": "",
+		"#5F74E6": "",
+		"#3B53C4": "the accent #3B53C4 cannot be read well on dark pages; it becomes #405ad5 there",
+		"#fc0":    "the accent #fc0 cannot be read well on light pages; it becomes #ad8b00 there",
+		"#FFCC00": "the accent #FFCC00 cannot be read well on light pages; it becomes #ad8b00 there",
 	} {
 		if got := shaded(accent); got != want {
 			t.Errorf("%s: %s, want %s", accent, got, want)
@@ -63,7 +69,7 @@ func TestShaded(t *testing.T) {
 }
 
 func TestTemplatesAreTried(t *testing.T) {
-	good, _ := write(t, "message.html", `{{define "content"}}<h1>{{.Title}}</h1>{{end}}`)
+	good, _ := write(t, "message.html", `{{define "content"}}<h1>{{.Title}}</h1>{{.Body.Text}}{{.Body.Todo}}{{end}}`)
 	bad, _ := write(t, "message.html", "{{define \"content\"}}<h1>{{.Title}}</h1>\n{{.Body.Txet}}{{end}}")
 	for dir, want := range map[string]string{
 		good:           "",

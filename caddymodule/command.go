@@ -18,7 +18,8 @@ func init() {
 		Usage: "<command>",
 		Short: "Manages the people who sign in, and their sessions",
 		Long: `Manages the people who may sign in, what they have set up, and their sessions.
-Says what rules make of a request. Tests whether mail can be sent.
+Says what rules make of a request. Tests whether mail can be sent. Writes the
+templates of the pages, to change them.
 
 The commands ask the running Caddy through its admin API. With no Caddy running
 they open the store themselves; then run them as the user that Caddy runs as.
@@ -30,7 +31,7 @@ Exit codes: 0 done, 1 refused (nothing was changed), 2 wrong usage.`,
 				return finish(cmd, &usageError{err.Error()})
 			})
 			asGroup(cmd)
-			cmd.AddCommand(userCommand(), sessionCommand(), tokenCommand(), linkCommand(), rulesCommand(), mailCommand())
+			cmd.AddCommand(userCommand(), sessionCommand(), tokenCommand(), linkCommand(), rulesCommand(), mailCommand(), templatesCommand())
 		},
 	})
 }

@@ -48,6 +48,7 @@ func TestCommandHelp(t *testing.T) {
 	walk("mfa", tokenCommand())
 	walk("mfa", rulesCommand())
 	walk("mfa", mailCommand())
+	walk("mfa", templatesCommand())
 }
 
 func TestPrintInvitation(t *testing.T) {

@@ -118,11 +118,12 @@ func guestURL(s string) (*url.URL, error) {
 	return u, nil
 }
 
-// asSent writes what no ASCII is of a query as browsers send it (WHATWG URL, section 4.4).
+// asSent writes a query as browsers send it to http and https (the special-query percent-encode set of WHATWG URL, section 1.3). The rest of
+// that set is in no query that net/url reads: control characters and #.
 func asSent(query string) string {
 	var b strings.Builder
 	for i := range len(query) {
-		if c := query[i]; c == ' ' || c == '"' || c == '<' || c == '>' || c >= utf8.RuneSelf {
+		if c := query[i]; c == ' ' || c == '"' || c == '<' || c == '>' || c == '\'' || c >= utf8.RuneSelf {
 			fmt.Fprintf(&b, "%%%02X", c)
 		} else {
 			b.WriteByte(c)

@@ -211,6 +211,18 @@ func TestGuestURL(t *testing.T) {
 	}
 }
 
+// TestGuestQuery: what is kept of a query is what browsers send, which the gate compares byte for byte.
+func TestGuestQuery(t *testing.T) {
+	for typed, want := range map[string]string{
+		"q=für wen": "q=f%C3%BCr%20wen", "q=(a)|b'c": "q=(a)|b%27c", "filter[]={x}": "filter[]={x}", "a=\"<>": "a=%22%3C%3E", "a=`^\\~!*;,$@:/?+%27%22": "a=`^\\~!*;,$@:/?+%27%22",
+	} {
+		u, err := guestURL("https://wiki.example.com/page?" + typed)
+		if err != nil || u.RawQuery != want {
+			t.Errorf("%s: %v, %v, want %s", typed, u, err, want)
+		}
+	}
+}
+
 // TestGuestLinkBehindAnotherProxy: where other proxies ask, nobody is a guest, so no link is made for such a host.
 func TestGuestLinkBehindAnotherProxy(t *testing.T) {
 	const portal = "http://auth.example.com:{port2} {\n\tmfa_portal\n}\n"
@@ -254,6 +266,7 @@ func FuzzGuestURL(f *testing.F) {
 	for _, seed := range []string{
 		"https://wiki.example.com/page?q=1#top", "https://wiki.example.com/über uns?q=für", "https://wiki.example.com/a_(b)", "http://localhost:8080", "https://wiki.example.com/%C3%BC",
 		"https://wiki.example.com/a%2Fb", "https://wiki.example.com//a", "https://a@b/", "https://wiki.example.com/a;b/../c", "https://[::1]/", "https://w/?\r\nX: y", "https://w/%FF", "javascript:1",
+		"https://wiki.example.com/?q=(a)|b'c&filter[]={x}", "https://wiki.example.com/it's?\"<'`>\\^~",
 	} {
 		f.Add(seed)
 	}

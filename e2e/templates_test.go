@@ -23,7 +23,7 @@ func TestPagesOfOnesOwn(t *testing.T) {
 		}
 	}
 	message := func(words string) string {
-		return `{{define "content"}}<h1>{{.Title}}</h1><p>` + words + `</p>{{with .Body.Text}}<p>{{.}}</p>{{end}}{{end}}`
+		return `{{define "content"}}<h1>{{.Title}}</h1><p>` + words + `</p>{{with .Body.Text}}<p>{{.}}</p>{{end}}{{with .Body.Todo}}<p>{{.}}</p>{{end}}{{end}}`
 	}
 	circle := func(colour string) string {
 		return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8"><circle cx="4" cy="4" r="4" fill="` + colour + `"/></svg>`
@@ -70,7 +70,8 @@ func TestPagesOfOnesOwn(t *testing.T) {
 		{"a field that there is not", page, "{{define \"content\"}}<h1>{{.Title}}</h1>\n{{.Body.Txet}}{{end}}", message("Call 5678."), "option templates: " + templates + ": template: message.html:2:"},
 		{"an end that is missing", page, `{{define "content"}}<h1>{{.Title}}</h1>`, message("Call 5678."), "option templates: " + templates + ": template: message.html:1"},
 		{"a script in the page", page, `{{define "content"}}<h1>{{.Title}}</h1><script>alert(1)</script>{{end}}`, message("Call 5678."), "option templates: " + templates + ": "},
-		{"a logo that is none", logo, "<html></html>", circle("blue"), "option brand: the logo is neither an SVG nor a PNG file"},
+		{"a logo that is none", logo, "<html></html>", circle("blue"), "option brand: logo: " + logo + ": the logo is neither an SVG nor a PNG file"},
+		{"a logo that is cut off", logo, circle("green")[:80], circle("blue"), "option brand: logo: " + logo + ": the SVG is broken: "},
 	} {
 		write(tc.file, tc.text)
 		err := s.Reload(t.Context())

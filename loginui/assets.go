@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 )
@@ -108,6 +109,32 @@ func zip(body []byte) []byte {
 	return b.Bytes()
 }
 
+// takesGzip reports whether values of Accept-Encoding allow gzip (RFC 9110, section 12.5.3). What cannot be read does not.
+func takesGzip(values []string) bool {
+	named, rest := false, false
+	for _, v := range values {
+		for part := range strings.SplitSeq(v, ",") {
+			coding, weight, weighed := strings.Cut(part, ";")
+			takes := true
+			if weighed {
+				name, q, _ := strings.Cut(weight, "=")
+				n, err := strconv.ParseFloat(strings.TrimSpace(q), 64)
+				takes = strings.EqualFold(strings.TrimSpace(name), "q") && err == nil && n > 0 && n <= 1
+			}
+			switch strings.ToLower(strings.TrimSpace(coding)) {
+			case "gzip", "x-gzip":
+				if !takes {
+					return false
+				}
+				named = true
+			case "*":
+				rest = takes
+			}
+		}
+	}
+	return named || rest
+}
+
 // dressed is a static file by either name: the brand's where it has one.
 func (p *Portal) dressed(name string) (*staticFile, bool) {
 	if p.dress != nil && p.dress.files[name] != nil {
@@ -133,7 +160,7 @@ func (x *exchange) static(name string) error {
 	h.Set("Cache-Control", "public, max-age=31536000, immutable")
 	h.Set("Vary", "Accept-Encoding")
 	body := s.body
-	if headerToken(x.r.Header["Accept-Encoding"], "gzip") {
+	if takesGzip(x.r.Header["Accept-Encoding"]) {
 		h.Set("Content-Encoding", "gzip")
 		body = s.zipped
 	}

@@ -1,13 +1,8 @@
 package loginui
 
 import (
-	"bytes"
-	"encoding/binary"
-	"errors"
 	"fmt"
 	"net/url"
-	"regexp"
-	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -24,8 +19,8 @@ const (
 // Brand is how an admin dresses the pages. What is left out stays as it is.
 type Brand struct {
 	Logo       []byte // SVG or PNG
-	Accent     string // #rrggbb
-	Background string // #rrggbb
+	Accent     string // #rrggbb or #rgb
+	Background string // #rrggbb or #rgb
 	Footer     string
 	Links      []Link // below the pages
 }
@@ -103,44 +98,6 @@ func CheckLinks(links []Link) error {
 		}
 	}
 	return nil
-}
-
-var (
-	svgRoot   = regexp.MustCompile(`(?s)^(?:\s|<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^>\[]*>)*<svg(\s(?:[^>"']|"[^"]*"|'[^']*')*)>`)
-	svgLength = regexp.MustCompile(`\s(width|height)\s*=\s*["']([0-9.]+)(?:px)?["']`)
-	svgBox    = regexp.MustCompile(`\sviewBox\s*=\s*["'][-0-9.e]+[\s,]+[-0-9.e]+[\s,]+([0-9.]+)[\s,]+([0-9.]+)\s*["']`)
-	errLogo   = errors.New("the logo is neither an SVG nor a PNG file")
-)
-
-// logoOf tells what kind of picture a logo is, by what is in it, and how large.
-func logoOf(body []byte) (name string, w, h int, err error) {
-	if len(body) > MaxLogo {
-		return "", 0, 0, fmt.Errorf("the logo has more than %d KiB", MaxLogo>>10)
-	}
-	if bytes.HasPrefix(body, []byte("\x89PNG\r\n\x1a\n")) {
-		if len(body) < 24 || string(body[12:16]) != "IHDR" {
-			return "", 0, 0, errLogo
-		}
-		return "logo.png", int(binary.BigEndian.Uint32(body[16:])), int(binary.BigEndian.Uint32(body[20:])), nil
-	}
-	root := svgRoot.FindSubmatch(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")))
-	if root == nil || !utf8.Valid(body) {
-		return "", 0, 0, errLogo
-	}
-	size := map[string]float64{}
-	for _, m := range svgLength.FindAllSubmatch(root[1], -1) {
-		size[string(m[1])], _ = strconv.ParseFloat(string(m[2]), 64)
-	}
-	if m := svgBox.FindSubmatch(root[1]); m != nil && size["width"]*size["height"] == 0 {
-		size["width"], _ = strconv.ParseFloat(string(m[1]), 64)
-		size["height"], _ = strconv.ParseFloat(string(m[2]), 64)
-	}
-	// Only the shape counts, so that small units of an SVG lose nothing.
-	w, h = int(size["width"]*100), int(size["height"]*100)
-	if w <= 0 || h <= 0 || w > 1e7 || h > 1e7 {
-		return "", 0, 0, errors.New("the logo says nowhere how large it is: it needs a viewBox, or width and height")
-	}
-	return "logo.svg", w, h, nil
 }
 
 // Brand is the admin's dress of the pages, nil for ours. It is for the templates.

@@ -1,7 +1,10 @@
 package loginui
 
 import (
+	"bytes"
 	"encoding/base64"
+	"encoding/binary"
+	"hash/crc32"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -16,6 +19,17 @@ const imprint = "https://example.com/imprint"
 // tiny is a PNG of one pixel.
 var tiny, _ = base64.StdEncoding.DecodeString("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
 
+const svgHead = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1">`
+
+// pngOf is tiny with another size in it.
+func pngOf(w, h uint32) string {
+	b := bytes.Clone(tiny)
+	binary.BigEndian.PutUint32(b[16:], w)
+	binary.BigEndian.PutUint32(b[20:], h)
+	binary.BigEndian.PutUint32(b[29:], crc32.ChecksumIEEE(b[12:29]))
+	return string(b)
+}
+
 func TestLogo(t *testing.T) {
 	for name, tc := range map[string]struct {
 		body string
@@ -29,7 +43,27 @@ func TestLogo(t *testing.T) {
 		"html":           {`<html><svg viewBox="0 0 1 1"/></html>`, "neither an SVG nor a PNG", 0, 0},
 		"svg in words":   {`hello <svg viewBox="0 0 1 1"/>`, "neither an SVG nor a PNG", 0, 0},
 		"doctype subset": {`<!DOCTYPE svg [<!ENTITY a "b">]><svg viewBox="0 0 1 1"/>`, "neither an SVG nor a PNG", 0, 0},
-		"cut png":        {string(tiny[:12]), "neither an SVG nor a PNG", 0, 0},
+		"png in words":   {"\x89PNG", "neither an SVG nor a PNG", 0, 0},
+		"cut png":        {string(tiny[:12]), "the PNG is broken, or cut off", 0, 0},
+		"header only":    {string(tiny[:33]), "the PNG is broken, or cut off", 0, 0},
+		"no end":         {string(tiny[:len(tiny)-12]), "the PNG is broken, or cut off", 0, 0},
+		"one byte less":  {string(tiny[:len(tiny)-1]), "the PNG is broken, or cut off", 0, 0},
+		"bit flipped":    {strings.Replace(string(tiny), "IDATx", "IDATy", 1), "the PNG is broken, or cut off", 0, 0},
+		"no picture":     {string(tiny[:33]) + string(tiny[len(tiny)-12:]), "the PNG is broken, or cut off", 0, 0},
+		"png of nothing": {pngOf(0, 0), "the PNG is 0 by 0 pixels large", 0, 0},
+		"two headers":    {string(tiny[:33]) + "\x00\x00\x00\x00IHDR\xa8\xa1\xae\x0a", "the PNG is broken, or cut off", 0, 0},
+		"endless chunk":  {string(tiny[:33]) + "\xff\xff\xff\xffIDAT\x00\x00\x00\x00", "the PNG is broken, or cut off", 0, 0},
+		"png of a line":  {pngOf(7, 0), "the PNG is 7 by 0 pixels large", 0, 0},
+		"svg not closed": {svgHead + "<path d=\"M0 0\"/>\n", "the SVG is broken: XML syntax error on line 2: unexpected EOF", 0, 0},
+		"svg cut in tag": {svgHead + `<path d="M0`, "the SVG is broken: XML syntax error on line 1", 0, 0},
+		"svg crossed":    {svgHead + "<g></svg></g>", "the SVG is broken: XML syntax error on line 1", 0, 0},
+		"two svg":        {svgHead + "</svg>" + svgHead + "</svg>", "the SVG is broken: something stands after </svg>", 0, 0},
+		"unknown entity": {svgHead + "&nbsp;</svg>", "the SVG is broken: XML syntax error on line 1", 0, 0},
+		"no namespace":   {`<svg viewBox="0 0 1 1"/>`, `the SVG is broken: its <svg> needs xmlns="http://www.w3.org/2000/svg"`, 0, 0},
+		"no such prefix": {svgHead + `<use xlink:href="#a"/></svg>`, `the SVG is broken: nothing declares the prefix "xlink"`, 0, 0},
+		"prefixes":       {svgHead + `<use xmlns:xlink="http://www.w3.org/1999/xlink" xlink:href="#a" xml:space="preserve"/></svg>` + "\n<!-- end -->\n", "logo.svg", 100, 100},
+		"of latin 1":     {`<?xml version="1.0" encoding="iso-8859-1"?>` + svgHead + "</svg>", "logo.svg", 100, 100},
+		"for dark pages": {svgHead + "<style>path{fill:#000}@media (prefers-color-scheme: dark){path{fill:#fff}}</style></svg>", "logo.svg", 100, 100},
 		"gif":            {"GIF89a...........", "neither an SVG nor a PNG", 0, 0},
 		"too large":      {`<svg viewBox="0 0 1 1">` + strings.Repeat(" ", MaxLogo), "more than 64 KiB", 0, 0},
 		"endless":        {`<svg viewBox="0 0 1e9 1">`, "needs a viewBox", 0, 0},
@@ -46,7 +80,7 @@ func TestLogo(t *testing.T) {
 
 func FuzzLogo(f *testing.F) {
 	f.Add(tiny)
-	f.Add([]byte(`<svg width="30px" height='10' viewBox="0 0 24 12"/>`))
+	f.Add([]byte(`<svg width="30px" height='10' viewBox="0 0 24 12" xmlns="http://www.w3.org/2000/svg"><g/></svg>`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		if _, w, h, err := logoOf(body); err == nil && (w < 0 || h < 0) {
 			t.Errorf("%d by %d", w, h)

@@ -36,7 +36,7 @@ func postEnrollEmail(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	code := x.form.trimmed("code")
+	code := x.form.code()
 	if code == "" {
 		return x.refuse(pg, &auth.Invalid{Field: "code", Text: x.t("email.empty")})
 	}

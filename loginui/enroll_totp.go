@@ -84,7 +84,7 @@ func postEnrollTOTP(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	code := x.form.trimmed("code")
+	code := x.form.code()
 	if code == "" {
 		return x.refuse(pg, &auth.Invalid{Field: "code", Text: x.t("enrolltotp.empty")})
 	}

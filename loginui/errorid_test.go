@@ -181,7 +181,7 @@ func TestFaultLogInjection(t *testing.T) { // S79
 func TestErrorPagesSayWhatToDo(t *testing.T) {
 	ids := map[string]bool{}
 	for _, id := range []string{
-		"badguest", "guestshut", "badlink", "badnotme", "badreset", "badstop", "busy", "changes", "cookies", "fault", "forged", "large", "long", "malformed", "media",
+		"badguest", "guestfull", "guestshut", "guestwait", "badlink", "badnotme", "badreset", "badstop", "busy", "changes", "cookies", "fault", "forged", "large", "long", "malformed", "media",
 		"nocredential", "notfound", "resend.gone", "stepup.none", "throttled", "verb", "visits",
 	} {
 		ids[id] = true

@@ -126,7 +126,7 @@ func (x *exchange) refuse(pg *page, err error) error {
 			pg.status = http.StatusUnauthorized
 			x.w.Header().Set("WWW-Authenticate", `MFA login="`+x.prefix+`/login"`)
 		}
-		text := pg.T(pg.wrong)
+		text := pg.t(pg.wrong)
 		if errors.As(err, &hint) {
 			text = x.sentence(hint.ID, hint.Text, hint.Args)
 		}
@@ -134,7 +134,7 @@ func (x *exchange) refuse(pg *page, err error) error {
 	case errors.Is(err, auth.ErrBusy):
 		pg.status = http.StatusServiceUnavailable
 		x.retryAfter(busyWait)
-		pg.fault("", pg.T("busy.text"))
+		pg.fault("", pg.t("busy.text"))
 	default:
 		return err
 	}

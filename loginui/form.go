@@ -18,7 +18,7 @@ const (
 
 // maxLength bounds the fields, in bytes; otherLength those that are not named. A return target is judged by returnTarget,
 // which ignores a long one. The answer of an authenticator holds certificates, a challenge the IDs of somebody's keys.
-var maxLength = map[string]int{"to": maxBody, "name": 256, "password": 1024, "token": 512, "response": maxBody, "challenge": 16 << 10, "back": maxTarget,
+var maxLength = map[string]int{"to": maxBody, "name": 256, "label": 512, "display_name": 1024, "password": 1024, "token": 512, "response": maxBody, "challenge": 16 << 10, "back": maxTarget,
 	"hosts": 2560, "paths": 5 << 10} // ten hosts, twenty paths
 
 const otherLength = 256
@@ -91,3 +91,21 @@ func plainText(s string) bool { return utf8.ValidString(s) && strings.IndexByte(
 
 // trimmed is a field without the spaces that copying brings along.
 func (f form) trimmed(key string) string { return strings.TrimSpace(f[key]) }
+
+// code is the field for a code, whatever keyboard wrote it: Arabic and Persian ones have digits of their own, Japanese ones write letters,
+// digits and dashes in full width.
+func (f form) code() string {
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		switch {
+		case r >= 0x0660 && r <= 0x0669: // Arabic-Indic digits
+			return r - 0x0660 + '0'
+		case r >= 0x06f0 && r <= 0x06f9: // extended ones
+			return r - 0x06f0 + '0'
+		case r >= 0xff01 && r <= 0xff5e: // full width
+			return r - 0xff01 + '!'
+		case r == 'ー': // what the key of the hyphen writes beside kana
+			return '-'
+		}
+		return r
+	}, f["code"]))
+}

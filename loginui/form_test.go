@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 )
 
@@ -140,4 +141,44 @@ func FuzzForm(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestCodeOfAnyKeyboard: digits of Arabic, Persian and Japanese keyboards are digits.
+func TestCodeOfAnyKeyboard(t *testing.T) {
+	for name, tt := range map[string]struct{ typed, want string }{
+		"ASCII":                   {" 123 456\n", "123 456"},
+		"Arabic":                  {"١٢٣ ٤٥٠", "123 450"},
+		"Persian":                 {"۱۲۳۴۵۹", "123459"},
+		"Japanese":                {"　１２３４５６", "123456"},
+		"a recovery code, so":     {"ＡＢＣＤＥ－ｆｇｈｊｋーｍｎｐｑｒ", "ABCDE-fghjk-mnpqr"},
+		"another script's digits": {"१२३४५६", "१२३४५६"},
+		"superscript":             {"¹²³456", "¹²³456"},
+	} {
+		if got := (form{"code": tt.typed}).code(); got != tt.want {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
+// TestCodeInArabicDigits: what stands for a code is one, for the app as for the recovery codes.
+func TestCodeInArabicDigits(t *testing.T) {
+	r := newRig(t)
+	r.addAlice()
+	first := r.browser()
+	first.get("/.mfa/login")
+	first.want(first.post("/.mfa/login", "name", "alice", "password", password), 303, "/.mfa/enroll")
+	secret, _ := first.enroll("/")
+	arabic := func(code string) string {
+		return strings.Map(func(c rune) rune {
+			if c >= '0' && c <= '9' {
+				return c - '0' + '٠'
+			}
+			return c
+		}, code)
+	}
+	b := r.browser()
+	b.get("/.mfa/login")
+	b.want(b.post("/.mfa/login", "name", "alice", "password", password), 303)
+	r.pass(time.Minute)
+	b.want(b.post("/.mfa/verify/totp", "code", arabic(r.code(secret))), 303, "/")
 }

@@ -19,20 +19,28 @@ type guestPage struct {
 	Expires time.Time
 	Mail    string // where the code goes, masked; "" for none
 	Sent    bool   // a code is out for this browser
-	In      string // where a link leads that is open in this browser, "" for none
+	In      string // where whoever has opened it in this browser goes on, "" for nobody
 }
+
+// guestOn leads to what is open in this browser. Addresses in pages are encoded once more, where the gate compares the query byte for byte.
+const guestOn = GuestPath + "?on=1"
 
 // getGuest asks for the token. To whoever is in already it offers to go on, or to leave.
 func getGuest(x *exchange) error {
 	x.preFlow()
 	pg, body := x.newPage("guest", "guest"), guestPage{}
 	link, err := x.guestIn()
+	query := x.r.URL.Query()
 	switch {
 	case err != nil:
 		return err
+	case link != nil && query.Has("on"):
+		return x.redirect(link.Guest.To())
 	case link != nil:
 		body = x.guestBody(link, true)
-	case x.r.URL.Query().Has("left"):
+	case query.Get("left") == "here":
+		return x.message(http.StatusOK, x.plain("guestfull"))
+	case query.Has("left"):
 		return x.message(http.StatusOK, x.plain("guestleft"))
 	}
 	pg.fields, pg.Body = []string{"token"}, body
@@ -54,7 +62,7 @@ func (x *exchange) guestIn() (*auth.AccessToken, error) {
 func (x *exchange) guestBody(link *auth.AccessToken, in bool) guestPage {
 	body := guestPage{Expires: link.Expires, At: x.in.Visit.Host + link.Guest.Path}
 	if in {
-		body.In = link.Guest.To()
+		body.In = x.prefix + guestOn
 	}
 	return body
 }
@@ -88,7 +96,7 @@ func postGuest(x *exchange) error {
 		})
 	case "open":
 		wrong = x.ifPressed(func() error {
-			to, cookies, err := x.realm.OpenGuestLink(ctx, x.in.Visit, token, x.form.trimmed("code"))
+			to, cookies, err := x.realm.OpenGuestLink(ctx, x.in.Visit, token, x.form.code())
 			if err != nil {
 				return err
 			}
@@ -127,12 +135,21 @@ func postGuest(x *exchange) error {
 
 // leaveGuest signs a guest out of the link that they opened.
 func (x *exchange) leaveGuest() error {
+	slow, left := (*auth.Throttled)(nil), "?left=1"
 	cookies, err := x.realm.LeaveGuestLink(x.r.Context(), x.in.Visit)
-	if err != nil {
+	switch {
+	case errors.As(err, &slow):
+		x.retryAfter(slow.RetryAfter)
+		m := x.plain("guestwait")
+		m.Text = x.t("guestwait.wait", x.wait(slow.RetryAfter))
+		return x.message(http.StatusTooManyRequests, m)
+	case errors.Is(err, auth.ErrGuestsLeft):
+		left = "?left=here"
+	case err != nil:
 		return err
 	}
 	x.setCookies(cookies)
-	return x.redirect(x.prefix + GuestPath + "?left=1")
+	return x.redirect(x.prefix + GuestPath + left)
 }
 
 // errForged is a press that did not come from a page that somebody looks at.

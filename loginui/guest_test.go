@@ -66,7 +66,7 @@ func TestGuestLeavesByThePage(t *testing.T) { // S54, S61
 	b.want(b.post("/.mfa/guest", "do", "leave"), 303, "/.mfa/guest?left=1") // nothing to leave
 	b.want(b.post("/.mfa/guest", "token", token, "do", "open"), 303, "/plan?v=1")
 	for _, a := range []answer{b.get("/.mfa/guest"), b.post("/.mfa/guest", "token", token)} {
-		b.want(a, 200, "You have opened this page as a guest", `href="/plan?v=1">Continue</a>`, `value="leave" aria-describedby="leave-hint">Leave</button>`)
+		b.want(a, 200, "You have opened this page as a guest", `href="/.mfa/guest?on=1">Continue</a>`, `value="leave" aria-describedby="leave-hint">Leave</button>`)
 		if strings.Contains(a.body, `value="open"`) {
 			t.Error("it can be opened once more")
 		}
@@ -93,6 +93,81 @@ func TestGuestLeavesByThePage(t *testing.T) { // S54, S61
 	}
 	copied.want(copied.get("/.mfa/guest"), 200, "See what it is before you open it")
 	b.want(b.post("/.mfa/guest", "token", token, "do", "open"), 303, "/plan?v=1")
+}
+
+// TestGuestGoesOn: "Continue" leads to the address of the link as it is, byte for byte, since the gate compares the query so.
+func TestGuestGoesOn(t *testing.T) {
+	r := newRig(t)
+	r.addAlice()
+	for _, c := range []struct {
+		guest auth.Guest
+		to    string
+	}{
+		{auth.Guest{Path: "/plan", Query: "q=(a)|b'c"}, "/plan?q=(a)|b'c"},
+		{auth.Guest{Path: "/plan", Query: "filter[]={x}", Frag: "top"}, "/plan?filter[]={x}#top"},
+		{auth.Guest{Path: "/plan", Query: "q=%28a%29&r=%7Bx%7D&s=a+b"}, "/plan?q=%28a%29&r=%7Bx%7D&s=a+b"},
+		{auth.Guest{Path: "/plan 2"}, "/plan%202"},
+	} {
+		t.Run(c.to, func(t *testing.T) {
+			token, _, err := r.realm.MakeGuestLink(t.Context(), auth.NewGuestLink{Maker: "alice", Host: "dash.example.com", Guest: c.guest, For: time.Hour})
+			if err != nil {
+				t.Fatal(err)
+			}
+			b := r.browser()
+			b.want(b.get("/.mfa/guest?on=1"), 200, "See what it is before you open it") // nothing is open
+			location := func(a answer) {
+				t.Helper()
+				if to := a.Header.Get("Location"); a.StatusCode != 303 || to != c.to {
+					t.Errorf("%s, to %q, want %q", a.Status, to, c.to)
+				}
+			}
+			location(b.post("/.mfa/guest", "token", token, "do", "open"))
+			b.want(b.get("/.mfa/guest"), 200, `href="/.mfa/guest?on=1">Continue</a>`)
+			location(b.get("/.mfa/guest?on=1"))
+			here := b.host
+			b.host = "wiki.example.com"
+			b.want(b.get("/.mfa/guest?on=1"), 200, "See what it is before you open it")
+			b.host = here
+			b.want(b.post("/.mfa/guest", "do", "leave"), 303, "/.mfa/guest?left=1")
+			b.want(b.get("/.mfa/guest?on=1"), 200, "See what it is before you open it")
+		})
+	}
+}
+
+// TestGuestsLeaveTooOften: who is not noted any more is told the truth, and so is whoever has to wait.
+func TestGuestsLeaveTooOften(t *testing.T) { // S54
+	r := newRig(t)
+	r.addAlice()
+	token, _, err := r.realm.MakeGuestLink(t.Context(), auth.NewGuestLink{Maker: "alice", Host: "dash.example.com", Guest: auth.Guest{Path: "/plan"}, For: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := r.browser()
+	leave := func() answer {
+		b.want(b.post("/.mfa/guest", "token", token, "do", "open"), 303, "/plan")
+		return b.post("/.mfa/guest", "do", "leave")
+	}
+	b.get("/.mfa/guest")
+	for range 30 {
+		b.want(leave(), 303, "/.mfa/guest?left=1")
+	}
+	slow := b.want(leave(), 429, "You have not left yet", "then leave")
+	if slow.Header.Get("Retry-After") == "" || b.cookies[auth.CookieGuest] == "" {
+		t.Errorf("%v", slow.Header)
+	}
+	r.pass(time.Minute)
+	for n := 30; n < 200; n++ {
+		if n%25 == 0 {
+			r.pass(time.Minute)
+		}
+		b.want(leave(), 303, "/.mfa/guest?left=1")
+	}
+	r.pass(time.Minute)
+	b.want(leave(), 303, "/.mfa/guest?left=here")
+	if b.cookies[auth.CookieGuest] != "" {
+		t.Error("the cookie is kept")
+	}
+	b.want(b.get("/.mfa/guest?left=here"), 200, "<h1>You have left in this browser</h1>", "only this browser forgets", "ask the person who sent you the link")
 }
 
 // TestGuestCodePage: the page says what its button does, where the code went, and what to do next.

@@ -87,12 +87,25 @@ func postInvite(x *exchange) error {
 	}
 	out, err := x.realm.AcceptInvitation(x.r.Context(), x.in.Visit, name, password)
 	if errors.Is(err, auth.ErrToken) { // used or replaced since it was opened
-		return x.refuse(x.tokenPage(pg.To), &auth.Invalid{Field: "token", Text: x.t("invite.wrong")})
+		return x.refuseToken(x.tokenPage(pg.To))
 	}
 	if err != nil {
 		return x.refuse(pg, err)
 	}
 	return x.advance(out)
+}
+
+// refuseToken says how to get a new link: from an administrator, or from the log where there is none yet.
+func (x *exchange) refuseToken(pg *page) error {
+	begun, err := x.realm.Begun(x.r.Context())
+	if err != nil {
+		return err
+	}
+	id := "invite.wrong"
+	if !begun {
+		id = "invite.first"
+	}
+	return x.refuse(pg, &auth.Invalid{Field: "token", Text: x.t(id)})
 }
 
 // openInvitation turns a token into a flow. It has answered when it reports done; else the request goes on in that flow.
@@ -103,7 +116,7 @@ func (x *exchange) openInvitation(token string, more bool) (done bool, err error
 	}
 	out, err := x.realm.OpenInvitation(x.r.Context(), x.in.Visit, token, pg.To)
 	if errors.Is(err, auth.ErrToken) {
-		err = &auth.Invalid{Field: "token", Text: x.t("invite.wrong")}
+		return true, x.refuseToken(pg)
 	}
 	if err != nil {
 		return true, x.refuse(pg, err)

@@ -109,7 +109,7 @@ func TestKeySetUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.want(b.post("/.mfa/enroll/webauthn", "label", "x"), 422, "Nothing came from your security key", `value="x"`, "data-options=") // without script
-	b.want(b.post("/.mfa/enroll/webauthn", "label", strings.Repeat("ä", 33), "response", string(made)), 422, `id="label-error"`, "data-options=")
+	b.want(b.post("/.mfa/enroll/webauthn", "label", strings.Repeat("鍵", 65), "response", string(made)), 422, `id="label-error"`, "data-options=")
 	for name, broken := range map[string]string{ // S50
 		"no JSON": "nonsense", "other JSON": "[]", "empty object": "{}", "cut short": string(made[:len(made)/2]), "long": strings.Repeat("9", 30000),
 		"no CBOR": `{"id":"AAAA","rawId":"AAAA","type":"public-key","response":{"clientDataJSON":"e30","attestationObject":"oA"}}`,

@@ -83,7 +83,7 @@ func postLogin(x *exchange) error {
 	if password == "" {
 		return x.showLogin(pg, &auth.Invalid{Field: "password", Text: x.t("login.nopassword")})
 	}
-	code := x.form.trimmed("code")
+	code := x.form.code()
 	if code == "" || !x.realm.OnePage() { // since a reload, perhaps
 		out, err := x.realm.SignIn(x.r.Context(), x.in.Visit, name, password, pg.To)
 		if err != nil {

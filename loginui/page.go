@@ -43,7 +43,8 @@ type page struct {
 	Token  string            // of a link, as it was sent, so that the form can be sent again
 	Body   any               // what only this page shows
 
-	once bool // what it shows is never shown again
+	trial bool // it is a sample, on which what is missing is an error
+	once  bool // what it shows is never shown again
 
 	along       string   // query of the pages that follow
 	fields      []string // those that the page shows, so that their errors have a place
@@ -104,7 +105,7 @@ func (x *exchange) render(pg *page) error {
 	h.Set("Content-Language", pg.Lang())
 	body := b.Bytes()
 	h.Set("Vary", "Accept-Encoding")
-	if headerToken(x.r.Header["Accept-Encoding"], "gzip") {
+	if takesGzip(x.r.Header["Accept-Encoding"]) {
 		h.Set("Content-Encoding", "gzip")
 		body = x.sheet().zip(body)
 	}
@@ -142,13 +143,21 @@ func (x *exchange) write(status int, media string, body []byte) {
 func (pg *page) Tab() string { return strings.ReplaceAll(pg.Title, "\u00ad", "") }
 
 // T is the text for id, with args in place of its values.
-func (pg *page) T(id string, args ...any) string { return pg.t(id, args...) }
+func (pg *page) T(id string, args ...any) (string, error) { return pg.t(id, args...), pg.known(id) }
 
 // Count is the text for n things: in the plural form of n, or the one for none.
-func (pg *page) Count(id string, n int) string { return pg.count(id, n) }
+func (pg *page) Count(id string, n int) (string, error) { return pg.count(id, n), pg.known(id) }
+
+// known is an error where a page is tried out that asks for a text that there is not. In use it shows nothing there.
+func (pg *page) known(id string) error {
+	if pg.trial && !pg.has(id) {
+		return fmt.Errorf("there is no text %q", id)
+	}
+	return nil
+}
 
 // H is T where an arg may be markup: what Strong, Stamped and their like return.
-func (pg *page) H(id string, args ...any) template.HTML {
+func (pg *page) H(id string, args ...any) (template.HTML, error) {
 	marks := make([]string, 0, 2*len(args))
 	for i, arg := range args {
 		if mark, ok := arg.(template.HTML); ok {
@@ -156,7 +165,8 @@ func (pg *page) H(id string, args ...any) template.HTML {
 			marks, args[i] = append(marks, stand, string(mark)), stand
 		}
 	}
-	return template.HTML(strings.NewReplacer(marks...).Replace(template.HTMLEscapeString(pg.t(id, args...)))) //nolint:gosec // escaped, but for what is markup
+	text := strings.NewReplacer(marks...).Replace(template.HTMLEscapeString(pg.t(id, args...)))
+	return template.HTML(text), pg.known(id) //nolint:gosec // escaped, but for what is markup
 }
 
 // Strong is a value that matters.

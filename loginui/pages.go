@@ -28,8 +28,17 @@ type Pages struct {
 // ours are the pages as they come.
 var ours = sync.OnceValues(func() (*Pages, error) { return parsePages(nil) })
 
+// OwnPages are the files of the pages as they come, for whoever wants to change some.
+func OwnPages() fs.FS {
+	files, err := fs.Sub(pageFiles, "pages")
+	if err != nil {
+		panic(err) // only a name that is no path is an error
+	}
+	return files
+}
+
 // LoadPages reads a directory of templates that stand in for ours, each by the name of its file, and tries them out: an error names the
-// file, and the line and field, or the form and its field, that it is about.
+// file, and the line and field, the form and its field, or else what is missing.
 func LoadPages(dir fs.FS) (*Pages, error) {
 	entries, err := fs.ReadDir(dir, ".")
 	if err != nil {
@@ -57,13 +66,25 @@ func LoadPages(dir fs.FS) (*Pages, error) {
 	if err != nil {
 		return nil, err
 	}
-	for name := range p.trees {
-		_, page := over[name+".html"]
-		_, layout := over[layoutFile]
-		if page || layout {
-			if err := p.try(name); err != nil {
-				return nil, err
-			}
+	changed := func(name string) bool {
+		text, ok := over[name]
+		own, _ := pageFiles.ReadFile("pages/" + name)
+		return ok && text != string(own)
+	}
+	layout := changed(layoutFile)
+	for _, name := range sorted(p.trees) {
+		page := changed(name + ".html")
+		where := name + ".html"
+		switch {
+		case page && layout:
+			where += " in " + layoutFile
+		case layout:
+			where = layoutFile + " around " + where
+		case !page:
+			continue
+		}
+		if err := p.try(name, where); err != nil {
+			return nil, err
 		}
 	}
 	return p, nil
@@ -95,12 +116,20 @@ func parsePages(over map[string]string) (*Pages, error) {
 		if f.Name() == layoutFile {
 			continue
 		}
-		t, err := template.Must(layout.Clone()).New(f.Name()).Parse(read(f.Name()))
+		t := template.Must(layout.Clone())
+		var blank *parse.Tree
+		if block := t.Lookup("content"); block != nil {
+			blank = block.Tree
+		}
+		t, err := t.New(f.Name()).Parse(read(f.Name()))
 		if err != nil {
 			return nil, err
 		}
 		if t.Tree != nil && !parse.IsEmptyTree(t.Tree.Root) {
 			return nil, fmt.Errorf(`%s: something stands outside of {{define "content"}}, where nothing shows it`, f.Name())
+		}
+		if content := t.Lookup("content"); content == nil || content.Tree == blank {
+			return nil, fmt.Errorf(`%s: {{define "content"}} is missing or empty, and the page would be blank`, f.Name())
 		}
 		p.trees[strings.TrimSuffix(f.Name(), ".html")] = t
 	}

@@ -36,7 +36,7 @@ func TestOwnPagesPass(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, f := range files {
-		dir[f.Name()] = &fstest.MapFile{Data: []byte(own(t, f.Name()))}
+		dir[f.Name()] = &fstest.MapFile{Data: []byte(own(t, f.Name()) + "\n")} // as it is, it would not be tried
 	}
 	p, err := LoadPages(dir)
 	if err != nil {
@@ -70,11 +70,40 @@ func TestBadPages(t *testing.T) {
 		"field":            {change("verify_totp.html", `name="code"`, `name="kode"`), `verify_totp.html: the form that posts to /.mfa/verify/totp lacks "code"`},
 		"action":           {change("verify_totp.html", `/verify/totp`, `/verify/tpto`), "verify_totp.html: the form is missing that posts to /.mfa/verify/totp"},
 		"for the script":   {change("verify_webauthn.html", `data-key="verify"`, ""), `verify_webauthn.html: the form that posts to /.mfa/verify/webauthn lacks "data-key"`},
-		"layout":           {change("layout.html", `{{block "content" .}}{{end}}`, ""), "the form is missing"},
+		"layout":           {change("layout.html", `{{block "content" .}}{{end}}`, ""), "layout.html around access_token.html: there is no <h1> that shows .Title"},
 		"outside":          {fstest.MapFS{"message.html": {Data: []byte("<h1>Hello</h1>")}}, "message.html: something stands outside"},
 		"inline style":     {change("message.html", "<h1>", `<h1 style="color: red">`), "lets no script and no style run"},
 		"inline script":    {change("message.html", "<h1>", `<script>alert(1)</script><h1>`), "lets no script and no style run"},
 		"event handler":    {change("message.html", "<h1>", `<h1 onclick="alert(1)">`), "lets no script and no style run"},
+		"logo's field":     {change("layout.html", ".Brand.Width", ".Brand.Widht"), "Widht"},
+		"no more time":     {change("layout.html", `{{template "limit" .}}`, ""), "layout.html around access_token.html: the form is missing that posts to /.mfa/more-time"},
+		"no method":        {change("login.html", ` method="post"`, ""), `login.html: the form for /.mfa/login lacks method="post"`},
+		"get":              {change("login.html", `method="post"`, `method="get" data-x='method="post"'`), `login.html: the form for /.mfa/login lacks method="post"`},
+		"get comes first":  {change("login.html", `method="post"`, `method=get method="post"`), `login.html: the form for /.mfa/login lacks method="post"`},
+		"get by a button":  {change("login.html", `<button class="main"`, `<button class="main" formmethod="get"`), `login.html: the form for /.mfa/login lacks method="post"`},
+		"one more form":    {change("login.html", `{{with .Body.Key}}`, `<form action="{{.URL "/login"}}"><input name="password"></form>{{with .Body.Key}}`), `login.html: the form for /.mfa/login lacks method="post"`},
+		"encoding":         {change("login.html", `method="post"`, `method="post" enctype="multipart/form-data"`), `login.html: the form for /.mfa/login lacks method="post"`},
+		"no content":       {change("message.html", `{{define "content"}}`, `{{define "contents"}}`), `message.html: {{define "content"}} is missing or empty`},
+		"empty content":    {fstest.MapFS{"message.html": {Data: []byte("{{define \"content\"}}\n{{end}}")}}, `message.html: {{define "content"}} is missing or empty`},
+		"empty file":       {fstest.MapFS{"message.html": {}}, `message.html: {{define "content"}} is missing or empty`},
+		"no heading":       {change("message.html", "<h1>{{.Title}}</h1>", "<h2>{{.Title}}</h2>"), "message.html: there is no <h1> that shows .Title"},
+		"unknown text":     {change("message.html", "<h1>", `{{.T (print "no.such.id")}}<h1>`), `message.html:2:2: executing "content" at <.T>: error calling T: there is no text "no.such.id"`},
+		"unknown count":    {change("message.html", "<h1>", `{{.Count (print "no.such.id") 2}}<h1>`), `there is no text "no.such.id"`},
+		"unknown markup":   {change("message.html", "<h1>", `{{.H (print "no.such.id") (.Strong "x")}}<h1>`), `there is no text "no.such.id"`},
+		"no button":        {change("verify_totp.html", `<button class="main">{{.T "totp.submit"}}</button>`, ""), "verify_totp.html: the form that posts to /.mfa/verify/totp lacks its <button>"},
+		"a button idles":   {change("verify_totp.html", `<button class="main">`, `<button type="button">`), "verify_totp.html: the form that posts to /.mfa/verify/totp lacks its <button>"},
+		"script's button":  {change("verify_webauthn.html", `<button type="button" class="main" hidden>{{.T "webauthn.again"}}</button>`, ""), "verify_webauthn.html: the form that posts to /.mfa/verify/webauthn lacks its <button>"},
+		"no field error":   {change("login.html", `{{with .Errors.password}}<p class="error" id="password-error" role="alert">{{.}}</p>{{end}}`, ""), "login.html: it does not show .Errors.password"},
+		"no alert":         {change("login.html", `{{template "notices" .}}`, "{{.Notice}}"), "login.html: it does not show .Alert"},
+		"no notice":        {change("login.html", `{{template "notices" .}}`, "{{.Alert}}"), "login.html: it does not show .Notice"},
+		"no text":          {change("message.html", "{{with .Body.Text}}<p>{{.}}</p>\n{{end}}", ""), "message.html: it does not show .Body.Text"},
+		"no todo":          {change("message.html", `{{with .Body.Todo}}<p class="lead">{{.}}</p>`, `{{if .Body.Todo}}`), "message.html: it does not show .Body.Todo"},
+		"picture":          {change("message.html", "<h1>", `<img src="https://cdn.example.com/a.png"><h1>`), `message.html: "https://cdn.example.com/a.png" would not be loaded`},
+		"any scheme":       {change("message.html", "<h1>", `<IMG alt='>' SRC = //cdn.example.com/a.png><h1>`), `message.html: "//cdn.example.com/a.png" would not be loaded`},
+		"larger picture":   {change("message.html", "<h1>", `<img src="/a.png" srcset="/a.png 1x, https://cdn.example.com/b.png 2x"><h1>`), `message.html: "https://cdn.example.com/b.png" would not be loaded`},
+		"picture in place": {change("message.html", "<h1>", `<img src="data:image/gif;base64,R0lGODlhAQABAAAAACw="><h1>`), "would not be loaded"},
+		"style sheet":      {change("message.html", "<h1>", `<link rel="stylesheet" href="https://cdn.example.com/a.css"><h1>`), `message.html: "https://cdn.example.com/a.css" would not be loaded`},
+		"script":           {change("message.html", `{{define "content"}}`, `{{define "scripts"}}<script src="https://cdn.example.com/a.js"></script>{{end}}{{define "content"}}`), `message.html: "https://cdn.example.com/a.js" would not be loaded`},
 		"too large":        {fstest.MapFS{"login.html": {Data: make([]byte, maxPage+1)}}, "at most 256 KiB"},
 		"not UTF-8":        {fstest.MapFS{"login.html": {Data: []byte("\xff")}}, "a page is UTF-8"},
 	} {
@@ -84,10 +113,24 @@ func TestBadPages(t *testing.T) {
 	}
 }
 
+// What a page of the admin's may do that ours do not.
+func TestGoodPages(t *testing.T) {
+	for name, text := range map[string]string{
+		"pictures and styles of the host": `{{define "content"}}<link rel="stylesheet" href="/brand.css"><img src="/a.png?x=1" srcset="/b.png 2x"><img src="https://{{.Host}}/c.png">` +
+			`<h1 class="big"><span>{{.Title}}</span></h1>{{.Body.Text}}{{.Body.Todo}}{{end}}`,
+		"a link elsewhere": `{{define "content"}}<h1>{{.Title}}</h1>{{.Body.Text}}{{.Body.Todo}} <a href="https://help.example.com/">Help</a>{{end}}`,
+		"a form elsewhere": `{{define "content"}}<h1>{{.Title}}</h1>{{.Body.Text}}{{.Body.Todo}}<form action="/search"><input name="q"></form>{{end}}`,
+	} {
+		if _, err := LoadPages(fstest.MapFS{"message.html": {Data: []byte(text)}}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // A page of the admin's is shown, escapes as ours do, and the others stay ours.
 func TestOverride(t *testing.T) {
 	r := newRig(t)
-	pages, err := LoadPages(fstest.MapFS{"message.html": {Data: []byte(`{{define "content"}}<h1>{{.Title}}!</h1><p>{{.Host}} {{.Product}}</p>{{end}}`)}})
+	pages, err := LoadPages(fstest.MapFS{"message.html": {Data: []byte(`{{define "content"}}<h1>{{.Title}}!</h1><p>{{.Host}} {{.Product}}</p>{{.Body.Text}} {{.Body.Todo}}{{end}}`)}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,10 +15,14 @@ var (
 	white = colour{255, 255, 255}
 )
 
-// parseColour reads #rrggbb.
+// parseColour reads #rrggbb, and #rgb, which is short for it (CSS Color Level 4, section 5.2).
 func parseColour(s string) (colour, error) {
-	n, err := strconv.ParseUint(strings.TrimPrefix(s, "#"), 16, 32)
-	if err != nil || len(s) != 7 || s[0] != '#' {
+	hex := strings.TrimPrefix(s, "#")
+	if len(hex) == 3 {
+		hex = string([]byte{hex[0], hex[0], hex[1], hex[1], hex[2], hex[2]})
+	}
+	n, err := strconv.ParseUint(hex, 16, 32)
+	if err != nil || len(hex) != 6 || s[0] != '#' {
 		return colour{}, fmt.Errorf("%q is not a colour such as #3b53c4", s)
 	}
 	return colour{uint8(n >> 16), uint8(n >> 8), uint8(n)}, nil
@@ -190,9 +194,9 @@ func dressing(accent, background *colour) []byte {
 	return []byte(b.String())
 }
 
-// Accent returns what becomes of an accent on light and on dark pages: the nearest shade that stands out from them, and on which text can
-// be read (WCAG 2.2, 1.4.3 and 1.4.11).
-func Accent(accent string) (light, dark string, err error) {
+// Accent returns an accent as it would be written in full, and what becomes of it on light and on dark pages: the nearest shade that stands out
+// from them, and on which text can be read (WCAG 2.2, 1.4.3 and 1.4.11).
+func Accent(accent string) (full, light, dark string, err error) {
 	c, err := parseColour(accent)
-	return looks[0].press(c).String(), looks[1].press(c).String(), err
+	return c.String(), looks[0].press(c).String(), looks[1].press(c).String(), err
 }

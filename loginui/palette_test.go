@@ -154,14 +154,16 @@ func TestAccent(t *testing.T) {
 		{"#ffcc00", "", "#ffcc00"},
 		{"#ffffff", "", "#ffffff"},
 		{"#000000", "#000000", ""},
+		{"#FFCC00", "", "#ffcc00"},
+		{"#fc0", "", "#ffcc00"},
 	} {
-		light, dark, err := Accent(tc.accent)
-		if err != nil || tc.light != "" && light != tc.light || tc.dark != "" && dark != tc.dark || tc.light == "" && light == tc.accent {
+		full, light, dark, err := Accent(tc.accent)
+		if err != nil || tc.light != "" && light != tc.light || tc.dark != "" && dark != tc.dark || tc.light == "" && light == full {
 			t.Errorf("%s: %s and %s, %v", tc.accent, light, dark, err)
 		}
 	}
-	for _, bad := range []string{"", "red", "#fff", "#12345", "#1234567", "#12345g", "123456", "#+12345", "#0x1234"} {
-		if _, _, err := Accent(bad); err == nil {
+	for _, bad := range []string{"", "red", "#", "#ff", "#ggg", "##fff", "fff", "#ffff", "#12345", "#1234567", "#12345g", "123456", "#+12345", "#0x1234"} {
+		if _, _, _, err := Accent(bad); err == nil {
 			t.Errorf("%q was taken", bad)
 		}
 	}

@@ -76,6 +76,7 @@ type eventRow struct {
 // suspect are the events that people should look at twice.
 var suspect = map[string]bool{
 	auth.EventWrongAnswer: true, auth.EventMethodShut: true, auth.EventCounter: true, auth.EventNotMe: true,
+	auth.EventLinkFull: true,
 }
 
 // activity is what happened to the account of whoever is signed in, the newest first, most events at most.

@@ -2,11 +2,10 @@ package loginui
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
-	"html"
 	"net/http"
 	"reflect"
-	"regexp"
 	"sort"
 	"strings"
 	"time"
@@ -49,18 +48,32 @@ func samples(name string) (all []*page) {
 		r, _ := http.NewRequest(http.MethodGet, "/", http.NoBody) //nolint:noctx // is not sent
 		x := &exchange{Portal: &Portal{realm: new(auth.State).Realm(c), prefix: DefaultPrefix, now: time.Now}, r: r}
 		x.in.Visit.Host = "dash.example.com"
-		pg := &page{exchange: x, file: name, Title: "Example", Errors: map[string]string{}, Mail: &auth.CodeMail{Sent: full, To: word}}
+		if word == auth.MethodTOTP {
+			x.dress = &Dress{logo: &staticFile{name: "logo.png"}, Width: 1, Height: 1, Footer: word, Links: []Link{{word, "https://example.com"}}}
+		}
+		pg := &page{exchange: x, file: name, trial: true, Title: "Sample title", Errors: map[string]string{}, Mail: &auth.CodeMail{Sent: full, To: word}}
 		if full {
-			pg.Alert, pg.Notice, pg.To, pg.Who, pg.Token = word, word, "/app", "alice", word
+			pg.Alert, pg.Notice, pg.To, pg.Who, pg.Token = "Sample alert", "Sample notice", "/app", "alice", word
+			pg.Left, pg.More = 1, true
 			pg.Others, pg.SetUp, pg.Change = []string{auth.MethodTOTP, auth.MethodEmail}, true, word == auth.MethodWebAuthn
-			for _, field := range []string{"name", "password", "code", "token", "label"} {
-				pg.Errors[field] = word
+			for _, field := range []string{"name", "password", "code", "token", "label", "confirm", "display_name", "email", "days", "hosts", "paths", "methods"} {
+				pg.Errors[field] = "Sample error of " + field + "."
 			}
 		}
 		if body, ok := bodies[name]; ok {
 			v := reflect.New(reflect.TypeOf(body))
 			fill(v.Elem(), word, 5)
 			pg.Body = v.Elem().Interface()
+		}
+		switch body := pg.Body.(type) {
+		case codeList:
+			body.Dated = "codes.file.made"
+			pg.Body = body
+		case Message:
+			if full {
+				body.Text, body.Todo = "Sample text", "Sample todo"
+				pg.Body = body
+			}
 		}
 		all = append(all, pg)
 	}
@@ -107,8 +120,9 @@ func fill(v reflect.Value, word string, deep int) {
 	}
 }
 
-// try renders a page with samples, as ours and as it is, and compares the forms: what the server needs must still be sent.
-func (p *Pages) try(name string) error {
+// try renders a page with samples, as ours and as it is, and compares them: what the server needs must still be sent, and what people have to
+// know still be shown. where says which files the page is made of.
+func (p *Pages) try(name, where string) error {
 	own, err := ours()
 	if err != nil {
 		return err
@@ -121,69 +135,41 @@ func (p *Pages) try(name string) error {
 		if err := p.trees[name].ExecuteTemplate(&got, "layout", pg); err != nil {
 			return err
 		}
-		own := "<style>" + string(pg.sheet().css) + "</style>" // whose hash the policy names
-		if m := unsafe.Find(bytes.Replace(got.Bytes(), []byte(own), nil, 1)); m != nil {
-			return fmt.Errorf("%s.html: %q would not work: the pages' policy lets no script and no style run that stands in them", name, strings.TrimSpace(string(m)))
+		style := "<style>" + string(pg.sheet().css) + "</style>" // whose hash the policy names
+		page := strings.Replace(got.String(), style, "", 1)
+		if m := unsafe.FindString(page); m != "" {
+			return fmt.Errorf("%s: %q would not work: the pages' policy lets no script and no style run that stands in them", where, strings.TrimSpace(m))
 		}
-		needed, has := forms(want.String()), forms(got.String())
-		for _, action := range sorted(needed) {
-			fields, ok := has[action]
-			if !ok {
-				return fmt.Errorf("%s.html: the form is missing that posts to %s", name, action)
-			}
-			for _, field := range sorted(needed[action]) {
-				if !fields[field] {
-					return fmt.Errorf("%s.html: the form that posts to %s lacks %q", name, action, field)
-				}
+		if m := blocked(page, pg.Host(), name == "enroll_totp"); m != "" {
+			return fmt.Errorf("%s: %q would not be loaded: the pages' policy lets pictures, scripts and style sheets come from the same host alone", where, m)
+		}
+		for _, check := range []error{compareForms(want.String(), page), pg.compareText(want.String(), page)} {
+			if check != nil {
+				return fmt.Errorf("%s: %w", where, check)
 			}
 		}
 	}
 	return nil
 }
 
-const attributes = `(?:[^>"']|"[^"]*"|'[^']*')*`
-
-var (
-	formTag  = regexp.MustCompile(`(?i)<form\b` + attributes + `>|</form\s*>|<(?:input|select|textarea|button)\b` + attributes + `>`)
-	nameOf   = regexp.MustCompile(`(?i)\sname\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))`)
-	actionOf = regexp.MustCompile(`(?i)\saction\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))`)
-	dataOf   = regexp.MustCompile(`(?i)\s(data-(?:key|token|options|source))\b`)
-	// What the policy of the pages would not let run.
-	unsafe = regexp.MustCompile(`(?i)<style\b|<script(?:\s` + attributes + `)?>[^<\s]|<[a-z]` + attributes + `\s(?:style|on[a-z]+)\s*=`)
-)
-
-// forms are the fields of a page's forms, by their action.
-func forms(page string) map[string]map[string]bool {
-	all := map[string]map[string]bool{}
-	var form map[string]bool
-	for _, tag := range formTag.FindAllString(page, -1) {
-		switch lower := strings.ToLower(tag); {
-		case strings.HasPrefix(lower, "<form"):
-			action := valueOf(actionOf, tag)
-			if all[action] == nil {
-				all[action] = map[string]bool{}
-			}
-			form = all[action]
-			for _, m := range dataOf.FindAllStringSubmatch(tag, -1) { // what the scripts read
-				form[strings.ToLower(m[1])] = true
-			}
-		case strings.HasPrefix(lower, "</"):
-			form = nil
-		default:
-			if name := valueOf(nameOf, tag); name != "" && form != nil {
-				form[name] = true
-			}
+// compareText says what ours shows of a sample, and the page does not.
+func (pg *page) compareText(ours, page string) error {
+	if !strings.Contains(strings.Join(heading.FindAllString(page, -1), ""), pg.Title) {
+		return errors.New("there is no <h1> that shows .Title")
+	}
+	says := map[string]string{".Alert": pg.Alert, ".Notice": pg.Notice}
+	for field, text := range pg.Errors {
+		says[".Errors."+field] = text
+	}
+	if m, ok := pg.Body.(Message); ok {
+		says[".Body.Text"], says[".Body.Todo"] = m.Text, m.Todo
+	}
+	for _, field := range sorted(says) {
+		if text := says[field]; strings.Contains(ours, text) && !strings.Contains(page, text) {
+			return fmt.Errorf("it does not show %s, which tells people what happened or what to do", field)
 		}
 	}
-	return all
-}
-
-func valueOf(attribute *regexp.Regexp, tag string) string {
-	m := attribute.FindStringSubmatch(tag)
-	if m == nil {
-		return ""
-	}
-	return html.UnescapeString(m[1] + m[2] + m[3])
+	return nil
 }
 
 func sorted[V any](m map[string]V) []string {

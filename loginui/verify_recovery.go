@@ -17,7 +17,7 @@ func postVerifyRecovery(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	return x.prove(pg, auth.MethodRecovery, x.form.trimmed("code"))
+	return x.prove(pg, auth.MethodRecovery, x.form.code())
 }
 
 // codesLeft is what the page after a used recovery code shows.

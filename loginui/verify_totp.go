@@ -19,7 +19,7 @@ func postVerifyTOTP(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	code := x.form.trimmed("code")
+	code := x.form.code()
 	if method.LooksLikeRecoveryCode(code) && asks(now, auth.MethodRecovery) {
 		if !now.Untold {
 			pg.wrong = "recovery.wrong"

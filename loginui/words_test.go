@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/net/html"
 
+	"github.com/caddy-mfa/caddy-mfa/internal/auth"
 	"github.com/caddy-mfa/caddy-mfa/internal/words"
 	"github.com/caddy-mfa/caddy-mfa/internal/words/wordstest"
 )
@@ -134,29 +135,52 @@ func sources(t *testing.T) map[string]string {
 	return all
 }
 
-// TestEveryTextIsUsed: an id stands in the code, whole, or begun where the code adds to it ("method."), or as what a page's ids begin with
-// beside an end that the code knows (".title").
+// TestEveryTextIsUsed: an id stands in the code, whole; or as what its family begins with ("method."), beside the member ("totp"); or as a
+// page or a message, beside an end that the code adds (".title").
 func TestEveryTextIsUsed(t *testing.T) {
 	said := map[string]bool{}
+	pages := map[string]bool{auth.MethodPassword: true, auth.MethodTOTP: true, auth.MethodWebAuthn: true, auth.MethodEmail: true, auth.MethodRecovery: true}
 	for _, source := range sources(t) {
 		for _, m := range regexp.MustCompile(`[^=]"([a-z0-9_.]+)"`).FindAllStringSubmatch(source, -1) {
 			said[m[1]] = true
 		}
-	}
-	used := func(id string) bool {
-		if said[id] || strings.HasPrefix(id, "date.") {
-			return true
+		for _, m := range regexp.MustCompile(`(?:newPage|flowPage)\("[a-z_]+", "([a-z.]+)"`).FindAllStringSubmatch(source, -1) {
+			pages[m[1]] = true // which have titles, and no further parts of a message
 		}
-		for i := range len(id) {
-			if id[i] == '.' && (said[id[:i+1]] || said[id[:i]] && said[id[i:]]) {
-				return true
-			}
-		}
-		return false
 	}
 	for id := range english.IDs() {
-		if !used(id) && !used(strings.TrimSuffix(id, ".none")) && !used(strings.TrimSuffix(id, ".named")) {
+		if !strings.HasPrefix(id, "date.") && !used(said, pages, id) {
 			t.Errorf("%s is said by nobody", id)
 		}
 	}
+	for _, id := range []string{
+		"event.unheard_of", "refused.unheard_of.title", "lost.unheard_of", "totp.todo", "enroll.unheard_of.hint", "method.unheard_of", "unheard_of.title",
+		"security.unheard_of", "login.text", "unheard_of",
+	} {
+		if used(said, pages, id) {
+			t.Errorf("%s would be used", id)
+		}
+	}
+}
+
+func used(said, pages map[string]bool, id string) bool {
+	if said[id] {
+		return true
+	}
+	for i := range len(id) {
+		if id[i] == '.' && said[id[:i+1]] && said[id[i+1:]] {
+			return true
+		}
+	}
+	i := max(0, strings.LastIndexByte(id, '.'))
+	stem, end := id[:i], id[i:]
+	switch end {
+	case ".none", ".named", ".hint":
+		return used(said, pages, stem)
+	case ".text", ".label", ".todo":
+		return said[end] && !pages[stem] && used(said, pages, stem)
+	case ".title", ".wrong", ".empty":
+		return said[end] && used(said, pages, stem)
+	}
+	return false
 }

@@ -62,6 +62,7 @@ const (
 	EventLinkMade    = "guest_link_made"
 	EventLinkOpened  = "guest_link_opened" // by somebody who is nobody's user
 	EventLinkLeft    = "guest_link_left"   // likewise
+	EventLinkFull    = "guest_link_full"   // the last to leave who is kept has left
 	EventLinkRevoked = "guest_link_revoked"
 )
 
@@ -77,9 +78,11 @@ type Event struct {
 	Host    string    `json:"host,omitempty"` // that a session was handed over to
 	Method  string    `json:"method,omitempty"`
 	Methods []string  `json:"methods,omitempty"`
-	Label   string    `json:"label,omitempty"`  // of a method or an access token that was added, renamed or removed: what the person calls it, 64 bytes as a rule
+	Label   string    `json:"label,omitempty"`  // of a method or an access token that was added, renamed or removed: what the person calls it, 64 characters as a rule
 	Before  string    `json:"before,omitempty"` // of one that was renamed: what it was called
 	Count   int       `json:"count,omitempty"`
+
+	unseen bool // it is for admins alone
 }
 
 // audit writes an event in the transaction of what it tells, so that neither is without the other.
@@ -88,7 +91,7 @@ func (s *State) audit(tx storage.Tx, e Event) error {
 		e.Time = s.now()
 	}
 	id, until := ulid.Make(), e.Time.Add(auditLife)
-	if e.UserID != "" && e.Name != EventUserDeleted && e.Name != EventHandedOver {
+	if e.UserID != "" && e.Name != EventUserDeleted && e.Name != EventHandedOver && !e.unseen {
 		if err := putJSON(tx, keyActivity(e.UserID)+newestFirst(id), e, until); err != nil {
 			return err
 		}

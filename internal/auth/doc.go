@@ -32,7 +32,7 @@
 //	sessions.go   lists and ends sessions; sweep.go removes what a bumped epoch has made void
 //	access*.go    access tokens, which scripts send: what they are (token), what they open (decide), where they are kept (store)
 //	guest.go      guest links: what they are and open; guestopen.go how somebody who is nobody's user opens one,
-//	              guestleave.go how they leave
+//	              guestleave.go how they leave, guestaudit.go what the maker sees of it
 //	handover.go   one portal for many hosts: how a session of the one becomes a session of each
 //	stream.go     what goes on for longer than a request usually does, and ends with its session: streamlook.go finds out when,
 //	              underway.go which requests last

@@ -301,8 +301,8 @@ func (r *Realm) removeCreds(tx storage.Tx, u *User, creds []held, gone func(held
 
 func cleanLabel(label string) (string, error) {
 	label = norm.NFC.String(strings.TrimSpace(label))
-	if len(label) > 64 || !utf8.ValidString(label) || strings.ContainsFunc(label, unprintable) {
-		return "", NewInvalid("label", "invalid.label.long", "A name is one line of at most 64 bytes.")
+	if utf8.RuneCountInString(label) > maxLabel || !utf8.ValidString(label) || strings.ContainsFunc(label, unprintable) {
+		return "", NewInvalid("label", "invalid.label.long", "A name is one line of at most 64 characters.")
 	}
 	return label, nil
 }

@@ -51,6 +51,9 @@ func (s *State) RefreshAssertionKeys(ctx context.Context) error {
 	return err
 }
 
+// Invalidations counts how often what the cache knows was made void.
+func (s *State) Invalidations() uint64 { return s.cache.gen.Load() }
+
 // LookAtStreams ends the streams that may not go on.
 func (s *State) LookAtStreams() {
 	s.endStreams(context.Background(), s.streams.all(nil))

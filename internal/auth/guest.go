@@ -37,6 +37,8 @@ type Guest struct {
 	Opens int    `json:"opens,omitempty"`
 	Wrong int    `json:"wrong,omitempty"` // codes in a row, over the whole life of the link
 
+	Notes counter `json:"notes,omitzero"` // events of guests that the maker is shown, in a time
+
 	Left []string `json:"left,omitempty"` // openings whose guests have left, at most maxGuestLeft
 
 	user *User // what the app learns; set when the record is read

@@ -2,6 +2,8 @@ package auth_test
 
 import (
 	"errors"
+	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -76,17 +78,145 @@ func TestGuestLeaves(t *testing.T) { // S54, S57
 	r.leave(two)
 }
 
-// TestGuestsWhoLeaveFillNothing: a link is opened and left as often as anybody likes, and its record does not grow with that.
-func TestGuestsWhoLeaveFillNothing(t *testing.T) {
+// TestGuestsWhoLeaveFillNothing: a link is opened and left as often as anybody likes, and its record does not grow with that. Who is not
+// noted any more is told, and so is the maker, once.
+func TestGuestsWhoLeaveFillNothing(t *testing.T) { // S77
 	r := newRig(t)
-	r.bearer()
+	alice, _, _ := r.bearer()
 	token, _ := r.link(func(n *auth.NewGuestLink) { n.For = time.Hour })
-	for range 250 {
+	first := r.guest(token)
+	r.leave(first)
+	for range 199 {
 		r.leave(r.guest(token))
 	}
+	for range 50 {
+		cookie := r.guest(token)
+		out, err := r.LeaveGuestLink(t.Context(), auth.Visit{Host: host, Guest: cookie})
+		if !errors.Is(err, auth.ErrGuestsLeft) || len(out) != 1 || out[0].Name != auth.CookieGuest || out[0].Value != "" {
+			t.Fatal(out, err)
+		}
+		if d := r.opens(cookie, everybody, page("/page")); d != auth.Allow {
+			t.Fatalf("it is said that a copy passes, and it does not: %v", d)
+		}
+	}
+	r.leave(first) // who has left has, also now
 	links, err := r.GuestLinks(t.Context(), "alice")
 	if err != nil || len(links[0].Guest.Left) != 200 {
 		t.Errorf("%d have left, %v", len(links[0].Guest.Left), err)
+	}
+	count := map[string]int{}
+	for _, e := range r.events() {
+		count[e]++
+	}
+	if count[auth.EventLinkLeft] != 200 || count[auth.EventLinkFull] != 1 {
+		t.Errorf("%v", count)
+	}
+	events, err := r.Activity(t.Context(), alice.user(r))
+	if err != nil || len(events) == 0 || events[0].Name != auth.EventLinkFull {
+		t.Errorf("the maker is not told: %v, %v", events, err)
+	}
+}
+
+// TestGuestsTakeLittleOfTheActivity: whoever has a link cannot push off the page what else happened to the account of its maker.
+func TestGuestsTakeLittleOfTheActivity(t *testing.T) { // S77
+	r := newRig(t)
+	alice, _, _ := r.bearer()
+	before, err := r.Activity(t.Context(), alice.user(r))
+	if err != nil || len(before) == 0 {
+		t.Fatal(before, err)
+	}
+	token, _ := r.link(func(n *auth.NewGuestLink) { n.For = auth.MaxGuestTime })
+	other, _ := r.link(nil)
+	count := func(events []auth.Event) (guests int) {
+		for _, e := range events {
+			if e.Name == auth.EventLinkOpened || e.Name == auth.EventLinkLeft {
+				guests++
+			}
+		}
+		return guests
+	}
+	activity := func(want int) {
+		t.Helper()
+		events, err := r.Activity(t.Context(), alice.user(r))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := count(events); n != want {
+			t.Errorf("%d events of guests are shown, want %d", n, want)
+		}
+		if len(events) < len(before) || !slices.EqualFunc(events[len(events)-len(before):], before, func(a, b auth.Event) bool { return a.Name == b.Name && a.Time.Equal(b.Time) }) {
+			t.Errorf("of %d events what was there before is gone", len(events))
+		}
+	}
+	for range 120 {
+		r.leave(r.guest(token))
+	}
+	activity(10)
+	r.guest(other) // another link has its own
+	activity(11)
+	r.clock.Add(8 * 24 * time.Hour)
+	r.guest(token)
+	activity(12)
+	logged := 0
+	for _, e := range r.events() {
+		if e == auth.EventLinkOpened || e == auth.EventLinkLeft {
+			logged++
+		}
+	}
+	if logged != 242 {
+		t.Errorf("%d events are logged", logged)
+	}
+}
+
+// TestLeavingInALoopCostsNobody: where nothing changes, what the cache knows of everybody stays, and an address has a limit.
+func TestLeavingInALoopCostsNobody(t *testing.T) { // S13
+	r := newRig(t)
+	r.bearer()
+	token, link := r.link(nil)
+	cookie, revoked := r.guest(token), r.guest(token)
+	before := r.state.Invalidations()
+	r.leave(cookie)
+	if r.state.Invalidations() == before {
+		t.Error("who leaves is kept in memory")
+	}
+	if d := r.opens(cookie, everybody, page("/page")); d == auth.Allow {
+		t.Error("who has left passes")
+	}
+	if _, err := r.RevokeGuestLink(t.Context(), link.ID); err != nil {
+		t.Fatal(err)
+	}
+	full, _ := r.link(nil)
+	for range 200 {
+		r.leave(r.guest(full))
+	}
+	beyond := r.guest(full)
+	before = r.state.Invalidations()
+	for name, cookie := range map[string]string{"has left": cookie, "revoked": revoked, "full": beyond, "forged": "x", "none": ""} {
+		if _, err := r.LeaveGuestLink(t.Context(), auth.Visit{Host: host, Guest: cookie}); err != nil && !errors.Is(err, auth.ErrGuestsLeft) {
+			t.Fatal(name, err)
+		}
+		if r.state.Invalidations() != before {
+			t.Errorf("%s: the cache was emptied", name)
+		}
+	}
+	token, _ = r.link(nil)
+	v, slow := auth.Visit{Host: host, Addr: netip.MustParseAddr("198.51.100.7")}, (*auth.Throttled)(nil)
+	for range 30 {
+		v.Guest = r.guest(token)
+		if _, err := r.LeaveGuestLink(t.Context(), v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	v.Guest = r.guest(token)
+	if out, err := r.LeaveGuestLink(t.Context(), v); !errors.As(err, &slow) || out != nil {
+		t.Errorf("in a loop: %v, %v", out, err)
+	}
+	if d := r.opens(v.Guest, everybody, page("/page")); d != auth.Allow {
+		t.Errorf("who was told to wait is out: %v", d)
+	}
+	r.clock.Add(time.Minute)
+	if _, err := r.LeaveGuestLink(t.Context(), v); err != nil {
+		t.Error(err)
 	}
 }
 

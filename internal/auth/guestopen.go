@@ -170,8 +170,10 @@ func (r *Realm) OpenGuestLink(ctx context.Context, v Visit, token, code string) 
 			cur.Guest.Wrong = 0
 		}
 		note := wrong == nil && cur.Guest.Opens < maxGuestOpens // whoever has the link must not fill the store with notes of it
+		shown := false
 		if note {
 			cur.Guest.Opens++
+			shown = cur.Guest.note(now)
 		}
 		if note || cur.Guest.Wrong != before {
 			if err := putJSON(tx, keyGuestLinks+hashToken(token), cur, cur.Expires); err != nil {
@@ -181,7 +183,9 @@ func (r *Realm) OpenGuestLink(ctx context.Context, v Visit, token, code string) 
 		if !note {
 			return nil
 		}
-		return r.audit(tx, Event{Name: EventLinkOpened, UserID: u.ID, User: u.Name, Actor: "guest", Label: cur.Label, Host: v.Host, Addr: v.Addr.String()})
+		opened := guestEvent(EventLinkOpened, v, u, cur)
+		opened.unseen = !shown
+		return r.audit(tx, opened)
 	})
 	if err == nil {
 		err = wrong

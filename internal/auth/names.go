@@ -17,6 +17,12 @@ const (
 	MaxEmail = 254
 )
 
+// What people call things, and show as their name, in characters: these are no keys of records.
+const (
+	maxLabel       = 64
+	maxDisplayName = 128
+)
+
 // FoldName returns the one spelling under which a name is stored and compared: PRECIS UsernameCaseMapped (RFC 8265, section 3.3).
 // An "@" is refused, so that a name never looks like an address, and a ":", so that it never looks like a group in a rule. The error is an *Invalid.
 func FoldName(name string) (string, error) {
@@ -25,7 +31,7 @@ func FoldName(name string) (string, error) {
 	case name == "":
 		return "", NewInvalid("name", "invalid.name.empty", "Enter a username.")
 	case len(name) > MaxName:
-		return "", NewInvalid("name", "invalid.name.long", "The username is too long: 64 bytes at most.")
+		return "", NewInvalid("name", "invalid.name.long", "The username is too long.")
 	case name[0] == '-' || name[0] == '+':
 		return "", NewInvalid("name", "invalid.name.begins", "A username does not begin with - or +.")
 	case strings.Contains(name, "@"):
@@ -67,8 +73,8 @@ func CheckGroup(group string) error {
 // cleanDisplayName refuses what could not stand in a header or on one line.
 func cleanDisplayName(name string) (string, error) {
 	name = norm.NFC.String(strings.TrimSpace(name))
-	if len(name) > 128 || !utf8.ValidString(name) || strings.ContainsFunc(name, unprintable) {
-		return "", NewInvalid("display_name", "invalid.display", "A display name is one line of at most 128 bytes.")
+	if utf8.RuneCountInString(name) > maxDisplayName || !utf8.ValidString(name) || strings.ContainsFunc(name, unprintable) {
+		return "", NewInvalid("display_name", "invalid.display", "A display name is one line of at most 128 characters.")
 	}
 	return name, nil
 }

@@ -108,6 +108,15 @@ func (s *State) redeemable(tx storage.Tx, key string, purposes ...Purpose) (*tic
 	return t, u, nil
 }
 
+// Begun reports whether anybody was ever added.
+func (r *Realm) Begun(ctx context.Context) (begun bool, err error) {
+	err = r.store.View(ctx, func(tx storage.Tx) error {
+		begun, err = exists(tx, keySetup)
+		return err
+	})
+	return begun, err
+}
+
 // SetupToken returns the token of the set-up link while nobody was ever added, else "". Every State makes one of its own, which
 // replaces those of earlier runs; it lives an hour.
 func (r *Realm) SetupToken(ctx context.Context) (token string, expires time.Time, err error) {

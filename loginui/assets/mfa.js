@@ -54,14 +54,15 @@
   }
 
   // A code that is typed or pasted whole goes off by itself, once. Whoever corrects one, or has it put in all at once (dictation, some
-  // keyboards and password managers), has the last word with the button. What is no code of six digits is left alone.
+  // keyboards and password managers), has the last word with the button. What is no code of six digits is left alone. Types of input that
+  // begin with d or h delete, or go back in history (W3C Input Events).
   for (const f of all("input[data-six]")) {
     let corrected = false, gone = false;
     f.addEventListener("input", (e) => {
       const how = e.inputType || "";
-      corrected = f.value !== "" && (corrected || /^(delete|history)/.test(how));
+      corrected = f.value !== "" && (corrected || /^[dh]/.test(how));
       const digits = f.value.replace(/[\s\u2010-\u2013-]/g, "");
-      if (!/^\d{6}$/.test(digits)) return;
+      if (!/^\p{Nd}{6}$/u.test(digits)) return;
       const pasted = /Paste|Drop/.test(how);
       if (pasted) f.value = digits;
       if (gone || corrected || !e.isTrusted || !pasted && e.data && e.data.length > 1) return;

@@ -166,7 +166,7 @@
       if (field.response.value) return;
       e.preventDefault();
       const label = field.label.value.trim().normalize(); // as the server will see it
-      if (new TextEncoder().encode(label).length > 64 || /[\0-\x1f\x7f\x85\u2028\u2029\ufffd\ud800-\udfff]/u.test(label)) return say(page.bad);
+      if ([...label].length > 64 || /[\0-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufffd\ud800-\udfff]/u.test(label)) return say(page.bad);
       prompt();
     });
   } else {
