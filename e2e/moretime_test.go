@@ -10,13 +10,13 @@ import (
 	"github.com/caddy-mfa/caddy-mfa/e2e/rig"
 )
 
-// inSight is what is wrong with the words that time is nearly over: they are seen whole without anything being done, and leave the field that has
-// the focus free, which they do in a window that is as low as one of 1280 by 1024 pixels is at 400 %, too.
+// inSight is what is wrong with the words that time is nearly over: they are seen whole without anything being done, and lie not on what has the
+// focus, also in a window that is as low as one of 1280 by 1024 pixels is at 400 % (WCAG 2.2, success criterion 2.4.11).
 const inSight = `(() => {
 	const bad = [], note = document.querySelector("[role=status] > .note").getBoundingClientRect(), f = document.activeElement, at = f.getBoundingClientRect();
 	const says = r => [r.left, r.top, r.right, r.bottom].map(Math.round).join();
 	if (note.top < 0 || note.bottom > innerHeight || note.left < 0 || note.right > innerWidth) bad.push("the note is at " + says(note));
-	if (f.tagName !== "INPUT" || at.top < 0 || at.bottom > note.top) bad.push("the field " + f.id + " is at " + says(at) + ", the note at " + says(note));
+	if (!f.closest("form") || at.top < 0 || at.bottom > note.top) bad.push((f.id || f.innerText) + " is at " + says(at) + ", the note at " + says(note));
 	return bad;
 })()`
 
@@ -55,6 +55,10 @@ func TestTimeRunsOut(t *testing.T) {
 				t.Errorf("%q at %v: %s", says, size, line)
 			}
 			b.starts("Recovery code")
+			b.tabTo("Verify")
+			for _, line := range eval[[]string](b, inSight) {
+				t.Errorf("%q at %v, one Tab later: %s", says, size, line)
+			}
 			b.picture(fmt.Sprintf("limit-%d-%d", size[0], len(says)))
 		}
 	}
