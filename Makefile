@@ -40,8 +40,7 @@ test: build ## run every test; installs what is missing: a browser, proxies and 
 # A run of all tests takes them too, into e2e/out, beside the gallery of all pages.
 screenshots: build ## take the pictures in docs anew
 	@tools/setup
-	@CADDY_MFA_BIN="$(CURDIR)/bin/caddy" CGO_ENABLED=0 $(GO) test -trimpath -count=1 -run '^TestDocsPictures$$' ./e2e/
-	@for name in sign-in set-up code security; do cp "e2e/out/docs-$$name.png" "docs/$$name.png"; done
+	@CADDY_MFA_BIN="$(CURDIR)/bin/caddy" CGO_ENABLED=0 $(GO) test -trimpath -count=1 -run '^TestDocsPictures$$' ./e2e/ -renew
 
 race: build ## run the tests with the race detector, those that import Caddy too (slow); all but the journeys
 	@CADDY_MFA_BIN="$(CURDIR)/bin/caddy" $(GO) test -race $(LIGHT) ./caddymodule/...

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
@@ -126,65 +125,4 @@ func TestBrandedPages(t *testing.T) {
 		b.sees("Security")
 		b.shoot("brand-" + name + "-security")
 	}
-}
-
-// TestLooks: narrow, wide, with more contrast, and with forced colours.
-func TestLooks(t *testing.T) {
-	t.Parallel()
-	s := start(t, rig.Config{})
-	alice, _ := enrolled(t, s, "alice")
-	b := open(t, s)
-	b.signIn(alice)
-	look := func(name string, width, height int64, contrast, scheme, forced string) {
-		t.Helper()
-		b.do(command(emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: width, Height: height, DeviceScaleFactor: 1}),
-			command(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
-				{Name: "prefers-contrast", Value: contrast}, {Name: "prefers-color-scheme", Value: scheme}, {Name: "forced-colors", Value: forced},
-			}}))
-		eval[bool](b, `document.getAnimations().every(a => { try { a.finish() } catch {} return true })`) // colours fade over
-		for _, line := range append(eval[[]string](b, sound), b.violations()...) {
-			t.Errorf("%s: %s", name, line)
-		}
-		b.picture(name)
-	}
-	for _, page := range []string{"/.mfa/security", "/.mfa/logout"} {
-		b.do(scheme(false)) // Chromium keeps the background of forced colours under a page that was opened in them
-		b.visit(page)
-		name := "look" + strings.ReplaceAll(strings.TrimPrefix(page, "/.mfa"), "/", "-")
-		look(name+"-320", 320, 640, "no-preference", "light", "none")
-		look(name+"-4k", 3840, 2160, "no-preference", "light", "none")
-		look(name+"-contrast", 1100, 800, "more", "light", "none")
-		look(name+"-contrast-dark", 1100, 800, "more", "dark", "none")
-		look(name+"-forced", 1100, 800, "no-preference", "light", "active")
-	}
-}
-
-// TestPrintedCodes: on paper there are the recovery codes, and whose they are, in black on white.
-func TestPrintedCodes(t *testing.T) {
-	t.Parallel()
-	s := start(t, rig.Config{})
-	alice := addUser(t, s, "alice")
-	b := open(t, s)
-	b.password(alice, "/")
-	b.press("Authenticator app")
-	b.fill("Code", code(t, b.qr()))
-	b.press("Verify & enable")
-	b.sees("Save your recovery codes")
-	codes := b.recoveryCodes()
-	b.do(command(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: "print", Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "dark"}}}))
-	paper := b.text("body")
-	for _, want := range append(codes, "Recovery codes for caddy-mfa", "Site: localhost", "Username: alice", "Made: ") {
-		if !strings.Contains(paper, want) {
-			t.Errorf("the paper lacks %q", want)
-		}
-	}
-	for _, no := range []string{"Copy", "Download", "I've saved", "Save your", "If you lose", "Save them before"} {
-		if strings.Contains(paper, no) {
-			t.Errorf("the paper has %q", no)
-		}
-	}
-	if got := eval[string](b, `getComputedStyle(document.querySelector(".codes")).color + getComputedStyle(document.querySelector("main")).backgroundColor`); got != "rgb(0, 0, 0)rgba(0, 0, 0, 0)" {
-		t.Errorf("the codes are %s", got)
-	}
-	b.picture("recovery-codes-print")
 }

@@ -116,10 +116,39 @@ const fits = `(() => {
 	}
 	const meet = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 2 && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 5;
 	const controls = all.filter(e => e.matches("a[href], button, input:not([type=hidden]), select, textarea, summary"));
+	const fixed = e => e.closest(".limit"); // lies on the rest, which can be brought out from below
 	texts.forEach((a, i) => {
-		for (const b of texts.slice(i + 1)) if (a.n !== b.n && meet(a.r, b.r)) bad.push("on each other: " + a.n.data.trim().slice(0, 40) + " / " + b.n.data.trim().slice(0, 40));
-		for (const c of controls) if (!c.contains(a.e) && !a.e.closest(".peek")?.contains(c) && [...c.getClientRects()].some(r => meet(a.r, r))) bad.push("on a control: " + a.n.data.trim().slice(0, 40) + " / " + label(c));
+		for (const b of texts.slice(i + 1)) if (a.n !== b.n && fixed(a.e) === fixed(b.e) && meet(a.r, b.r)) bad.push("on each other: " + a.n.data.trim().slice(0, 40) + " / " + b.n.data.trim().slice(0, 40));
+		for (const c of controls) if (!c.contains(a.e) && fixed(a.e) === fixed(c) && !a.e.closest(".peek")?.contains(c) && [...c.getClientRects()].some(r => meet(a.r, r))) bad.push("on a control: " + a.n.data.trim().slice(0, 40) + " / " + label(c));
 	});
+	// No control is too narrow for what it says. What can be seen to be one stays within its card, and apart from what stands beside it.
+	for (const c of controls) {
+		if (c.matches("button") && c.scrollWidth > c.clientWidth + 1) bad.push("runs over: " + label(c));
+		if (!c.matches(".main, .second, input, select, textarea")) continue;
+		const r = c.getBoundingClientRect(), card = c.closest("main:not(:has(.panel)), .panel");
+		if (card) {
+			const box = card.getBoundingClientRect(), pad = getComputedStyle(card);
+			if (r.left < box.left + parseFloat(pad.paddingLeft) - 1 || r.right > box.right - parseFloat(pad.paddingRight) + 1) bad.push("outside of its card's lines: " + label(c));
+		}
+		for (const { n, e, r: at } of texts) {
+			if (c.contains(e) || fixed(e) !== fixed(c) || e.closest(".peek")) continue;
+			const over = Math.max(r.left - at.right, at.left - r.right), down = Math.max(r.top - at.bottom, at.top - r.bottom);
+			if (Math.max(over, down) < 4) bad.push(Math.max(over, down).toFixed(1) + " px from a control: " + n.data.trim().slice(0, 40) + " / " + label(c));
+		}
+	}
+	// A word of a heading is broken where it may be, with a hyphen. Names of people and hosts may have no such place.
+	for (const h of root.querySelectorAll("h1, h2")) {
+		const walk = document.createTreeWalker(h, NodeFilter.SHOW_TEXT);
+		while (shown(h) && !h.closest(":lang(ja)") && walk.nextNode()) for (const m of walk.currentNode.data.matchAll(/[^\s\u00ad\u2010-\u2014-]{2,40}/g)) {
+			const lines = new Set([...m[0]].map((_, i) => {
+				const range = document.createRange();
+				range.setStart(walk.currentNode, m.index + i);
+				range.setEnd(walk.currentNode, m.index + i + 1);
+				return Math.round([...range.getClientRects()].pop()?.top); // the first may be the hyphen of the line above
+			}));
+			if (lines.size > 1 && !/[.:@]./.test(m[0])) bad.push("broken without a hyphen: " + m[0]);
+		}
+	}
 	for (const c of controls) {
 		c.scrollIntoView({ block: "center", behavior: "instant" });
 		const r = c.getClientRects()[0], hit = document.elementFromPoint(r.x + r.width / 2, r.y + r.height / 2);
@@ -143,6 +172,9 @@ func (b *tab) fitsAll(foreign bool) (bad []string) {
 		}
 	}
 	eval[bool](b, fmt.Sprintf(spacing, false))
+	if !foreign && b.at(b.location(), "/.mfa/") {
+		bad = append(bad, b.fitsLongest()...)
+	}
 	b.do(window(false))
 	b.still() // what moved by this
 	return bad
@@ -160,6 +192,10 @@ func TestMovesAndMisfitsAreFound(t *testing.T) {
 		{"a heading of one line", `document.querySelector(".lead").style.cssText = "height: 1.3em; overflow: hidden"`, "spaced at 400 %: cut off: to continue to"},
 		{"a button of one line", `document.querySelector(".main").style.cssText = "max-height: 2rem", document.querySelector(".main").textContent = "Sign in ".repeat(9)`, "at 400 %: outside its box: Sign in"},
 		{"a line on another", `document.querySelector(".lead").style.marginTop = "-2em"`, "on each other: Sign in / "},
+		{"a button wider than its card", `document.querySelector(".main").style.width = "calc(100% + 4px)"`, "outside of its card's lines: Sign in"},
+		{"a button at a text", `document.querySelector(".main").after(document.createElement("p").appendChild(document.createTextNode("close")).parentNode)`, " px from a control: close / Sign in"},
+		{"a long word in a heading", `document.querySelector("h1").textContent = "Wiederherstellungscodes"`, "at 400 %: broken without a hyphen: Wiederherstellungscodes"},
+		{"a long word in a heading that may be broken", `document.querySelector("h1").textContent = "Wieder\u00adherstellungs\u00adcodes"`, ""},
 		{"a thing on the button", `document.querySelector("main").append(Object.assign(document.createElement("div"), {style: "position: fixed; inset: 0"}))`, "out of reach: Sign in"},
 	} {
 		b.visit("/")

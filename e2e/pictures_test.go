@@ -1,6 +1,9 @@
 package e2e
 
 import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -28,10 +31,26 @@ http://dash.localhost:{port} {
 }
 `
 
+// record is which file a picture is, and what the page says. What differs from run to run stands there by what it is.
+func record(b *tab, file []byte) string {
+	b.t.Helper()
+	said := fmt.Sprintf("SHA-256 %x\n", sha256.Sum256(file))
+	for line := range strings.Lines(b.text("body")) {
+		if line = strings.TrimSpace(line); line != "" {
+			said += steady(line) + "\n"
+		}
+	}
+	return said
+}
+
 // largePicture is more than a picture in the docs may have, in bytes.
 const largePicture = 120 << 10
 
-// TestDocsPictures takes the pictures that the docs show, into out; `make screenshots` puts them into docs. Each is shown on a page there.
+// pictures is where stands, for each picture that the docs show, which file it is and what the page said then.
+const pictures = "testdata/pictures"
+
+// TestDocsPictures takes the pictures that the docs show, into out; `make screenshots` puts them into docs. Each is shown on a page there, and
+// says what the page says now.
 func TestDocsPictures(t *testing.T) {
 	t.Parallel()
 	s := start(t, rig.Config{Caddyfile: pictured})
@@ -47,6 +66,20 @@ func TestDocsPictures(t *testing.T) {
 		}
 		if err := os.WriteFile(filepath.Join(out, "docs-"+name+".png"), taken, 0o644); err != nil {
 			t.Fatal(err)
+		}
+		file, kept := filepath.Join("../docs", name+".png"), filepath.Join(pictures, name+".txt")
+		if *renew {
+			if err := errors.Join(os.WriteFile(file, taken, 0o644), os.WriteFile(kept, []byte(record(b, taken)), 0o644)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		now, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := os.ReadFile(kept)
+		if got := record(b, now); err != nil || got != string(want) {
+			t.Errorf("%s is not of this page: run make screenshots (%v)\n%s\nwant, as in %s\n%s", file, err, got, kept, want)
 		}
 		shown := false
 		pages, err := filepath.Glob("../docs/*.md")
@@ -64,8 +97,8 @@ func TestDocsPictures(t *testing.T) {
 			}
 			shown = shown || strings.Contains(string(text), `"`+at+`"`)
 		}
-		if _, err := os.Stat("../docs/" + name + ".png"); err != nil || !shown {
-			t.Errorf("docs/%s.png is not there (%v), or no page shows it", name, err)
+		if !shown {
+			t.Errorf("no page shows docs/%s.png", name)
 		}
 	}
 	b.visit("/")

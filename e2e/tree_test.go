@@ -17,8 +17,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// renew makes the trees in testdata those of this run.
-var renew = flag.Bool("renew", false, "renew testdata/trees")
+// renew makes the trees in testdata, and the pictures in docs, those of this run.
+var renew = flag.Bool("renew", false, "renew testdata and the pictures in docs")
 
 // trees is where stands what a screen reader finds on a page, line by line in its order: one file a picture. A picture without a file is one
 // of a page that another file shows in much the same state.

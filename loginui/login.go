@@ -61,7 +61,7 @@ func getLogin(x *exchange) error {
 		}
 		pg.Notice = x.t("login.again")
 	case query.Has("signed_out"):
-		pg.Notice = x.t("login.signedout")
+		pg.Notice, pg.Done = x.t("login.signedout"), true
 	}
 	return x.showLogin(pg, nil)
 }

@@ -30,6 +30,7 @@ type page struct {
 	Title  string            // of the document, and of most pages' heading
 	Alert  string            // an error that belongs to no single field
 	Notice string            // something good to know
+	Done   bool              // which is that something was done
 	Errors map[string]string // by field
 	To     string            // return target, carried by the forms
 	Who    string            // whose flow it is, once known
@@ -137,6 +138,9 @@ func (x *exchange) write(status int, media string, body []byte) {
 }
 
 // What follows is for the templates.
+
+// Tab is Title for where nothing is broken: without the places at which a word of a heading may be.
+func (pg *page) Tab() string { return strings.ReplaceAll(pg.Title, "\u00ad", "") }
 
 // T is the text for id, with args in place of its values.
 func (pg *page) T(id string, args ...any) (string, error) { return pg.t(id, args...), pg.known(id) }

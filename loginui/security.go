@@ -103,7 +103,7 @@ func getSecurity(x *exchange) error {
 	if query.Has("lost") {
 		pg.Notice = x.t("security.lost")
 	} else if done := query.Get("done"); done != "" {
-		pg.Notice = x.t("security.done." + done)
+		pg.Notice, pg.Done = x.t("security.done."+done), true
 		body.Fresh = done == string(auth.ChangeReplace) && body.Codes.New == refusal{Offered: true}
 	}
 	return x.render(pg)

@@ -53,7 +53,7 @@ func TestStyleUsesTokens(t *testing.T) {
 // The served file has the tokens in front, and no comment.
 func TestStylesAreOneFile(t *testing.T) {
 	served := string(asset(styleName).body)
-	if !strings.HasPrefix(served, ":root {") || strings.Contains(served, "/*") || !strings.Contains(served, "@media print") {
+	if !strings.HasPrefix(served, ":root{") || strings.Contains(served, "/*") || !strings.Contains(served, "@media print") {
 		t.Errorf("begins with %.40q", served)
 	}
 	if _, ok := assets()[tokensName]; ok {

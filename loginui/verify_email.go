@@ -41,7 +41,7 @@ func getVerifyEmail(x *exchange) error {
 // sentAnew says on the page after Send a new code what became of the old one.
 func (x *exchange) sentAnew(pg *page, now auth.Progress) {
 	if now.Mail.Sent && x.r.URL.Query().Has("sent") {
-		pg.Notice = x.t("email.sent")
+		pg.Notice, pg.Done = x.t("email.sent"), true
 	}
 }
 

@@ -96,10 +96,13 @@
     });
   }
 
-  // A step ends. Two minutes before, and when it is over, the page says so; what is typed stays.
+  // A step ends. Two minutes before, and when it is over, the page says so; what is typed stays, and in sight.
   for (const place of all("[data-left]")) {
     const end = Date.now() + place.dataset.left * 1000, [soon, over] = place.querySelectorAll("template");
-    const at = (time, what) => setTimeout(() => place.firstElementChild.replaceChildren(what.content.cloneNode(true)), Math.max(0, time - Date.now()));
+    const at = (time, what) => setTimeout(() => {
+      place.firstElementChild.replaceChildren(what.content.cloneNode(true));
+      for (const f of all("main :focus")) f.scrollIntoView({ block: "nearest" });
+    }, Math.max(0, time - Date.now()));
     at(end - 120000, soon);
     at(end, over);
   }
