@@ -3,9 +3,12 @@ package caddymodule
 import (
 	"io"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/exp/zapslog"
@@ -119,5 +122,22 @@ func TestRefusalsWriteNothing(t *testing.T) {
 	}
 	if n := logs.Len(); n > 0 {
 		t.Errorf("%d lines, such as %v", n, logs.All()[0])
+	}
+}
+
+// TestErrorBeforeTheStoreOpened: the error routes of a site get an id that stands in the log, once in ten seconds.
+func TestErrorBeforeTheStoreOpened(t *testing.T) {
+	core, logs := observer.New(zap.DebugLevel)
+	now := time.Now()
+	v := visit{gate: &Gate{app: new(App), log: zap.New(core), now: func() time.Time { return now }}, r: httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)}
+	first, second := v.logged(http.StatusForbidden, errInsecure.code), v.logged(http.StatusForbidden, errInsecure.code)
+	now = now.Add(10 * time.Second)
+	later := v.logged(http.StatusForbidden, errInsecure.code)
+	var ids []any
+	for _, e := range logs.All() {
+		ids = append(ids, e.ContextMap()["error_id"])
+	}
+	if len(ids) != 2 || ids[0] != first || second != first || ids[1] != later || later == first {
+		t.Errorf("%q, %q and %q; the log has %q", first, second, later, ids)
 	}
 }

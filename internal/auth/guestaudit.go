@@ -4,7 +4,7 @@ import "time"
 
 const (
 	// maxGuestNotes bounds what guests of one link take of its maker's activity, which shows MaxActivity events: whoever has the link must not
-	// push off what else happened. The log for admins has them all.
+	// push off what else happened. The log for admins has more of them (maxGuestOpens).
 	maxGuestNotes = 10
 	guestNoteTime = 7 * 24 * time.Hour
 )

@@ -122,15 +122,8 @@ func TestBlockedSignInByPasskey(t *testing.T) {
 	// The key is older than the event, so with the mailbox it is the way back.
 	b = r.keyBrowser()
 	r.must(b, auth.StepVerify)(r.ResetPassword(ctx, b.v, tokenOf(t, r.letter(aliceMail, "password"), "reset"), newPassword))
-	a, err := r.Ask(ctx, b.v, auth.MethodWebAuthn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	answer, err := d.Get(a.Public)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.must(b, auth.StepDone)(r.ProveAsked(ctx, b.v, auth.MethodWebAuthn, answer, a.Sealed))
+	answer, sealed := r.answered(b, d)
+	r.must(b, auth.StepDone)(r.ProveAsked(ctx, b.v, auth.MethodWebAuthn, answer, sealed))
 }
 
 func TestAdminUnblocks(t *testing.T) {

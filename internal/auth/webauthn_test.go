@@ -79,6 +79,19 @@ func (r *rig) passkey(b *browser, d *authenticator.Device, change ...func(*authe
 	return r.Passkey(r.t.Context(), b.v, answer, sealed, "/x")
 }
 
+// answered is what the device answers where a key is asked for, and the sealed value that goes with it.
+func (r *rig) answered(b *browser, d *authenticator.Device) (answer []byte, sealed string) {
+	r.t.Helper()
+	a, err := r.Ask(r.t.Context(), b.v, auth.MethodWebAuthn)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if answer, err = d.Get(a.Public); err != nil {
+		r.t.Fatal(err)
+	}
+	return answer, a.Sealed
+}
+
 func (r *rig) assertion(b *browser, d *authenticator.Device, change ...func(*authenticator.Draft)) (answer []byte, sealed string) {
 	r.t.Helper()
 	a, err := r.PasskeyAsk(b.v)
@@ -131,20 +144,13 @@ func TestKeyAsSecondStep(t *testing.T) {
 	if out.Method != auth.MethodWebAuthn {
 		t.Fatalf("asks for %q", out.Method)
 	}
-	a, err := r.Ask(ctx, b.v, auth.MethodWebAuthn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	answer, err := d.Get(a.Public)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, sealed := range map[string]string{"no challenge": "", "not ours": "MTc2", "changed": a.Sealed[:len(a.Sealed)-2] + "AA"} {
+	answer, sealed := r.answered(b, d)
+	for name, sealed := range map[string]string{"no challenge": "", "not ours": "MTc2", "changed": sealed[:len(sealed)-2] + "AA"} {
 		if _, err := r.ProveAsked(ctx, b.v, auth.MethodWebAuthn, answer, sealed); !errors.Is(err, auth.ErrRejected) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	r.must(b, auth.StepDone)(r.ProveAsked(ctx, b.v, auth.MethodWebAuthn, answer, a.Sealed))
+	r.must(b, auth.StepDone)(r.ProveAsked(ctx, b.v, auth.MethodWebAuthn, answer, sealed))
 
 	// Where the browser is at an address without a name, the other ways are left.
 	plain := newBrowser()
@@ -168,15 +174,8 @@ func TestSetUpBegunAndLeft(t *testing.T) {
 	if err != nil || p.Step != auth.StepVerify || p.Method != auth.MethodWebAuthn {
 		t.Fatalf("progress %+v, %v", p, err)
 	}
-	a, err := r.Ask(ctx, b.v, auth.MethodWebAuthn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	answer, err := d.Get(a.Public)
-	if err != nil {
-		t.Fatal(err)
-	}
-	out := r.must(b, auth.StepEnroll)(r.ProveAsked(ctx, b.v, auth.MethodWebAuthn, answer, a.Sealed))
+	answer, sealed := r.answered(b, d)
+	out := r.must(b, auth.StepEnroll)(r.ProveAsked(ctx, b.v, auth.MethodWebAuthn, answer, sealed))
 	if out.Method != auth.MethodWebAuthn {
 		t.Errorf("goes on with %q", out.Method)
 	}

@@ -50,15 +50,8 @@ func TestVerificationCountsOnlyWhereItWasSetUpBesideAnotherKind(t *testing.T) { 
 	}
 	b := r.keyBrowser()
 	r.must(b, auth.StepVerify)(r.SignIn(ctx, b.v, "alice", password, ""))
-	a, err := r.Ask(ctx, b.v, auth.MethodWebAuthn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	answer, err := d.Get(a.Public)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.must(b, auth.StepDone)(r.ProveAsked(ctx, b.v, auth.MethodWebAuthn, answer, a.Sealed))
+	answer, sealed := r.answered(b, d)
+	r.must(b, auth.StepDone)(r.ProveAsked(ctx, b.v, auth.MethodWebAuthn, answer, sealed))
 	b = r.keyBrowser()
 	r.must(b, auth.StepDone)(r.passkey(b, d)) // now it was
 }
@@ -76,15 +69,8 @@ func TestVerificationIsNotEstablishedByTheSessionAlone(t *testing.T) { // S42
 	if out.Method != auth.MethodWebAuthn {
 		t.Fatalf("asks for %q", out.Method)
 	}
-	a, err := r.Ask(ctx, b.v, auth.MethodWebAuthn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	answer, err := d.Get(a.Public)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if out := r.must(b, auth.StepVerify)(r.ProveAsked(ctx, b.v, auth.MethodWebAuthn, answer, a.Sealed)); out.Method != auth.MethodPassword {
+	answer, sealed := r.answered(b, d)
+	if out := r.must(b, auth.StepVerify)(r.ProveAsked(ctx, b.v, auth.MethodWebAuthn, answer, sealed)); out.Method != auth.MethodPassword {
 		t.Errorf("asks for %q", out.Method)
 	}
 	other := r.keyBrowser()
@@ -106,16 +92,9 @@ func TestVerificationIsNotEstablishedBesideAStaleProof(t *testing.T) { // S42
 	r.must(b, auth.StepDone)(r.Change(ctx, b.v, rename, ""))
 	r.clock.Add(2 * time.Minute)
 	r.must(b, auth.StepVerify)(r.Change(ctx, b.v, rename, ""))
-	a, err := r.Ask(ctx, b.v, auth.MethodWebAuthn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	answer, err := d.Get(a.Public)
-	if err != nil {
-		t.Fatal(err)
-	}
+	answer, sealed := r.answered(b, d)
 	r.clock.Add(4 * time.Minute)
-	r.must(b, auth.StepVerify)(r.ProveAsked(ctx, b.v, auth.MethodWebAuthn, answer, a.Sealed))
+	r.must(b, auth.StepVerify)(r.ProveAsked(ctx, b.v, auth.MethodWebAuthn, answer, sealed))
 	other := r.keyBrowser()
 	r.must(other, auth.StepVerify)(r.passkey(other, d))
 }
