@@ -27,13 +27,27 @@ func (x *exchange) away(path string) (route, bool) {
 	case handoverPath:
 		return route{get: getHandover}, true
 	case logoutPath:
-		return route{lead, postLogoutAway, anyhow}, true
+		return route{getLogoutAway(lead), postLogoutAway, anyhow}, true
 	case loginPath:
 		return route{getLoginAway, lead, anyhow}, true
 	case stepUpPath:
 		return route{getStepUpAway, lead, anyhow}, true
 	}
 	return route{lead, lead, anyhow}, known
+}
+
+// getLogoutAway leads a guest to where they leave, which is on this host, and everybody else on.
+func getLogoutAway(lead handler) handler {
+	return func(x *exchange) error {
+		link, err := x.guestIn()
+		if err != nil {
+			return err
+		}
+		if x.in.Session == nil && link != nil {
+			return x.redirect(x.prefix + GuestPath)
+		}
+		return lead(x)
+	}
 }
 
 // SignInURL is the address of the page where the visitor of a gated host signs in, or, where need is not nil, proves what it asks for beyond

@@ -49,7 +49,7 @@ func getGuest(x *exchange) error {
 
 // guestIn is the link that is open in the visitor's browser, nil if none is.
 func (x *exchange) guestIn() (*auth.AccessToken, error) {
-	s, _, err := x.realm.Guest(x.r.Context(), x.in.Visit.Guest)
+	s, _, err := x.realm.PeekGuest(x.r.Context(), x.in.Visit.Guest)
 	if errors.Is(err, auth.ErrNoSession) || err == nil && !slices.Contains(s.Access.Hosts, x.in.Visit.Host) {
 		return nil, nil
 	}
@@ -155,7 +155,8 @@ func (x *exchange) leaveGuest() error {
 // errForged is a press that did not come from a page that somebody looks at.
 var errForged = &badRequestError{http.StatusForbidden, "forged"}
 
-// ifPressed is ifNavigated for what is one of several things that a form does.
+// ifPressed runs press for those who load a page. Apps on the portal's own origin share its cookies: what changes how somebody signs in
+// is refused to their scripts, in so far as a browser tells them from pages (W3C Fetch Metadata).
 func (x *exchange) ifPressed(press func() error) error {
 	mode, dest := x.r.Header.Get("Sec-Fetch-Mode"), x.r.Header.Get("Sec-Fetch-Dest")
 	if mode != "" && mode != "navigate" || dest != "" && dest != "document" {

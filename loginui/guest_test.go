@@ -195,3 +195,21 @@ func TestGuestCodePage(t *testing.T) { // S26
 	stranger.get("/.mfa/guest")
 	stranger.want(stranger.post("/.mfa/guest", "token", token), 200, ">Send me a code</button>")
 }
+
+// TestGuestSignsOutOnAnotherHost: on a host whose people sign in elsewhere, a guest leaves on that host, and everybody else is led on.
+func TestGuestSignsOutOnAnotherHost(t *testing.T) {
+	r, _ := portalRig(t, auth.Config{})
+	r.addAlice()
+	token, _, err := r.realm.MakeGuestLink(t.Context(), auth.NewGuestLink{Maker: "alice", Host: app, Guest: auth.Guest{Path: "/plan"}, For: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := r.browser()
+	b.host = app
+	b.want(b.get("/.mfa/logout"), 303, "https://"+host+"/.mfa/logout")
+	b.get("/.mfa/guest")
+	b.want(b.post("/.mfa/guest", "token", token, "do", "open"), 303, "/plan")
+	if to := b.get("/.mfa/logout").Header.Get("Location"); to != "/.mfa/guest" {
+		t.Errorf("a guest is led to %q", to)
+	}
+}

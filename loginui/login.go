@@ -121,11 +121,14 @@ func (x *exchange) preFlow() {
 
 func getLogout(x *exchange) error {
 	if x.in.Session == nil {
-		to := "/login"
-		if link, err := x.guestIn(); err == nil && link != nil { // who is in without signing in leaves there
-			to = GuestPath
+		link, err := x.guestIn()
+		if err != nil {
+			return err
 		}
-		return x.redirect(x.prefix + to)
+		if link != nil { // who is in without signing in leaves there
+			return x.redirect(x.prefix + GuestPath)
+		}
+		return x.redirect(x.prefix + "/login")
 	}
 	return x.render(x.newPage("logout", "logout"))
 }

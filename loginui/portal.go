@@ -108,7 +108,7 @@ func (p *Portal) Passive(path string) bool {
 }
 
 // ServeHTTP answers a request whose path, as the client sent it, is the prefix or below it. It answers wrong input and faults
-// by itself, with a page, and logs the latter. A non-nil error means that a page could not be rendered and nothing was written.
+// by itself, with a page, and logs both. A non-nil error means that a page could not be rendered and nothing was written.
 func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request, in Request) error {
 	x := &exchange{Portal: p, w: w, r: r, in: in}
 	setHeaders(w.Header(), in.Visit.Host, in.Secure)

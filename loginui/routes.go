@@ -1,7 +1,5 @@
 package loginui
 
-import "net/http"
-
 // A handler answers one request, or returns an error for settle.
 type handler func(*exchange) error
 
@@ -82,12 +80,5 @@ func getMailSent(path string) handler {
 	return func(x *exchange) error { return x.redirect(x.prefix + path) }
 }
 
-// ifNavigated runs h for those who load a page. Apps on the portal's own origin share its cookies: what changes how somebody signs in
-// is refused to their scripts, in so far as a browser tells them from pages (W3C Fetch Metadata).
-func (x *exchange) ifNavigated(h handler) error {
-	mode, dest := x.r.Header.Get("Sec-Fetch-Mode"), x.r.Header.Get("Sec-Fetch-Dest")
-	if mode != "" && mode != "navigate" || dest != "" && dest != "document" {
-		return x.message(http.StatusForbidden, x.plain("forged"))
-	}
-	return h(x)
-}
+// ifNavigated is ifPressed for all that a route does.
+func (x *exchange) ifNavigated(h handler) error { return x.ifPressed(func() error { return h(x) }) }

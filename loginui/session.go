@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
+	"github.com/caddy-mfa/caddy-mfa/internal/words"
 )
 
 // What the pages of apps use: the state of the session, the script that asks for a sign-in where it has ended, and the page on which
@@ -60,22 +62,37 @@ func methodsOf(s *auth.Session) []string {
 // scriptTexts are the IDs of what the script says. They stand in it as strings.
 var scriptTexts = [...]string{"script.ended", "script.more", "login.submit", "change.cancel"}
 
-// getScript serves the script under an address that stays, for everybody, in the language of the pages.
-func getScript(x *exchange) error {
-	s, h, lang := asset(scriptName), x.w.Header(), x.said()
-	body := s.body
+// scripts holds the script in the languages that were asked for, by their tags.
+var scripts sync.Map
+
+func scriptIn(lang *words.Language) (*staticFile, error) {
+	if s, ok := scripts.Load(lang.Tag); ok {
+		return s.(*staticFile), nil
+	}
+	body := asset(scriptName).body
 	for _, id := range scriptTexts {
 		text, err := json.Marshal(lang.Text(id))
 		if err != nil {
-			return err
+			return nil, err
 		}
 		body = bytes.ReplaceAll(body, []byte(`"`+id+`"`), text)
 	}
+	s, _ := scripts.LoadOrStore(lang.Tag, newStatic(scriptName, body))
+	return s.(*staticFile), nil
+}
+
+// getScript serves the script under an address that stays, for everybody, in the language of the pages.
+func getScript(x *exchange) error {
+	s, err := scriptIn(x.said())
+	if err != nil {
+		return err
+	}
+	h := x.w.Header()
 	h.Set("Cache-Control", scriptAge)
 	h.Set("Vary", "Accept-Language, Cookie")
-	h.Set("Etag", `"`+s.name+"."+lang.Tag+`"`)
+	h.Set("Etag", `"`+s.name+`"`)
 	h.Set("Content-Type", s.media)
-	http.ServeContent(x.w, x.r, "", time.Time{}, bytes.NewReader(body))
+	http.ServeContent(x.w, x.r, "", time.Time{}, bytes.NewReader(s.body))
 	return nil
 }
 

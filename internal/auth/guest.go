@@ -291,23 +291,30 @@ func (r *Realm) RevokeGuestLink(ctx context.Context, id string) (link GuestLink,
 // none that counts. Any other error is a fault of the store, and the request must not pass. What it returns is shared and must not be
 // changed; DecideToken takes it. A cookie that we did not make leads to no look into the store.
 func (r *Realm) Guest(ctx context.Context, cookie string) (*Session, *User, error) {
+	return r.openedGuest(ctx, cookie, true)
+}
+
+// PeekGuest is Guest for pages about the link, which are no use of it.
+func (r *Realm) PeekGuest(ctx context.Context, cookie string) (*Session, *User, error) {
+	return r.openedGuest(ctx, cookie, false)
+}
+
+func (r *Realm) openedGuest(ctx context.Context, cookie string, use bool) (*Session, *User, error) {
 	key, opening := r.readGuestCookie(cookie)
 	if key == "" {
 		return nil, nil, ErrNoSession
 	}
-	s, u, err := r.guest(ctx, key, true)
+	s, u, err := r.guest(ctx, key, opening, use)
 	if err != nil {
 		return nil, nil, err
-	}
-	if s.Access.Guest.hasLeft(opening) {
-		return nil, nil, ErrNoSession
 	}
 	own := *s
 	own.opening = opening
 	return &own, u, nil
 }
 
-func (r *Realm) guest(ctx context.Context, key string, use bool) (*Session, *User, error) {
+// guest is the link with a key, for one of those who opened it; "" is nobody who could have left.
+func (r *Realm) guest(ctx context.Context, key, opening string, use bool) (*Session, *User, error) {
 	gen, e := r.cache.gen.Load(), r.cache.get(key)
 	if e == nil {
 		var err error
@@ -316,7 +323,7 @@ func (r *Realm) guest(ctx context.Context, key string, use bool) (*Session, *Use
 		}
 	}
 	now, s := r.now(), e.session.Load()
-	if !liveToken(now, e.user, s) || s.Access.Guest == nil {
+	if !liveToken(now, e.user, s) || s.Access.Guest == nil || s.Access.Guest.hasLeft(opening) {
 		return nil, nil, ErrNoSession
 	}
 	if use {
@@ -345,7 +352,7 @@ func (r *Realm) guestOf(ctx context.Context, host, token string) (*Session, *Use
 	if len(token) != len(newTravelToken()) {
 		return nil, nil, ErrToken
 	}
-	s, u, err := r.guest(ctx, keyGuestLinks+hashToken(token), false)
+	s, u, err := r.guest(ctx, keyGuestLinks+hashToken(token), "", false)
 	if errors.Is(err, ErrNoSession) || err == nil && !slices.Contains(s.Access.Hosts, host) {
 		return nil, nil, ErrToken
 	}

@@ -1,6 +1,7 @@
 package auth_test
 
 import (
+	"context"
 	"errors"
 	"net/netip"
 	"slices"
@@ -238,5 +239,35 @@ func TestGuestLeavesWhileTheStoreFails(t *testing.T) { // S54, S76
 	store.fails = false
 	if d := r.opens(cookie, everybody, page("/page")); d == auth.Allow {
 		t.Error("who has left by the store passes")
+	}
+}
+
+// TestGuestSeen: a page about the link is no use of it, and neither is the cookie of somebody who has left.
+func TestGuestSeen(t *testing.T) { // S55
+	r := newRig(t)
+	r.bearer()
+	token, _ := r.link(nil)
+	cookie, gone := r.guest(token), r.guest(token)
+	seen := func(look func(context.Context, string) (*auth.Session, *auth.User, error), cookie string) time.Time {
+		t.Helper()
+		s, _, err := look(t.Context(), cookie)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.Seen
+	}
+	r.leave(gone)
+	before := seen(r.PeekGuest, cookie)
+	r.clock.Add(5 * time.Minute)
+	for _, look := range []func(context.Context, string) (*auth.Session, *auth.User, error){r.PeekGuest, r.Realm.Guest} {
+		if _, _, err := look(t.Context(), gone); !errors.Is(err, auth.ErrNoSession) {
+			t.Errorf("who has left: %v", err)
+		}
+		if now := seen(r.PeekGuest, cookie); !now.Equal(before) {
+			t.Errorf("seen at %v, not %v", now, before)
+		}
+	}
+	if now := seen(r.Realm.Guest, cookie); !now.Equal(r.clock.Now()) {
+		t.Errorf("in use: seen at %v", now)
 	}
 }

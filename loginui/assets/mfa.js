@@ -62,7 +62,7 @@
       const how = e.inputType || "";
       corrected = f.value !== "" && (corrected || /^[dh]/.test(how));
       const digits = f.value.replace(/[\s\u2010-\u2013-]/g, "");
-      if (!/^\p{Nd}{6}$/u.test(digits)) return;
+      if (!/^[\d\u0660-\u0669\u06f0-\u06f9\uff10-\uff19]{6}$/.test(digits)) return;
       const pasted = /Paste|Drop/.test(how);
       if (pasted) f.value = digits;
       if (gone || corrected || !e.isTrusted || !pasted && e.data && e.data.length > 1) return;
