@@ -195,13 +195,16 @@ func (b *tab) load(steps ...action) int64 {
 	return resp.Status
 }
 
-// visit opens a path or URL.
+// visit opens a path or URL. Where that is a link whose token goes off by itself, visit waits for the page that it leads to.
 func (b *tab) visit(path string) {
 	b.t.Helper()
 	if strings.HasPrefix(path, "/") {
 		path = b.base + path
 	}
 	b.load(chromedp.Navigate(path))
+	if strings.Contains(path, "/.mfa/") && strings.Contains(path, "#") {
+		b.do(chromedp.WaitReady(`//body[not(.//form[@data-token="auto" and @aria-busy])]`))
+	}
 }
 
 // press presses the button that says words, which leads to another page.
