@@ -7,13 +7,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -249,22 +252,30 @@ func (s *Server) SetupLink(ctx context.Context) (string, error) {
 	return s.Log.Wait(ctx, setupLink)
 }
 
-// FreePorts returns n ports that nobody listens on.
+// given are the ports that FreePorts has chosen.
+var given sync.Map
+
+// FreePorts returns n ports that nobody listens on, and none of them twice. They are drawn from below those that Linux gives to connections
+// (32768 and up), which might take them before the one that they are for.
 func FreePorts(n int) ([]string, error) {
+	const lowest, highest, tries = 15000, 32000, 1000
 	ports := make([]string, 0, n)
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
+	for range tries {
+		if len(ports) == n {
+			return ports, nil
 		}
-		defer l.Close() // all are held until all are chosen, so that they differ
-		_, port, err := net.SplitHostPort(l.Addr().String())
-		if err != nil {
-			return nil, err
+		port := strconv.Itoa(lowest + rand.IntN(highest-lowest))
+		if _, again := given.LoadOrStore(port, true); again {
+			continue
 		}
+		l, err := net.Listen("tcp", "127.0.0.1:"+port)
+		if err != nil {
+			continue // somebody else's
+		}
+		l.Close()
 		ports = append(ports, port)
 	}
-	return ports, nil
+	return nil, fmt.Errorf("no %d free ports among %d", n, tries)
 }
 
 // AddUser makes an account with p's name and password, through the admin API.
