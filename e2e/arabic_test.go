@@ -64,6 +64,7 @@ func (b *tab) inArabic(p *photo, again []func(*tab)) (seen *tab, end func()) {
 			b.t.Errorf("page %s in Arabic says %q, want what %q says", p.Name, said[i], want[i])
 		}
 	}
+	seen.readsLike(b, p.Name+" in Arabic")
 	return seen, func() { back(); seen.close() }
 }
 
@@ -143,6 +144,7 @@ var translation = sync.OnceValues(func() (all [][2]*regexp.Regexp, err error) {
 			return nil, err
 		}
 	}
+next:
 	for id := range texts[0] {
 		var looks [2]*regexp.Regexp
 		for i, of := range texts {
@@ -158,6 +160,9 @@ var translation = sync.OnceValues(func() (all [][2]*regexp.Regexp, err error) {
 				}
 				alternatives = append(alternatives, strings.Join(parts, ".+"))
 			}
+			if slices.ContainsFunc(alternatives, func(a string) bool { return !wordly.MatchString(a) }) {
+				continue next // a value alone, which would match anything
+			}
 			if looks[i], err = regexp.Compile("^(?s:" + strings.Join(alternatives, "|") + ")"); err != nil {
 				return nil, err
 			}
@@ -168,27 +173,30 @@ var translation = sync.OnceValues(func() (all [][2]*regexp.Regexp, err error) {
 })
 
 var (
-	value = regexp.MustCompile(`\{\{\.\w+\}\}`)
+	wordly = regexp.MustCompile(`\pL`)
+	value  = regexp.MustCompile(`\{\{\.\w+\}\}`)
 	// marks say which way what follows is written; none of them is seen.
 	marks = strings.NewReplacer("\u2066", "", "\u2067", "", "\u2068", "", "\u2069", "", "\u200e", "", "\u200f", "", "\u00a0", " ")
 )
 
-// translates reports whether what a page says in Arabic begins as the translation of what it says in English, or is no text of ours. Texts that
-// consist of a value alone would match anything.
+// translates reports whether what a page says in Arabic begins as the translation of what it says in English; what is no text of ours, such as
+// somebody's name, is the same in both.
 func (b *tab) translates(english, arabic string) bool {
 	b.t.Helper()
 	all, err := translation()
 	if err != nil {
 		b.t.Fatal(err)
 	}
+	english, arabic = marks.Replace(english), marks.Replace(arabic)
 	known := false
 	for _, looks := range all {
-		if strings.HasPrefix(looks[0].String(), "^(?s:.+") || !looks[0].MatchString(marks.Replace(english)) {
+		if !looks[0].MatchString(english) {
 			continue
 		}
-		if known = true; looks[1].MatchString(marks.Replace(arabic)) {
+		if looks[1].MatchString(arabic) {
 			return true
 		}
+		known = known || !strings.HasPrefix(looks[0].String(), "^(?s:.+") // which matches much that it does not mean
 	}
-	return !known
+	return !known && steady(english) == steady(arabic)
 }

@@ -46,57 +46,99 @@ func (b *tab) tree(p *photo) {
 	}
 }
 
+// found is what a screen reader tells of one thing on a page.
+type found struct {
+	role, name, description string
+	properties              []string
+}
+
+func (f found) String() string {
+	line := f.role
+	if f.name != "" {
+		line += fmt.Sprintf(" %q", steady(f.name))
+	}
+	if f.description != "" {
+		line += fmt.Sprintf(" described %q", steady(f.description))
+	}
+	return strings.Join(append([]string{line}, f.properties...), " ")
+}
+
 // readOut is the page's accessibility tree as lines in reading order: role, name, and what is said beside it.
 func (b *tab) readOut() string {
 	b.t.Helper()
 	// A browser puts the focus where the page wants it with its first frame.
 	b.ready()
 	b.do(chromedp.Poll[chromedp.Void](`![...document.querySelectorAll("[autofocus]")].some(e => e.checkVisibility()) || document.activeElement !== document.body`))
-	found := run(b, accessibilityTree)
+	var lines strings.Builder
+	for _, f := range b.finds() {
+		fmt.Fprintln(&lines, f)
+	}
+	return lines.String()
+}
+
+// finds is what a screen reader finds on the page, in its order. Texts have the role "text".
+func (b *tab) finds() (all []found) {
+	b.t.Helper()
+	tree := run(b, accessibilityTree)
 	nodes := map[accessibility.NodeID]*accessibility.Node{}
-	for _, n := range found.Nodes {
+	for _, n := range tree.Nodes {
 		nodes[n.NodeID] = n
 	}
-	var lines strings.Builder
 	var read func(n *accessibility.Node, said string)
 	read = func(n *accessibility.Node, said string) {
 		if n == nil {
 			return
 		}
-		role, name := word(n.Role), strings.TrimSpace(word(n.Name))
-		if n.Ignored || slices.Contains(silent, role) {
-			role = ""
-		}
+		f := found{role: word(n.Role), name: strings.TrimSpace(word(n.Name))}
 		switch {
-		case role == "StaticText" && (name == "" || strings.Contains(said, name)):
-		case role == "StaticText":
-			fmt.Fprintf(&lines, "text %q\n", steady(name))
-		case role != "":
-			fmt.Fprintf(&lines, "%s", role)
-			if name != "" {
-				fmt.Fprintf(&lines, " %q", steady(name))
+		case n.Ignored || slices.Contains(silent, f.role), f.role == "":
+		case f.role == "StaticText":
+			if f.name != "" && !strings.Contains(said, f.name) {
+				all = append(all, found{role: "text", name: f.name})
 			}
-			if d := word(n.Description); d != "" {
-				fmt.Fprintf(&lines, " described %q", steady(d))
-			}
+		default:
+			f.description = word(n.Description)
 			for _, p := range n.Properties {
 				value := word(p.Value)
-				if !slices.Contains(spoken, string(p.Name)) || value == "" || p.Name == "focused" && role == "RootWebArea" || value == "false" && p.Name != "expanded" && p.Name != "pressed" {
+				if !slices.Contains(spoken, string(p.Name)) || value == "" || p.Name == "focused" && f.role == "RootWebArea" || value == "false" && p.Name != "expanded" && p.Name != "pressed" {
 					continue
 				}
-				fmt.Fprintf(&lines, " %s=%s", p.Name, value)
+				f.properties = append(f.properties, fmt.Sprintf("%s=%s", p.Name, value))
 			}
-			lines.WriteByte('\n')
-			said = name
+			all = append(all, f)
+			said = f.name
 		}
 		for _, id := range n.ChildIDs {
 			read(nodes[id], said)
 		}
 	}
-	if len(found.Nodes) > 0 {
-		read(found.Nodes[0], "")
+	if len(tree.Nodes) > 0 {
+		read(tree.Nodes[0], "")
 	}
-	return lines.String()
+	return all
+}
+
+// readsLike fails the test unless a screen reader finds on this tab's page, in another language, what it finds on the other tab's, in the same
+// order. Where texts end within a sentence is up to the language.
+func (b *tab) readsLike(other *tab, page string) {
+	b.t.Helper()
+	controls := func(all []found) []found {
+		all = slices.DeleteFunc(all, func(f found) bool { return f.role == "text" })
+		for i := range all {
+			all[i].properties = slices.DeleteFunc(all[i].properties, func(p string) bool { return p == "focused=true" }) // where a person was
+		}
+		return all
+	}
+	got, want := controls(b.finds()), controls(other.finds())
+	for i := range max(len(got), len(want)) {
+		switch {
+		case i >= len(got) || i >= len(want) || got[i].role != want[i].role || !slices.Equal(got[i].properties, want[i].properties):
+			b.t.Errorf("a screen reader finds on page %s\n%q, in English\n%q", page, got[min(i, len(got)):], want[min(i, len(want)):])
+			return
+		case !b.translates(want[i].name, got[i].name), want[i].description != got[i].description && !b.translates(want[i].description, got[i].description): // the name of a key, say
+			b.t.Errorf("on page %s a screen reader tells %s, in English %s", page, got[i], want[i])
+		}
+	}
 }
 
 func accessibilityTree(ctx context.Context, t *chromedp.Target) (accessibility.GetFullAXTreeResult, error) {
