@@ -53,7 +53,7 @@ var assets = sync.OnceValue(func() map[string]*staticFile {
 	for _, f := range files {
 		body, _ := assetFiles.ReadFile("assets/" + f.Name())
 		switch {
-		case f.Name() == scriptName:
+		case strings.HasSuffix(f.Name(), ".js"):
 			body = tight(body)
 		case f.Name() == tokensName: // part of the style sheet: one request, not two
 			continue

@@ -97,7 +97,7 @@ func getScript(x *exchange) error {
 }
 
 // tight drops comments that have lines of their own, indentation, and blanks that separate no words, outside of strings in double quotes.
-// It is for our script alone: others may have strings, regular expressions and lines of other kinds.
+// It is for our scripts alone: others may have strings, regular expressions, comments and lines of other kinds.
 func tight(js []byte) []byte {
 	var out []byte
 	for line := range bytes.Lines(js) {

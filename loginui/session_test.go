@@ -2,6 +2,7 @@ package loginui
 
 import (
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -75,6 +76,32 @@ func TestTight(t *testing.T) {
 	for name, tt := range tests {
 		if got := string(tight([]byte(tt.js))); got != tt.want {
 			t.Errorf("%s: %q, want %q", name, got, tt.want)
+		}
+	}
+	// What our scripts have to do without: a comment behind code, which may swallow what comes to stand on its line, and blanks in strings in
+	// other quotes and in regular expressions.
+	files, err := assetFiles.ReadDir("assets")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if !strings.HasSuffix(f.Name(), ".js") {
+			continue
+		}
+		body, err := assetFiles.ReadFile("assets/" + f.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(body)) {
+			line = strings.TrimSpace(line)
+			if strings.HasPrefix(line, "//") {
+				continue
+			}
+			for _, no := range []string{`\s//\s`, `/\*`, "`", `'[^']* [^']*'`, `[(=,:!&|?]\s*/[^/]* [^/]*/[a-z]*[.,;)]`} {
+				if regexp.MustCompile(no).MatchString(line) {
+					t.Errorf("%s has %s: %s", f.Name(), no, line)
+				}
+			}
 		}
 	}
 }

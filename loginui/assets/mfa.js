@@ -10,7 +10,8 @@
     const token = location.hash.slice(1);
     if (!token) return;
     history.replaceState(null, "", location.pathname + location.search);
-    for (const f of all("footer form")) f.setAttribute("action", f.getAttribute("action").split("#")[0] + "#" + token); // the link is read again in the other language
+    // The link is read again in the other language.
+    for (const f of all("footer form")) f.setAttribute("action", f.getAttribute("action").split("#")[0] + "#" + token);
     const field = link.elements.token, box = field.closest(".field"), next = link.elements.password;
     field.value = token;
     if (link.dataset.token) return link.requestSubmit ? link.requestSubmit() : link.submit();
@@ -39,7 +40,8 @@
     if (sent) return e.preventDefault();
     sent = e.target;
     sent.setAttribute("aria-busy", "true");
-    for (const b of all("[data-peek][aria-pressed=true]")) b.click(); // password managers look for a password field
+    // Password managers look for a password field.
+    for (const b of all("[data-peek][aria-pressed=true]")) b.click();
   });
   addEventListener("pageshow", (e) => e.persisted && free());
 

@@ -29,7 +29,8 @@
   const page = form.dataset, field = form.elements, button = form.querySelector("button"), said = document.querySelector("[data-said]");
   const creates = page.key === "enroll" || page.key === "upgrade";
   const submit = (f) => (f.requestSubmit ? f.requestSubmit() : f.submit());
-  field.response.value = ""; // browsers fill forms in again after a reload
+  // Browsers fill forms in again after a reload.
+  field.response.value = "";
 
   // What browsers before 2024 lack, and what some password managers break.
   const bytes = (s) => Uint8Array.from(atob(s.replace(/-/g, "+").replace(/_/g, "/")), (c) => c.charCodeAt(0));
@@ -69,8 +70,9 @@
   const fetched = async () => {
     const answer = await fetch(page.source, { redirect: "manual" });
     const next = answer.ok && new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("form[data-key]");
+    // Without one the person is signed in elsewhere, or the flow is over.
     if (next) current = read(next);
-    return Boolean(next); // else signed in elsewhere, or the flow is over
+    return Boolean(next);
   };
   const renew = () => (renewing = renewing || fetched().finally(() => (renewing = null)));
 
@@ -101,8 +103,8 @@
     submit(form);
   };
 
-  // wait offers passkeys in the name field, where the browser can.
-  let wait = () => {}, busy = null; // the prompt that is open
+  // wait offers passkeys in the name field, where the browser can; busy is the prompt that is open.
+  let wait = () => {}, busy = null;
   const say = (words) => {
     said.textContent = words;
     said.hidden = !words && !said.dataset.keep;
@@ -144,7 +146,8 @@
     let next = 0;
     const keep = async () => {
       if (busy || document.hidden || !stale() || Date.now() < next) return;
-      if (!document.hasFocus() && left() > 0) return; // the browser's own window may be open for an answer that still counts
+      // The browser's own window may be open for an answer that still counts.
+      if (!document.hasFocus() && left() > 0) return;
       next = Date.now() + 60000;
       if ((await renew().catch(() => false)) && !busy) wait();
     };
@@ -165,7 +168,8 @@
     form.addEventListener("submit", (e) => {
       if (field.response.value) return;
       e.preventDefault();
-      const label = field.label.value.trim().normalize(); // as the server will see it
+      // As the server will see it.
+      const label = field.label.value.trim().normalize();
       if ([...label].length > 64 || /[\0-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufffd\ud800-\udfff]/u.test(label)) return say(page.bad);
       prompt();
     });
@@ -180,7 +184,8 @@
   }
 
   addEventListener("pageshow", (e) => {
-    if (!e.persisted) return; // back from the browser's cache, with all that was going on
+    // Back from the browser's cache, with all that was going on.
+    if (!e.persisted) return;
     stop.abort();
     idle();
     field.response.value = "";
