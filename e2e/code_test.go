@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"net/http"
-	"strings"
 	"testing"
 
 	"github.com/chromedp/cdproto/input"
@@ -83,46 +82,5 @@ func TestCodeIsSentWhole(t *testing.T) {
 		b.do(chromedp.Focus(field("Code")))
 		b.load(editing("paste"))
 		b.sees("Example app")
-	}
-}
-
-// branded is a server with pages that are dressed, by an accent and a background.
-func branded(t *testing.T, accent, background string) *rig.Server {
-	t.Helper()
-	return start(t, rig.Config{Caddyfile: strings.Replace(rig.Gated, "auto_https off\n", `auto_https off
-	mfa {
-		name "Example Corp"
-		brand {
-			accent "`+accent+`"
-			background "`+background+`"
-			footer "Example Corp, for staff only"
-			links {
-				Imprint https://example.com/imprint
-				"Ask for help" mailto:help@example.com
-			}
-		}
-	}
-`, 1)})
-}
-
-// TestBrandedPages: whatever colours an admin chooses, axe-core finds nothing wrong with the pages.
-func TestBrandedPages(t *testing.T) {
-	t.Parallel()
-	for name, colours := range map[string][2]string{"yellow": {"#ffcc00", "#fff7d6"}, "navy": {"#0b1f3a", "#0b1f3a"}, "green": {"#0a7d33", "#eef5f0"}} {
-		s := branded(t, colours[0], colours[1])
-		alice, _ := enrolled(t, s, "alice")
-		b := open(t, s)
-		b.visit("/")
-		b.sees("Sign in")
-		b.shoot("brand-" + name)
-		b.fill("Username or email", alice.Name)
-		b.fill("Password", alice.Password)
-		b.press("Sign in")
-		b.fill("Code", code(t, alice.Phone))
-		b.press("Verify")
-		b.sees("Example app")
-		b.visit("/.mfa/security")
-		b.sees("Security")
-		b.shoot("brand-" + name + "-security")
 	}
 }

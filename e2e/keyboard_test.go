@@ -12,12 +12,20 @@ import (
 )
 
 // focused is what a person hears or reads of the element that has the focus, "" if none has, and what is wrong with it: nothing shows that it
-// is there, something lies over it or it is out of sight (WCAG 2.2, success criteria 2.4.7 and 2.4.11).
+// is there, or in colours that can be told apart, something lies over it or it is out of sight (WCAG 2.2, success criteria 2.4.7, 1.4.11 and
+// 2.4.11).
 const focused = `(() => {
 	const e = document.activeElement;
 	if (!e || e === document.body) return ["", ""];
+	document.getAnimations().forEach(a => { try { a.finish() } catch {} }); // colours fade over
 	const words = (e.labels && e.labels[0] || e).textContent.trim(), style = getComputedStyle(e), box = e.getBoundingClientRect();
 	if (style.outlineStyle === "none" && style.boxShadow === "none") return [words, "the focus cannot be seen"];
+	const ring = style.outlineColor.match(/[\d.]+/g).map(Number), filled = p => getComputedStyle(p).backgroundColor.match(/[\d.]+/g).map(Number);
+	let on = e.parentElement;
+	while (filled(on)[3] === 0 && on.parentElement) on = on.parentElement;
+	const light = c => c.slice(0, 3).map(v => v / 255).map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4).reduce((sum, v, i) => sum + v * [.2126, .7152, .0722][i], .05);
+	const [high, low] = [light(ring), light(filled(on))].sort((a, b) => b - a);
+	if (style.outlineStyle !== "auto" && high / low < 3) return [words, "the ring has a contrast of " + (high / low).toFixed(2) + " on " + (on.className || on.tagName)];
 	if (box.bottom <= 0 || box.top >= innerHeight || box.right <= 0 || box.left >= innerWidth) return [words, "the focus is out of sight"];
 	const at = document.elementFromPoint(box.left + box.width / 2, Math.max(0, Math.min(innerHeight - 1, box.top + box.height / 2)));
 	if (at && !e.contains(at) && !at.contains(e) && !(e.labels && [...e.labels].some(l => l.contains(at)))) return [words, "something lies over the focus"];
