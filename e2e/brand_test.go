@@ -1,9 +1,13 @@
 package e2e
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
 
@@ -87,5 +91,39 @@ func TestBrandOnColouredSurfaces(t *testing.T) {
 		}
 		other.tabTo("Security key or passkey")
 		other.do(chromedp.Evaluate[chromedp.Void](`document.activeElement.blur()`))
+	}
+}
+
+// heads is what is wrong with the head of a page: it is off the middle, beside the window, or breaks a word of the name that would fit.
+const heads = `(() => {
+	const bad = [], wide = document.documentElement.clientWidth, name = document.querySelector(".brand span").firstChild;
+	const part = (from, to) => { const r = document.createRange(); r.setStart(name, from); r.setEnd(name, to); return r; };
+	const boxes = [document.querySelector(".brand :is(img, svg)").getBoundingClientRect(), ...part(0, name.length).getClientRects()];
+	const left = Math.min(...boxes.map(r => r.left)), right = Math.max(...boxes.map(r => r.right));
+	if (left < 0 || right > wide) bad.push("it is from " + left + " to " + right + " in " + wide);
+	if (Math.abs(left + right - wide) > 2) bad.push("it is off the middle: from " + left + " to " + right + " in " + wide);
+	for (const m of name.data.matchAll(/\S+/g)) if (part(m.index, m.index + m[0].length).getClientRects().length > 1) bad.push("broken: " + m[0]);
+	return bad;
+})()`
+
+// TestLogosOfAnyShape: whatever the shape of a logo, it and the name stand in the middle, in windows of any width.
+func TestLogosOfAnyShape(t *testing.T) {
+	t.Parallel()
+	for _, shape := range []struct{ name, size string }{{"wide", "900 60"}, {"tall", "60 900"}, {"square", "100 100"}} {
+		logo := filepath.Join(t.TempDir(), "logo.svg")
+		svg := `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ` + shape.size + `"><rect width="100%" height="100%" fill="#cc0610"/></svg>`
+		if err := os.WriteFile(logo, []byte(svg), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		b := open(t, branded(t, "#cc0610", "#ffffff", "logo "+logo))
+		for _, width := range []int64{320, 360, 1100, 3840} {
+			b.do(command(emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: width, Height: 740, DeviceScaleFactor: 1}))
+			b.visit("/")
+			b.sees("Sign in")
+			for _, line := range eval[[]string](b, heads) {
+				t.Errorf("%s logo, %d pixels: %s", shape.name, width, line)
+			}
+			b.picture(fmt.Sprintf("logo-%s-%d", shape.name, width))
+		}
 	}
 }
