@@ -1,11 +1,18 @@
 package e2e
 
 import (
+	"context"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/fetch"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
 
 	"github.com/caddy-mfa/caddy-mfa/e2e/rig"
 )
@@ -140,12 +147,12 @@ func TestPrintedCodes(t *testing.T) {
 	codes := b.recoveryCodes()
 	b.do(command(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: "print", Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "dark"}}}))
 	paper := b.text("body")
-	for _, want := range append(codes, "Recovery codes for caddy-mfa", "Site: localhost", "Username: alice", "Made: ") {
+	for _, want := range append(codes, "Recovery codes for caddy-mfa", "Site: localhost", "Username: alice", "Made: ", "Each code works once, in place of your second method.") {
 		if !strings.Contains(paper, want) {
 			t.Errorf("the paper lacks %q", want)
 		}
 	}
-	for _, no := range []string{"Copy", "Download", "I've saved", "Save your", "If you lose", "Save them before"} {
+	for _, no := range []string{"Copy", "Download", "Print", "I've saved", "Save your", "If you lose", "Save them before"} {
 		if strings.Contains(paper, no) {
 			t.Errorf("the paper has %q", no)
 		}
@@ -154,4 +161,19 @@ func TestPrintedCodes(t *testing.T) {
 		t.Errorf("the codes are %s", got)
 	}
 	b.picture("recovery-codes-print")
+	sheet := run(b, func(ctx context.Context, t *chromedp.Target) ([]byte, error) {
+		pdf, err := cdp.Call(ctx, t, page.PrintToPDF, page.PrintToPDFParams{})
+		return pdf.Data, err
+	})
+	if err := os.WriteFile(filepath.Join(out, "recovery-codes.pdf"), sheet, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if pages := regexp.MustCompile(`/Count (\d+)`).FindSubmatch(sheet); len(pages) < 2 || string(pages[1]) != "1" {
+		t.Errorf("the codes take %q sheets", pages)
+	}
+	// Last: a browser without windows goes on printing.
+	b.do(command(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{}))
+	b.do(chromedp.Evaluate[chromedp.Void](`addEventListener("beforeprint", () => { window.prints = true })`))
+	b.click("Print")
+	b.do(chromedp.Poll[chromedp.Void](`window.prints`))
 }

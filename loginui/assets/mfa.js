@@ -98,6 +98,8 @@
     });
   }
 
+  for (const b of all("[data-print]")) b.addEventListener("click", () => print());
+
   // A step ends. Two minutes before, and when it is over, the page says so; what is typed stays, and in sight.
   for (const place of all("[data-left]")) {
     const end = Date.now() + place.dataset.left * 1000, [soon, over] = place.querySelectorAll("template");
