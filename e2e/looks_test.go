@@ -44,6 +44,7 @@ func (b *tab) seenIn(page string, looks ...look) {
 		if l.forced == "active" {
 			bad = append(bad, eval[[]string](b, first)...)
 		}
+		bad = append(bad, eval[[]string](b, small)...)
 		for _, line := range bad {
 			b.t.Errorf("%s, %s: %s", page, l.name, line)
 		}
@@ -52,13 +53,21 @@ func (b *tab) seenIn(page string, looks ...look) {
 	b.do(window(false), scheme(false)) // Chromium keeps the background of forced colours under a page that was opened in them
 }
 
-// first is what is wrong where colours are forced: the button that leads on is filled, which no other is.
+// first is what is wrong where colours are forced: the button that leads on is filled, which no other is, and drawings have the colours that
+// were chosen.
 const first = `(() => {
 	const fill = e => getComputedStyle(e).backgroundColor, page = fill(document.querySelector("main"));
 	const shown = s => [...document.querySelectorAll(s)].filter(e => e.checkVisibility({ visibilityProperty: true }));
-	return [...shown(".main").filter(e => fill(e) === fill(document.documentElement) || fill(e) === page).map(e => "not filled: " + e.innerText),
+	const probe = document.body.appendChild(document.createElement("i"));
+	const chosen = ["Canvas", "CanvasText", "LinkText", "Highlight"].map(c => (probe.style.color = c, getComputedStyle(probe).color));
+	probe.remove();
+	const drawn = shown("svg *").flatMap(e => [getComputedStyle(e).fill, getComputedStyle(e).stroke].filter(c => c !== "none" && !chosen.includes(c)).map(c => "drawn in " + c + ": " + e.outerHTML));
+	return [...drawn, ...shown(".main").filter(e => fill(e) === fill(document.documentElement) || fill(e) === page).map(e => "not filled: " + e.innerText),
 		...shown(".second").filter(e => shown(".main").some(m => fill(m) === fill(e))).map(e => "filled too: " + e.innerText)];
 })()`
+
+// small is what does not grow with the words beside it.
+const small = `[...document.querySelectorAll("footer svg")].filter(e => e.getBoundingClientRect().height < 1.1 * parseFloat(getComputedStyle(e.parentElement).fontSize)).map(e => "an icon is small beside its words: " + e.outerHTML)`
 
 // TestLooks: narrow, wide, with more contrast, and with forced colours.
 func TestLooks(t *testing.T) {
