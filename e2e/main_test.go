@@ -37,7 +37,7 @@ func runAll(m *testing.M) int {
 	if binary, err = build(dir); err != nil {
 		return fail(err)
 	}
-	if err := os.MkdirAll(out, 0o755); err != nil {
+	if err := makeRoom(out, whole()); err != nil {
 		return fail(err)
 	}
 	stop, err := startBrowser(dir)
@@ -58,6 +58,43 @@ func runAll(m *testing.M) int {
 func fail(err error) int {
 	fmt.Fprintln(os.Stderr, "e2e:", err)
 	return 1
+}
+
+// makeRoom makes a directory, and empties it for a run of all journeys: what is in it after that is of that run.
+func makeRoom(dir string, empty bool) error {
+	if empty {
+		if err := os.RemoveAll(dir); err != nil {
+			return err
+		}
+	}
+	return os.MkdirAll(dir, 0o755)
+}
+
+// TestPicturesOfBefore: a run of all journeys leaves no pictures of runs before it; others leave those that they do not take anew.
+func TestPicturesOfBefore(t *testing.T) {
+	t.Parallel()
+	old := filepath.Join(t.TempDir(), "out", "old.png")
+	for _, tc := range []struct {
+		name        string
+		empty, left bool
+	}{{"some journeys, the first time", false, false}, {"some journeys", false, true}, {"all journeys", true, false}, {"all journeys, the first time", true, false}} {
+		if tc.name == "some journeys" {
+			if err := os.WriteFile(old, nil, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := makeRoom(filepath.Dir(old), tc.empty); err != nil {
+			t.Fatalf("%s: %v", tc.name, err)
+		}
+		if _, err := os.Stat(old); (err == nil) != tc.left {
+			t.Errorf("%s: %v", tc.name, err)
+		}
+		if tc.name == "all journeys" {
+			if err := os.Remove(filepath.Dir(old)); err != nil {
+				t.Errorf("%s: %v", tc.name, err)
+			}
+		}
+	}
 }
 
 // build returns the binary that CADDY_MFA_BIN names, or else builds it in dir.
