@@ -31,10 +31,13 @@ http://dash.localhost:{port} {
 }
 `
 
-// record is which file a picture is, and what the page says. What differs from run to run stands there by what it is.
+// looksLike is all that the page's look comes from: its style sheet and its drawings.
+const looksLike = `[...document.querySelectorAll("style, svg")].map(e => e.outerHTML).join("\n")`
+
+// record is which file a picture is, what the page looks like, and what it says. What differs from run to run stands there by what it is.
 func record(b *tab, file []byte) string {
 	b.t.Helper()
-	said := fmt.Sprintf("SHA-256 %x\n", sha256.Sum256(file))
+	said := fmt.Sprintf("SHA-256 %x\nSHA-256 of style sheet and drawings %x\n", sha256.Sum256(file), sha256.Sum256([]byte(eval[string](b, looksLike))))
 	for line := range strings.Lines(b.text("body")) {
 		if line = strings.TrimSpace(line); line != "" {
 			said += steady(line) + "\n"
@@ -79,7 +82,7 @@ func TestDocsPictures(t *testing.T) {
 		}
 		want, err := os.ReadFile(kept)
 		if got := record(b, now); err != nil || got != string(want) {
-			t.Errorf("%s is not of this page: run make screenshots (%v)\n%s\nwant, as in %s\n%s", file, err, got, kept, want)
+			t.Errorf("%s is not of this page as it says and looks now: run make screenshots (%v)\n%s\nwant, as in %s\n%s", file, err, got, kept, want)
 		}
 		shown := false
 		pages, err := filepath.Glob("../docs/*.md")
