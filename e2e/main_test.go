@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -17,6 +18,8 @@ import (
 const out = "out"
 
 var (
+	begunWhole bool // what whole was at the start
+
 	binary   string          // the real one
 	chromium context.Context // one process for all journeys; each takes a profile of its own
 )
@@ -37,7 +40,9 @@ func runAll(m *testing.M) int {
 	if binary, err = build(dir); err != nil {
 		return fail(err)
 	}
-	if err := makeRoom(out, whole()); err != nil {
+	flag.Parse()
+	begunWhole = whole()
+	if err := makeRoom(out, begunWhole); err != nil {
 		return fail(err)
 	}
 	stop, err := startBrowser(dir)
@@ -73,6 +78,9 @@ func makeRoom(dir string, empty bool) error {
 // TestPicturesOfBefore: a run of all journeys leaves no pictures of runs before it; others leave those that they do not take anew.
 func TestPicturesOfBefore(t *testing.T) {
 	t.Parallel()
+	if begunWhole != whole() {
+		t.Error("at the start it was not known yet which journeys are run")
+	}
 	old := filepath.Join(t.TempDir(), "out", "old.png")
 	for _, tc := range []struct {
 		name        string
