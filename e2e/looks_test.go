@@ -62,7 +62,8 @@ const first = `(() => {
 	const chosen = ["Canvas", "CanvasText", "LinkText", "Highlight"].map(c => (probe.style.color = c, getComputedStyle(probe).color));
 	probe.remove();
 	const drawn = shown("svg *").flatMap(e => [getComputedStyle(e).fill, getComputedStyle(e).stroke].filter(c => c !== "none" && !chosen.includes(c)).map(c => "drawn in " + c + ": " + e.outerHTML));
-	return [...drawn, ...shown(".main").filter(e => fill(e) === fill(document.documentElement) || fill(e) === page).map(e => "not filled: " + e.innerText),
+	const turns = shown(".waiting").map(e => getComputedStyle(e, "::before")).filter(s => s.borderInlineEndColor === s.borderInlineStartColor).map(() => "a whole ring, which nobody sees turn");
+	return [...drawn, ...turns, ...shown(".main").filter(e => fill(e) === fill(document.documentElement) || fill(e) === page).map(e => "not filled: " + e.innerText),
 		...shown(".second").filter(e => shown(".main").some(m => fill(m) === fill(e))).map(e => "filled too: " + e.innerText)];
 })()`
 
