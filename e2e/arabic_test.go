@@ -133,7 +133,7 @@ const (
 	})()`
 
 	// shape is what is on the page whatever the language, and sayings is what tells one state of it from another.
-	shape   = `[...document.querySelectorAll("main *")].filter(e => !/^(STRONG|TIME|BR|OPTION)$/.test(e.tagName) && e.checkVisibility({ visibilityProperty: true })).map(e => e.tagName.toLowerCase() + (e.id && "#" + e.id))`
+	shape   = `[...document.querySelectorAll("main *")].filter(e => !/^(BDI|STRONG|TIME|BR|OPTION)$/.test(e.tagName) && e.checkVisibility({ visibilityProperty: true })).map(e => e.tagName.toLowerCase() + (e.id && "#" + e.id))`
 	sayings = `[...document.querySelectorAll("h1, [role=alert], [role=status] p, p[role=status]")].filter(e => e.checkVisibility({ visibilityProperty: true }) && e.innerText.trim()).map(e => e.innerText.trim())`
 )
 
