@@ -175,7 +175,7 @@ func TestSinglePageInArabic(t *testing.T) {
 		return [document.documentElement.lang, ...[...all].map(e => e.lang + " " + e.dir), document.activeElement === all[1],
 			looks[0].fontWeight > looks[1].fontWeight, looks[0].backgroundColor !== looks[1].backgroundColor].join();
 	})()`)
-	if want := "en,ar rtl,ar rtl,ar rtl,true,true,true"; got != want { // the first button leads on: it has the focus, and looks like it
+	if want := "en," + strings.Repeat("ar rtl,", 3) + "true,true,true"; got != want { // the first button leads on: it has the focus, and looks like it
 		t.Errorf("the dialog is %s, want %s", got, want)
 	}
 	for _, line := range eval[[]string](b, disordered) {

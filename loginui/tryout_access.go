@@ -10,6 +10,9 @@ import (
 // anyMarkup is what of a page is not read out.
 var anyMarkup = regexp.MustCompile(`(?s)<!--.*?-->|<[/!a-zA-Z]` + attributes + `>`)
 
+// unlabelled are the types of an <input> that nobody sees, or that is named by itself.
+var unlabelled = map[string]bool{"hidden": true, "button": true, "image": true, "reset": true, "submit": true}
+
 // compareAccess says what of a page somebody lacks who does not see it, or who cannot do what it asks and ours shows another way.
 func (pg *page) compareAccess(ours, page string) error {
 	all := tags(page)
@@ -75,7 +78,7 @@ func nameless(page string, all []tag) error {
 			within = false
 		case "input", "select", "textarea", "button":
 			kind := strings.ToLower(t.is["type"])
-			if t.name == "input" && strings.Contains(" hidden button image reset submit ", " "+kind+" ") { // not seen, or named by itself
+			if t.name == "input" && unlabelled[kind] {
 				continue
 			}
 			if within || t.is["aria-label"] != "" || t.is["aria-labelledby"] != "" || t.is["title"] != "" {
