@@ -213,7 +213,11 @@ func TestPasskey(t *testing.T) {
 	other.want(other.get("/.mfa/session"), 200, `"signed_in":false`)
 
 	// Spent by whatever was answered first.
-	b.want(b.post("/.mfa/verify/webauthn", "passkey", "1", "challenge", f.sealed, "response", "nonsense"), 401, "That passkey was not accepted")
+	refused := b.want(b.post("/.mfa/verify/webauthn", "passkey", "1", "challenge", f.sealed, "response", "nonsense"), 401, "That passkey was not accepted",
+		`autofocus aria-describedby="alert">Sign in with a passkey</button>`)
+	if strings.Count(refused.body, "autofocus") != 1 || strings.Count(refused.body, `aria-describedby="alert"`) != 1 {
+		t.Error("what was refused is said of a field, too:\n" + refused.body)
+	}
 	b.want(b.post("/.mfa/verify/webauthn", "passkey", "1", "challenge", f.sealed, "response", f.signed(t, d)), 401, "That passkey was not accepted")
 	b.want(b.post("/.mfa/verify/webauthn", "passkey", "1", "challenge", f.sealed), 422, "Nothing came from your security key")
 

@@ -141,6 +141,7 @@
 
   if (page.key === "signin") {
     button.addEventListener("click", prompt);
+    if (button.autofocus) button.focus(); // it could not be, while it was hidden
     let next = 0;
     const keep = async () => {
       if (busy || document.hidden || !stale() || Date.now() < next) return;
