@@ -43,6 +43,7 @@ type page struct {
 	Token  string            // of a link, as it was sent, so that the form can be sent again
 	Body   any               // what only this page shows
 
+	asks  bool // Notice says what a proof is for, and nothing of what was done
 	trial bool // it is a sample, on which what is missing is an error
 	once  bool // what it shows is never shown again
 
@@ -139,8 +140,33 @@ func (x *exchange) write(status int, media string, body []byte) {
 
 // What follows is for the templates.
 
-// Tab is Title for where nothing is broken: without the places at which a word of a heading may be.
-func (pg *page) Tab() string { return strings.ReplaceAll(pg.Title, "\u00ad", "") }
+// Tab is what the window is called: what happened, which a screen reader says first then, and Title. Nothing is broken there: it is without
+// the places at which a word of a heading may be, and without what sets values apart.
+func (pg *page) Tab() string {
+	tab := pg.Title
+	if happened := pg.happened(); happened != "" {
+		tab = happened + " · " + tab
+	}
+	return tabless.Replace(tab)
+}
+
+var tabless = strings.NewReplacer("\u00ad", "", "\u2066", "", "\u2067", "", "\u2068", "", "\u2069", "")
+
+// happened is what went wrong on the page, at its first place, or else what it tells of what was done; "" for nothing.
+func (pg *page) happened() string {
+	for _, field := range pg.fields {
+		if text := pg.Errors[field]; text != "" {
+			return text
+		}
+	}
+	switch {
+	case pg.Alert != "":
+		return pg.Alert
+	case pg.asks && !pg.Done:
+		return ""
+	}
+	return pg.Notice
+}
 
 // T is the text for id, with args in place of its values.
 func (pg *page) T(id string, args ...any) (string, error) { return pg.t(id, args...), pg.known(id) }

@@ -19,7 +19,7 @@ func (x *exchange) verifyPage(method string) (*page, auth.Progress, error) {
 	}
 	pg := x.flowPage("verify_"+method, method, now)
 	pg.fields, pg.wrongField, pg.empty = []string{"code"}, "code", method+".empty"
-	pg.Mail, pg.SetUp = now.Mail, len(withPage("enroll_", slices.Clone(now.Enrollable)...)) > 0
+	pg.asks, pg.Mail, pg.SetUp = true, now.Mail, len(withPage("enroll_", slices.Clone(now.Enrollable)...)) > 0
 	if pg.along = along(now.Outcome); now.Untold {
 		pg.wrong = "onepage.wrong"
 	}
