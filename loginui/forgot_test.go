@@ -94,3 +94,16 @@ func TestMailAloneAsksTheAdmin(t *testing.T) { // S85
 	b.want(b.post("/.mfa/verify/email/send"), 303, "/.mfa/ask-admin")
 	b.want(b.get("/.mfa/session"), 200, `"signed_in":false`)
 }
+
+// TestForgotAfterAKey: also where a password is asked for second, or before a change, there is a way out for who does not know it.
+func TestForgotAfterAKey(t *testing.T) {
+	for mails, r := range map[bool]*rig{true: newMailRig(t), false: newRig(t)} {
+		b, _ := r.account()
+		r.pass(30 * time.Minute) // what was proven is too old for a change
+		b.want(b.post("/.mfa/security/name", "display_name", "Alice Example"), 303, "/.mfa/verify/password")
+		page := b.want(b.get("/.mfa/verify/password"), 200, "Cannot use your password?")
+		if got := strings.Contains(page.body, `<a href="/.mfa/forgot">Forgot password?</a>`); got != mails {
+			t.Errorf("mails %t: a link to reset it is there: %t", mails, got)
+		}
+	}
+}

@@ -235,6 +235,9 @@ func (pg *page) Along(path string) string { return pg.prefix + path + pg.along }
 // Lost is the question that leads those on who cannot do what a page that verifies asks.
 func (pg *page) Lost() string { return "lost." + strings.TrimPrefix(pg.file, "verify_") }
 
+// Minutes are whole ones that Left holds.
+func (pg *page) Minutes() int { return pg.Left / 60 }
+
 // Path is where the page is, below the prefix.
 func (pg *page) Path() string { return strings.TrimPrefix(pg.r.URL.Path, pg.prefix) }
 

@@ -72,7 +72,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 	if found < 30 {
 		t.Errorf("only %d pages found", found)
 	}
-	for _, m := range withPage("verify_", "totp", "webauthn", "email", "recovery") {
+	for _, m := range withPage("verify_", "password", "totp", "webauthn", "email", "recovery") {
 		if pg := (&page{file: "verify_" + m}); !english.Has(pg.Lost()) {
 			t.Errorf("nothing for those who lost what verify_%s asks for", m)
 		}

@@ -157,6 +157,7 @@ func (pg *page) compareText(ours, page string) error {
 	if !strings.Contains(strings.Join(heading.FindAllString(page, -1), ""), pg.Title) {
 		return errors.New("there is no <h1> that shows .Title")
 	}
+	ours, page = tabTitle.ReplaceAllString(ours, ""), tabTitle.ReplaceAllString(page, "") // nobody looks for it there alone
 	says := map[string]string{".Alert": pg.Alert, ".Notice": pg.Notice}
 	for field, text := range pg.Errors {
 		says[".Errors."+field] = text
