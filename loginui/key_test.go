@@ -239,10 +239,10 @@ func TestPasskeyWithoutVerification(t *testing.T) { // S42
 	b := r.browser()
 	b.want(b.passkey(d, func(d *authenticator.Draft) { d.Flags &^= authenticator.UserVerified }), 303, "/.mfa/verify/password")
 	b.want(b.get("/.mfa/session"), 200, `"signed_in":false`)
-	b.want(b.get("/.mfa/security"), 303, "/.mfa/login?to=%2F.mfa%2Fsecurity")                                                   // S53
-	b.want(b.post("/.mfa/security/add", "method", "totp"), 303, "/.mfa/login?to=%2F.mfa%2Fsecurity")                            // S53
-	b.want(b.get("/.mfa/verify/webauthn"), 303, "/.mfa/verify/password")                                                        // a key twice is one kind
-	b.want(b.get("/.mfa/upgrade"), 303, "/")                                                                                    //
+	b.want(b.get("/.mfa/security"), 303, "/.mfa/login?to=%2F.mfa%2Fsecurity")                                                                                                          // S53
+	b.want(b.post("/.mfa/security/add", "method", "totp"), 303, "/.mfa/login?to=%2F.mfa%2Fsecurity")                                                                                   // S53
+	b.want(b.get("/.mfa/verify/webauthn"), 303, "/.mfa/verify/password")                                                                                                               // a key twice is one kind
+	b.want(b.get("/.mfa/upgrade"), 303, "/")                                                                                                                                           //
 	page := b.want(b.get("/.mfa/verify/password"), 200, "Enter your password", `value="alice"`, ">Verify</button>", "Not you?", "Cannot use your password?", "ask your administrator") //
 	if strings.Contains(page.body, `href="/.mfa/verify/`) {
 		t.Error("other ways that show the same kind are offered")

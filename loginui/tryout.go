@@ -18,6 +18,7 @@ var bodies = map[string]any{
 	"access_token":    issued{},
 	"account":         newAccount{},
 	"activity":        []eventRow{},
+	"confirm_address": false,
 	"enroll":          enrollment{},
 	"enroll_totp":     totpSetup{},
 	"enroll_webauthn": keySetup{},

@@ -49,6 +49,8 @@ func (x *exchange) confirm(c *auth.Change) string {
 		return x.t("change.remove", name)
 	case c.Op == auth.ChangeReplace:
 		return x.t("change.replace", name)
+	case c.Same:
+		return x.t("change.same_address", c.Address)
 	case c.Op == auth.ChangeAddress:
 		return x.t("change.address", c.Address)
 	case c.Op != auth.ChangeAdd && c.Op != auth.ChangeRename && c.Op != auth.ChangeRemove && x.has("change."+string(c.Op)):
