@@ -269,6 +269,9 @@ func (pg *page) Sends(method string) bool {
 // StartOver is the sign-in page with the target kept.
 func (pg *page) StartOver() string { return pg.LoginURL(pg.To) }
 
+// Forgot is the page for a forgotten password with the target kept.
+func (pg *page) Forgot() string { return pg.forgotURL("?to=", pg.To) }
+
 // Stamp is a moment for people, in UTC; the script turns it into local time.
 func (x *exchange) Stamp(t time.Time) string { return x.said().Moment(t.UTC()) + " UTC" }
 

@@ -47,7 +47,7 @@ func samples(name string) (all []*page) {
 			c.Mail = &auth.Mail{}
 		}
 		r, _ := http.NewRequest(http.MethodGet, "/", http.NoBody) //nolint:noctx // is not sent
-		x := &exchange{Portal: &Portal{realm: new(auth.State).Realm(c), prefix: DefaultPrefix, now: time.Now}, r: r}
+		x := &exchange{Portal: &Portal{realm: new(auth.State).Realm(c), prefix: DefaultPrefix, login: DefaultPrefix + "/login?to=", now: time.Now}, r: r}
 		x.in.Visit.Host = "dash.example.com"
 		if word == auth.MethodTOTP {
 			x.dress = &Dress{logo: &staticFile{name: "logo.png"}, Width: 1, Height: 1, Footer: word, Links: []Link{{word, "https://example.com"}}}
