@@ -39,12 +39,12 @@ func (b *tab) inArabic(p *photo, again []func(*tab)) (seen *tab, end func()) {
 	default:
 		seen.posts(url, form)
 	}
-	run(seen, chromedp.CaptureScreenshot()) // a window that changes its size excuses what moves in the same frame
+	seen.frame() // a window that changes its size excuses what moves in the same frame
 	for _, line := range seen.still() {
 		b.t.Errorf("page %s in Arabic, with scripts that come late: %s", p.Name, line)
 	}
 	eval[bool](seen, fmt.Sprintf(bringsTo, eval[string](b, handled)))
-	run(seen, chromedp.CaptureScreenshot())
+	seen.frame()
 	seen.still() // what moved by this
 	if lang := eval[string](seen, `document.documentElement.lang`); !strings.HasPrefix(lang, "ar") {
 		b.t.Errorf("page %s in Arabic is in %q", p.Name, lang)

@@ -45,7 +45,7 @@ func (b *tab) scriptsLate() {
 				// All of these fail where the tab is gone, which no longer waits for anything.
 				early, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool](parsed, chromedp.EvalAwaitPromise))
 				if err == nil && !early {
-					_, _ = chromedp.Run(b.ctx, chromedp.CaptureScreenshot()) // needs a frame
+					_, _ = chromedp.Run(b.ctx, aFrame) // needs a frame
 				}
 				_, _ = chromedp.Run(b.ctx, command(fetch.ContinueRequest, fetch.ContinueRequestParams{RequestID: paused.RequestID}))
 			}()
@@ -200,10 +200,10 @@ func TestMovesAndMisfitsAreFound(t *testing.T) {
 	} {
 		b.visit("/")
 		b.sees("Sign in")
-		run(b, chromedp.CaptureScreenshot()) // draws it
+		b.frame() // draws it
 		found := b.still()
 		b.do(chromedp.Evaluate[chromedp.Void](tc.breaks))
-		run(b, chromedp.CaptureScreenshot())
+		b.frame()
 		found = append(append(found, b.still()...), b.fitsAll(false)...)
 		if said := strings.Join(found, "\n"); tc.found == "" && said != "" || !strings.Contains(said, tc.found) {
 			t.Errorf("%s: found %q, want %q", tc.name, said, tc.found)

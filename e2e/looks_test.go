@@ -33,7 +33,7 @@ func (b *tab) seenIn(page string, looks ...look) {
 				{Name: "prefers-contrast", Value: l.contrast}, {Name: "prefers-color-scheme", Value: l.scheme}, {Name: "forced-colors", Value: l.forced},
 			}}))
 		eval[bool](b, `document.getAnimations().every(a => { try { a.finish() } catch {} return true })`) // colours fade over
-		bad := append(eval[[]string](b, sound), b.violations()...)
+		bad := append(eval[[]string](b, sound), b.violations(every)...)
 		if l.forced == "active" {
 			bad = append(bad, eval[[]string](b, first)...)
 		}

@@ -43,14 +43,14 @@ func TestTimeRunsOut(t *testing.T) {
 			b.typed("half")
 			// As low in the window as it may be.
 			b.do(chromedp.Evaluate[chromedp.Void](`document.activeElement.scrollIntoView({ block: "end" })`))
-			run(b, chromedp.CaptureScreenshot())
+			b.frame()
 			b.still()
 			b.do(chromedp.Evaluate[chromedp.Void](`comes()`))
 			if says != "Two minutes are left for this page." {
 				b.do(chromedp.Evaluate[chromedp.Void](`comes()`))
 			}
 			b.do(chromedp.WaitVisible(fmt.Sprintf(`//*[@role="status"][contains(., %q)]`, says)))
-			run(b, chromedp.CaptureScreenshot())
+			b.frame()
 			for _, line := range append(eval[[]string](b, inSight), b.still()...) {
 				t.Errorf("%q at %v: %s", says, size, line)
 			}
