@@ -93,7 +93,7 @@ func TestBadPages(t *testing.T) {
 		"no button":        {change("verify_totp.html", `<button class="main">{{.T "totp.submit"}}</button>`, ""), "verify_totp.html: the form that posts to /.mfa/verify/totp lacks its <button>"},
 		"a button idles":   {change("verify_totp.html", `<button class="main">`, `<button type="button">`), "verify_totp.html: the form that posts to /.mfa/verify/totp lacks its <button>"},
 		"script's button":  {change("verify_webauthn.html", `<button type="button" class="main" hidden>{{.T "webauthn.again"}}</button>`, ""), "verify_webauthn.html: the form that posts to /.mfa/verify/webauthn lacks its <button>"},
-		"no field error":   {change("login.html", `{{with .Errors.password}}<p class="error" id="password-error" role="alert">{{.}}</p>{{end}}`, ""), "login.html: it does not show .Errors.password"},
+		"no field error":   {change("login.html", `<p class="error" id="password-error" role="alert">{{.}}</p>`, ""), "login.html: it does not show .Errors.password"},
 		"no alert":         {change("login.html", `{{template "notices" .}}`, "{{.Notice}}"), "login.html: it does not show .Alert"},
 		"no notice":        {change("login.html", `{{template "notices" .}}`, "{{.Alert}}"), "login.html: it does not show .Notice"},
 		"no text":          {change("message.html", "{{with .Body.Text}}<p>{{.}}</p>\n{{end}}", ""), "message.html: it does not show .Body.Text"},

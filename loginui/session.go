@@ -144,5 +144,5 @@ func getSignedIn(x *exchange) error {
 	if x.in.Session == nil {
 		return x.redirect(x.LoginURL(x.prefix + signedInPath))
 	}
-	return x.message(http.StatusOK, x.plain("signedin"))
+	return x.message(http.StatusOK, x.bare("signedin"))
 }

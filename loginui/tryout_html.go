@@ -14,6 +14,7 @@ var (
 	anyTag    = regexp.MustCompile(`(?i)</(?:form|label|button|select|textarea)\s*>|<[a-z][a-z0-9-]*\b` + attributes + `>`)
 	attribute = regexp.MustCompile(`([^\s"'<>/=]+)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+)))?`)
 	heading   = regexp.MustCompile(`(?is)<h1\b` + attributes + `>.*?</h1\s*>`)
+	tabTitle  = regexp.MustCompile(`(?is)<title\b` + attributes + `>.*?</title\s*>`)
 	// What the policy of the pages would not let run.
 	unsafe = regexp.MustCompile(`(?i)<style\b|<script(?:\s` + attributes + `)?>[^<\s]|<[a-z]` + attributes + `\s(?:style|on[a-z]+)\s*=`)
 )
