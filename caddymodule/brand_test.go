@@ -69,7 +69,7 @@ func TestShaded(t *testing.T) {
 }
 
 func TestTemplatesAreTried(t *testing.T) {
-	good, _ := write(t, "message.html", `{{define "content"}}<h1>{{.Title}}</h1>{{.Body.Text}}{{.Body.Todo}}{{end}}`)
+	good, _ := write(t, "message.html", `{{define "content"}}<h1>{{.Title}}</h1>{{.Body.Text}}{{.Body.Todo}}{{.Body.ErrorID}}{{end}}`)
 	bad, _ := write(t, "message.html", "{{define \"content\"}}<h1>{{.Title}}</h1>\n{{.Body.Txet}}{{end}}")
 	for dir, want := range map[string]string{
 		good:           "",

@@ -64,6 +64,9 @@ func (b *tab) inArabic(p *photo, again []func(*tab)) (seen *tab, end func()) {
 			b.t.Errorf("page %s in Arabic says %q, want what %q says", p.Name, said[i], want[i])
 		}
 	}
+	for _, line := range eval[[]string](seen, disordered) {
+		b.t.Errorf("page %s in Arabic: %s", p.Name, line)
+	}
 	seen.readsLike(b, p.Name+" in Arabic")
 	return seen, func() { back(); seen.close() }
 }
@@ -106,8 +109,31 @@ const (
 		return true;
 	})(%s)`
 
+	// disordered is what stands in another order than it is written in, on a page from right to left: values in Latin letters or digits that nothing
+	// sets apart from what is beside them, or from their own first and last mark; and, as they are seen, those that nothing keeps in line. What a
+	// text of ours holds is the translator's to order, so what is between two values and the marks that part them counts only without Arabic in it.
+	disordered = `(() => {
+		const bad = [], style = e => getComputedStyle(e), plain = s => s.replace(/[\u2066-\u2069\u200e\u200f]/g, "").trim();
+		for (const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT); walk.nextNode();) {
+			let box = walk.currentNode.parentElement, text = walk.currentNode.data;
+			if (!box.checkVisibility({ visibilityProperty: true })) continue;
+			while (style(box).display === "inline" && style(box).unicodeBidi === "normal") box = box.parentElement;
+			for (let before; before !== text;) [before, text] = [text, text.replace(/[\u2066-\u2068][^\u2066-\u2069]*\u2069/g, "·")];
+			for (const piece of text.split("·").map(plain)) {
+				if (!/[a-z0-9]/i.test(piece) || /\p{Script=Arabic}/u.test(piece)) continue;
+				if (piece !== plain(box.textContent)) bad.push("not set apart from what is beside it: " + piece);
+				else if (style(box).direction === "rtl" && style(box).unicodeBidi !== "plaintext" && !/^[a-z0-9](.*[a-z0-9])?$/is.test(piece)) bad.push("its marks are at the wrong end: " + piece);
+			}
+		}
+		for (const e of document.querySelectorAll("bdi + bdi, :is(strong, time) + bdi, bdi + time")) {
+			const one = [...e.previousElementSibling.getClientRects()].at(-1), two = e.getClientRects()[0];
+			if (one && two && style(e.parentElement).direction === "rtl" && one.top < two.bottom && two.top < one.bottom && one.left < two.right - 1) bad.push("to the right of what comes before it: " + e.textContent);
+		}
+		return bad;
+	})()`
+
 	// shape is what is on the page whatever the language, and sayings is what tells one state of it from another.
-	shape   = `[...document.querySelectorAll("main *")].filter(e => !/^(STRONG|TIME|BR|OPTION)$/.test(e.tagName) && e.checkVisibility({ visibilityProperty: true })).map(e => e.tagName.toLowerCase() + (e.id && "#" + e.id))`
+	shape   = `[...document.querySelectorAll("main *")].filter(e => !/^(BDI|STRONG|TIME|BR|OPTION)$/.test(e.tagName) && e.checkVisibility({ visibilityProperty: true })).map(e => e.tagName.toLowerCase() + (e.id && "#" + e.id))`
 	sayings = `[...document.querySelectorAll("h1, [role=alert], [role=status] p, p[role=status]")].filter(e => e.checkVisibility({ visibilityProperty: true }) && e.innerText.trim()).map(e => e.innerText.trim())`
 )
 

@@ -182,7 +182,10 @@ func TestKeyboardAlone(t *testing.T) {
 	b.typed("not the password")
 	b.tabTo("Show")
 	b.do(chromedp.KeyEvent(" "))
-	b.starts("Hide")
+	b.starts("Show")
+	if got := eval[string](b, `document.activeElement.ariaLabel + " " + document.activeElement.ariaPressed`); got != "Show password true" {
+		t.Errorf("the button that shows the password is %q", got)
+	}
 	b.enters("Sign in")
 	b.starts("Password")
 	b.typed(alice.Password)

@@ -269,6 +269,43 @@ func TestAddressChange(t *testing.T) { // S80
 	}
 }
 
+// TestConfirmAddress: an address that an admin gave, of somebody who set up an app, is confirmed by the button that stands beside it.
+func TestConfirmAddress(t *testing.T) { // S58
+	t.Parallel()
+	o := openPost(t)
+	s := startMailing(t, o)
+	alice := &rig.Person{Name: "alice", Password: "correct horse battery alice"}
+	if _, err := s.MFA(t.Context(), alice.Password+"\n", "user", "add", alice.Name, "--email", address(alice.Name), "--password-stdin"); err != nil {
+		t.Fatal(err)
+	}
+	b := open(t, s)
+	b.password(alice, "/")
+	b.sees("Check your email")
+	b.follow("Set up another way")
+	b.press("Authenticator app")
+	alice.Phone = b.qr()
+	b.fill("Code", code(t, alice.Phone))
+	b.press("Verify & enable")
+	b.press("I've saved my codes")
+	b.sees("Example app")
+	b.visit("/.mfa/security")
+	b.reads("Not confirmed")
+	b.reveal("Turn off two-factor authentication")
+	b.reads("codes are mailed to you only once your address is confirmed")
+	b.shoot("mail-unconfirmed")
+	b.press("Confirm this address")
+	b.sees("Enter your code") // the app was only set up
+	b.reads("to have your email address alice@example.com confirmed.")
+	b.fill("Code", code(t, alice.Phone))
+	b.press("Verify")
+	b.sees("Check your email")
+	b.shoot("mail-confirm-address")
+	b.answer(o.open(address(alice.Name), aConfirmation).code(t))
+	b.sees("Security")
+	b.reads("Your address is confirmed.")
+	b.lacks(button("Confirm this address"))
+}
+
 // changeAddress types another address on the Security page. status 0 is that of a page that went well.
 func (b *tab) changeAddress(to string, status int64) {
 	b.t.Helper()

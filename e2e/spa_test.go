@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
@@ -160,6 +161,35 @@ func TestSinglePageCancelled(t *testing.T) {
 	b.lacks(dialog)
 }
 
+// TestSinglePageInArabic: the dialog says which language it is in, since the app around it is in English, and is written from right to left.
+func TestSinglePageInArabic(t *testing.T) {
+	t.Parallel()
+	s, alice, b := openSPA(t)
+	b.do(command(network.SetCacheDisabled, network.SetCacheDisabledParams{CacheDisabled: true}), // what it has is in English
+		command(network.SetExtraHTTPHeaders, network.SetExtraHTTPHeadersParams{Headers: arabic}))
+	b.visit("/spa")
+	revoke(t, s, alice)
+	b.do(chromedp.Click(button("Save"), chromedp.NodeVisible), chromedp.WaitVisible(dialog))
+	got := eval[string](b, `(() => {
+		const all = document.querySelectorAll("dialog, dialog *"), looks = [...all].slice(1).map(e => getComputedStyle(e));
+		return [document.documentElement.lang, ...[...all].map(e => e.lang + " " + e.dir), document.activeElement === all[1],
+			looks[0].fontWeight > looks[1].fontWeight, looks[0].backgroundColor !== looks[1].backgroundColor].join();
+	})()`)
+	if want := "en," + strings.Repeat("ar rtl,", 3) + "true,true,true"; got != want { // the first button leads on: it has the focus, and looks like it
+		t.Errorf("the dialog is %s, want %s", got, want)
+	}
+	for _, line := range eval[[]string](b, disordered) {
+		t.Error(line)
+	}
+	for _, dark := range []bool{false, true} {
+		b.do(scheme(dark))
+		for _, line := range append(eval[[]string](b, sound), b.violations()...) {
+			t.Errorf("dark %t: %s", dark, line)
+		}
+		b.picture(map[bool]string{false: "session-ended-arabic", true: "session-ended-arabic-dark"}[dark])
+	}
+}
+
 // TestSinglePageStepUp asks for the proof that a rule wants beyond the session, and for both where there is no session.
 func TestSinglePageStepUp(t *testing.T) {
 	t.Parallel()
@@ -190,7 +220,7 @@ func TestSinglePageStepUp(t *testing.T) {
 		t.Errorf("the dialog says %q", text)
 	}
 	b.shoot("session-proof")
-	prove(b.window(chromedp.Click(button("Sign in"), chromedp.NodeVisible)))
+	prove(b.window(chromedp.Click(button("Continue"), chromedp.NodeVisible)))
 	if got := b.ended("fetch"); !strings.HasSuffix(got, " alice POST [] once") {
 		t.Errorf("fetch gives %s", got)
 	}
@@ -210,7 +240,7 @@ func TestSinglePageStepUp(t *testing.T) {
 	recovery(w, alice.Recovery[1])
 	w.closed(chromedp.Click(`//a[normalize-space()="Continue"]`, chromedp.NodeVisible))
 	b.do(chromedp.WaitVisible(fmt.Sprintf(`//dialog[starts-with(., %q)]`, moreProof)))
-	prove(b.window(chromedp.Click(button("Sign in"), chromedp.NodeVisible)))
+	prove(b.window(chromedp.Click(button("Continue"), chromedp.NodeVisible)))
 	if got := b.ended("fetch"); got != "3 alice GET [] " {
 		t.Errorf("fetch gives %q", got)
 	}

@@ -23,7 +23,7 @@ func TestPagesOfOnesOwn(t *testing.T) {
 		}
 	}
 	message := func(words string) string {
-		return `{{define "content"}}<h1>{{.Title}}</h1><p>` + words + `</p>{{with .Body.Text}}<p>{{.}}</p>{{end}}{{with .Body.Todo}}<p>{{.}}</p>{{end}}{{end}}`
+		return `{{define "content"}}<h1>{{.Title}}</h1><p>` + words + `</p>{{with .Body.Text}}<p>{{.}}</p>{{end}}{{with .Body.Todo}}<p>{{.}}</p>{{end}}{{.Body.ErrorID}}{{end}}`
 	}
 	circle := func(colour string) string {
 		return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8"><circle cx="4" cy="4" r="4" fill="` + colour + `"/></svg>`

@@ -122,7 +122,7 @@ func TestBrand(t *testing.T) { // S62
 	b := r.browser()
 	b.data = []string{"Imprint", "<b>"}
 	page := b.want(b.get("/.mfa/login"), 200, `<img src="/.mfa/static/`+dress.logo.name+`" alt="" width="200" height="100">`, "Example Corp &lt;b&gt;",
-		`<a href="https://example.com/imprint" rel="noopener noreferrer">Imprint</a>`, "<style>"+string(styles()), "--back:#102030;", "--on-back:#ffffff;")
+		`<a href="https://example.com/imprint" rel="noopener noreferrer"><bdi>Imprint</bdi></a>`, "<style>"+string(styles()), "--back:#102030;", "--on-back:#ffffff;")
 	if strings.Contains(page.body, `class="brand-shield"`) || strings.Contains(page.body, "<script>alert") {
 		t.Error("our shield is there, or the logo stands in the page")
 	}

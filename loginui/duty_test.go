@@ -134,7 +134,7 @@ func TestOneMoreIsRequired(t *testing.T) {
 	if to := b.signIn(secret, "/deep"); to != "/.mfa/enroll" {
 		t.Fatalf("led to %s", to)
 	}
-	page := b.want(b.get("/.mfa/enroll"), 200, "One more way to sign in is required.", `Keys</p><p class="row-more">Security key or passkey<`)
+	page := b.want(b.get("/.mfa/enroll"), 200, "One more way to sign in is required.", `Keys</bdi></p><p class="row-more">Security key or passkey<`)
 	b.lacks(page, "Your password alone")
 	b.want(b.post("/.mfa/enroll", "method", "webauthn"), 303, "/.mfa/enroll/webauthn")
 	b.register(device(), "", "/deep")
@@ -167,7 +167,7 @@ func TestReminderLeadsOn(t *testing.T) {
 	b.want(b.post("/.mfa/verify/totp", "code", b.code(secret), "to", here), 303, "/.mfa/enroll/webauthn")
 	b.register(device(), "Blue key", here)
 	b.want(b.get(here), 303, "/deep?a=b") // it is met
-	b.want(b.get("/.mfa/security"), 200, `Keys <span class="tag">Met</span>`)
+	b.want(b.get("/.mfa/security"), 200, `Keys</bdi> <span class="tag">Met</span>`)
 	b.want(b.post("/.mfa/enroll/webauthn", "response", "{}", "to", here), 303, "/.mfa/security?lost=1")
 
 	// Of what else a form says as its target only paths of this host count, as a step-up says them.
@@ -206,7 +206,7 @@ func TestOverdueOnSecurityPage(t *testing.T) {
 	r.reconfigure(func(c *auth.Config) {
 		c.Policies = []auth.Policy{{Name: "Keys", Methods: []string{auth.MethodWebAuthn}}}
 	})
-	b.want(b.get("/.mfa/security"), 200, `Keys <span class="tag warn">Not met</span>`, "At your next sign-in you have to set it up")
+	b.want(b.get("/.mfa/security"), 200, `Keys</bdi> <span class="tag warn">Not met</span>`, "At your next sign-in you have to set it up")
 	r.leaveOut(auth.MethodWebAuthn)
 	b.lacks(b.want(b.get("/.mfa/security"), 200, "It cannot be set up here."), "At your next sign-in")
 }

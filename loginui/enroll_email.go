@@ -18,6 +18,7 @@ func (x *exchange) enrollEmailPage() (*page, auth.Progress, error) {
 	}
 	pg := x.flowPage("confirm_address", "email", now)
 	pg.fields, pg.wrongField, pg.wrongStatus = []string{"code"}, "code", http.StatusUnprocessableEntity
+	pg.Body = now.Change.Same // there is none before it
 	err = pg.mailed(now)
 	return pg, now, err
 }

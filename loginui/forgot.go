@@ -2,6 +2,7 @@ package loginui
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/caddy-mfa/caddy-mfa/internal/auth"
 )
@@ -10,7 +11,7 @@ import (
 // for it, is told to the mailbox alone (S88).
 func (x *exchange) forgotPage(typed string) *page {
 	pg := x.newPage("forgot", "forgot")
-	pg.fields = []string{"name"}
+	pg.fields, pg.To = []string{"name"}, x.in.Visit.To
 	pg.Body = typed
 	return pg
 }
@@ -20,7 +21,11 @@ func getForgot(x *exchange) error {
 		return x.message(http.StatusNotFound, x.plain("notfound"))
 	}
 	if x.r.URL.Query().Has("sent") {
-		return x.message(http.StatusOK, x.plain("forgot.sent"))
+		m := x.plain("forgot.sent")
+		if x.in.Session == nil {
+			m.Link = x.LoginURL(x.in.Visit.To)
+		}
+		return x.message(http.StatusOK, m)
 	}
 	x.preFlow()
 	return x.render(x.forgotPage(""))
@@ -37,5 +42,13 @@ func postForgot(x *exchange) error {
 	if err := x.realm.Forgot(x.r.Context(), x.in.Visit, x.form["name"]); err != nil {
 		return x.refuseMail(pg, err, "forgot.wait")
 	}
-	return x.redirect(x.prefix + "/forgot?sent=1")
+	return x.redirect(x.forgotURL("?sent=1&to=", pg.To))
+}
+
+// forgotURL is the address of the page with a return target, which query ends with; without one, it is without that.
+func (p *Portal) forgotURL(query, to string) string {
+	if to == "" {
+		return p.prefix + "/forgot" + strings.TrimRight(strings.TrimSuffix(query, "to="), "?&")
+	}
+	return string(appendQuery([]byte(p.prefix+"/forgot"+query), to))
 }

@@ -94,3 +94,28 @@ func TestMailAloneAsksTheAdmin(t *testing.T) { // S85
 	b.want(b.post("/.mfa/verify/email/send"), 303, "/.mfa/ask-admin")
 	b.want(b.get("/.mfa/session"), 200, `"signed_in":false`)
 }
+
+// TestForgotKeepsTheTarget: where somebody wanted to go is not lost on the way round by the mail (WCAG 2.2, success criterion 3.3.7).
+func TestForgotKeepsTheTarget(t *testing.T) {
+	b := newMailRig(t).browser()
+	const login, back = "/.mfa/login?to=%2Fdeep%3Fa%3Db", `href="/.mfa/login?to=%2Fdeep%3Fa%3Db"`
+	b.want(b.get(login), 200, `href="/.mfa/forgot?to=%2Fdeep%3Fa%3Db">Forgot password?</a>`)
+	b.want(b.get("/.mfa/forgot?to=%2Fdeep%3Fa%3Db"), 200, `name="to" value="/deep?a=b"`, back)
+	b.want(b.post("/.mfa/forgot", "name", "", "to", "/deep?a=b"), 422, back)
+	b.want(b.post("/.mfa/forgot", "name", "bob", "to", "/deep?a=b"), 303, "/.mfa/forgot?sent=1&to=%2Fdeep%3Fa%3Db")
+	b.want(b.get("/.mfa/forgot?sent=1&to=%2Fdeep%3Fa%3Db"), 200, back)
+	b.want(b.post("/.mfa/forgot", "name", "bob", "to", "//evil.example"), 303, "/.mfa/forgot?sent=1")
+}
+
+// TestForgotAfterAKey: also where a password is asked for second, or before a change, there is a way out for who does not know it.
+func TestForgotAfterAKey(t *testing.T) {
+	for mails, r := range map[bool]*rig{true: newMailRig(t), false: newRig(t)} {
+		b, _ := r.account()
+		r.pass(30 * time.Minute) // what was proven is too old for a change
+		b.want(b.post("/.mfa/security/name", "display_name", "Alice Example"), 303, "/.mfa/verify/password")
+		page := b.want(b.get("/.mfa/verify/password"), 200, "Cannot use your password?")
+		if got := strings.Contains(page.body, `<a href="/.mfa/forgot?to=%2F.mfa%2Fsecurity">Forgot password?</a>`); got != mails {
+			t.Errorf("mails %t: a link to reset it is there: %t", mails, got)
+		}
+	}
+}

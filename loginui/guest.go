@@ -39,9 +39,9 @@ func getGuest(x *exchange) error {
 	case link != nil:
 		body = x.guestBody(link, true)
 	case query.Get("left") == "here":
-		return x.message(http.StatusOK, x.plain("guestfull"))
+		return x.message(http.StatusOK, x.bare("guestfull"))
 	case query.Has("left"):
-		return x.message(http.StatusOK, x.plain("guestleft"))
+		return x.message(http.StatusOK, x.bare("guestleft"))
 	}
 	pg.fields, pg.Body = []string{"token"}, body
 	return x.render(pg)
@@ -140,7 +140,7 @@ func (x *exchange) leaveGuest() error {
 	switch {
 	case errors.As(err, &slow):
 		x.retryAfter(slow.RetryAfter)
-		m := x.plain("guestwait")
+		m := x.bare("guestwait")
 		m.Text = x.t("guestwait.wait", x.wait(slow.RetryAfter))
 		return x.message(http.StatusTooManyRequests, m)
 	case errors.Is(err, auth.ErrGuestsLeft):
@@ -169,9 +169,9 @@ func (x *exchange) ifPressed(press func() error) error {
 func (x *exchange) guestOver(err error) error {
 	switch {
 	case errors.Is(err, auth.ErrToken):
-		return x.message(http.StatusUnprocessableEntity, x.plain("badguest"))
+		return x.message(http.StatusUnprocessableEntity, x.bare("badguest"))
 	case errors.Is(err, auth.ErrGuestShut):
-		return x.message(http.StatusTooManyRequests, x.plain("guestshut"))
+		return x.message(http.StatusTooManyRequests, x.bare("guestshut"))
 	case errors.Is(err, auth.ErrNoCookie):
 		return x.message(http.StatusBadRequest, x.plain("cookies"))
 	}

@@ -92,13 +92,15 @@ func TestKeySetUp(t *testing.T) {
 	b := r.browser()
 	b.get("/.mfa/login")
 	b.want(b.post("/.mfa/login", "name", "alice", "password", password), 303, "/.mfa/enroll")
-	choice := b.want(b.get("/.mfa/enroll"), 200, ">Security key or passkey</button>", ">Authenticator app</button>", "Recommended")
+	choice := b.want(b.get("/.mfa/enroll"), 200, ">Security key or passkey</button>", ">Authenticator app</button>", "Recommended",
+		`<noscript><p class="hint warn">This way needs JavaScript`)
 	if strings.Index(choice.body, "Security key or passkey") > strings.Index(choice.body, "Authenticator app") {
 		t.Error("the easiest way does not come first")
 	}
 	b.want(b.get("/.mfa/enroll/webauthn"), 303, "/.mfa/enroll") // not begun
 	b.want(b.post("/.mfa/enroll", "method", "webauthn"), 303, "/.mfa/enroll/webauthn")
-	page := b.want(b.get("/.mfa/enroll/webauthn"), 200, `placeholder="Firefox on Linux"`, ">Name</label>", ">Register</button>", "<noscript>", "Choose another way")
+	page := b.want(b.get("/.mfa/enroll/webauthn"), 200, `placeholder="Firefox on Linux"`, ">Name</label>", ">Register</button>", "<noscript>", "Choose another way",
+		"<div class=\"turns scripted\">\n<p class=\"lead\">Press Register.")
 	if again := b.get("/.mfa/enroll/webauthn"); again.body != page.body {
 		t.Error("GET drew another challenge")
 	}
@@ -213,7 +215,11 @@ func TestPasskey(t *testing.T) {
 	other.want(other.get("/.mfa/session"), 200, `"signed_in":false`)
 
 	// Spent by whatever was answered first.
-	b.want(b.post("/.mfa/verify/webauthn", "passkey", "1", "challenge", f.sealed, "response", "nonsense"), 401, "That passkey was not accepted")
+	refused := b.want(b.post("/.mfa/verify/webauthn", "passkey", "1", "challenge", f.sealed, "response", "nonsense"), 401, "That passkey was not accepted",
+		`autofocus aria-describedby="alert">Sign in with a passkey</button>`)
+	if strings.Count(refused.body, "autofocus") != 1 || strings.Count(refused.body, `aria-describedby="alert"`) != 1 {
+		t.Error("what was refused is said of a field, too:\n" + refused.body)
+	}
 	b.want(b.post("/.mfa/verify/webauthn", "passkey", "1", "challenge", f.sealed, "response", f.signed(t, d)), 401, "That passkey was not accepted")
 	b.want(b.post("/.mfa/verify/webauthn", "passkey", "1", "challenge", f.sealed), 422, "Nothing came from your security key")
 
@@ -233,11 +239,11 @@ func TestPasskeyWithoutVerification(t *testing.T) { // S42
 	b := r.browser()
 	b.want(b.passkey(d, func(d *authenticator.Draft) { d.Flags &^= authenticator.UserVerified }), 303, "/.mfa/verify/password")
 	b.want(b.get("/.mfa/session"), 200, `"signed_in":false`)
-	b.want(b.get("/.mfa/security"), 303, "/.mfa/login?to=%2F.mfa%2Fsecurity")                                                   // S53
-	b.want(b.post("/.mfa/security/add", "method", "totp"), 303, "/.mfa/login?to=%2F.mfa%2Fsecurity")                            // S53
-	b.want(b.get("/.mfa/verify/webauthn"), 303, "/.mfa/verify/password")                                                        // a key twice is one kind
-	b.want(b.get("/.mfa/upgrade"), 303, "/")                                                                                    //
-	page := b.want(b.get("/.mfa/verify/password"), 200, "Enter your password", `value="alice"`, ">Verify</button>", "Not you?") //
+	b.want(b.get("/.mfa/security"), 303, "/.mfa/login?to=%2F.mfa%2Fsecurity")                                                                                                          // S53
+	b.want(b.post("/.mfa/security/add", "method", "totp"), 303, "/.mfa/login?to=%2F.mfa%2Fsecurity")                                                                                   // S53
+	b.want(b.get("/.mfa/verify/webauthn"), 303, "/.mfa/verify/password")                                                                                                               // a key twice is one kind
+	b.want(b.get("/.mfa/upgrade"), 303, "/")                                                                                                                                           //
+	page := b.want(b.get("/.mfa/verify/password"), 200, "Enter your password", `value="alice"`, ">Verify</button>", "Not you?", "Cannot use your password?", "ask your administrator") //
 	if strings.Contains(page.body, `href="/.mfa/verify/`) {
 		t.Error("other ways that show the same kind are offered")
 	}

@@ -13,6 +13,7 @@ type signIn struct {
 	Key     *keyAsk // nil where passkeys do not work
 	Signals string  // what the browser should know about its passkeys
 	OnePage bool    // a code is asked for, too
+	Refused bool    // a passkey was not taken: the error is about that
 	unknown string  // ID of a passkey that nobody has here
 }
 

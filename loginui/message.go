@@ -83,16 +83,23 @@ func (x *exchange) message(status int, m Message) error {
 	return x.render(pg)
 }
 
-// plain is the message whose texts begin with id, with a link to where a visitor can go on.
+// plain is the message whose texts begin with id, with a link to where a visitor can go on: to what the account is like for somebody who is
+// signed in, else to the sign-in.
 func (x *exchange) plain(id string) Message {
-	m := Message{ID: id, Title: x.t(id + ".title"), Text: x.t(id + ".text"), Todo: x.t(id + ".todo"), Label: x.t(id + ".label")}
-	if m.Label != "" {
-		m.Link = x.prefix + "/login"
-		if x.in.Session != nil {
-			m.Link = x.prefix + "/security"
-		}
+	m := x.bare(id)
+	way := "plain.signin"
+	if m.Link = x.prefix + loginPath; x.in.Session != nil {
+		way, m.Link = "plain.security", x.prefix+securityPath
+	}
+	if m.Label = x.t(id + ".label"); m.Label == "" {
+		m.Label = x.t(way)
 	}
 	return m
+}
+
+// bare is plain without a link, for what leads nowhere.
+func (x *exchange) bare(id string) Message {
+	return Message{ID: id, Title: x.t(id + ".title"), Text: x.t(id + ".text"), Todo: x.t(id + ".todo")}
 }
 
 func (x *exchange) json(status int, v any) {

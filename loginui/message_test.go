@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -75,6 +76,72 @@ func TestMessage(t *testing.T) {
 	m.Code = "https_required"
 	if got := send("cors", m, 403); !strings.Contains(got.body, `"error":"https_required"`) {
 		t.Error(got.body)
+	}
+}
+
+// TestMessagesLeadWhereTheySay: the button of every message leads where its words say, for whoever is signed in and for whoever is not, and no
+// message sends somebody to the sign-in who is past it.
+func TestMessagesLeadWhereTheySay(t *testing.T) {
+	r := newRig(t)
+	ids := map[string]bool{}
+	for file, source := range sources(t) {
+		if strings.HasSuffix(file, ".go") && !strings.Contains(file, "/") {
+			for _, m := range regexp.MustCompile(`(?:plain\(|badRequestError\{http\.[A-Za-z]+, |\bid :?= )"([a-z.]+)"`).FindAllStringSubmatch(source, -1) {
+				ids[m[1]] = true
+			}
+		}
+	}
+	for _, id := range []string{"notfound", "forged", "large", "verb", "badnotme", "malformed", "throttled", "askpolicy", "nochange", "visits", "fault"} {
+		if !ids[id] {
+			t.Errorf("%s is not among the messages that were found", id)
+		}
+	}
+	for id := range ids {
+		if !english.Has(id + ".title") {
+			continue
+		}
+		for _, s := range []*auth.Session{nil, {}} {
+			x := &exchange{Portal: r.Portal, in: Request{Session: s}}
+			m := x.plain(id)
+			label := wordstest.Unmark(m.Label)
+			said := wordstest.Unmark(strings.Join([]string{m.Title, m.Text, m.Todo, m.Label}, " "))
+			switch {
+			case label == "":
+				t.Errorf("%s: a button without words", id)
+			case strings.Contains(label, "sign-in") && m.Link != "/.mfa/login", strings.Contains(label, "Security") && m.Link != "/.mfa/security":
+				t.Errorf("%s, signed in: %t: %q leads to %s", id, s != nil, label, m.Link)
+			case s != nil && strings.Contains(said, "sign-in page"):
+				t.Errorf("%s: speaks of the sign-in to somebody who is signed in: %s", id, said)
+			}
+		}
+	}
+}
+
+// TestMessageOfTheSignedIn asks for what there is not, with a session and without.
+func TestMessageOfTheSignedIn(t *testing.T) {
+	r := newMailRig(t)
+	in, _ := r.account()
+	out := r.browser()
+	out.get("/.mfa/login")
+	for name, send := range map[string]func(*browser) answer{
+		"not found":    func(b *browser) answer { return b.get("/.mfa/nowhere") },
+		"too large":    func(b *browser) answer { return b.post("/.mfa/language", "lang", strings.Repeat("x", maxBody)) },
+		"too long":     func(b *browser) answer { return b.post("/.mfa/language", "lang", strings.Repeat("x", otherLength+1)) },
+		"wrong method": func(b *browser) answer { return b.send(b.request(http.MethodPut, "/.mfa/language", "")) },
+		"a used link":  func(b *browser) answer { return b.post("/.mfa/not-me", "token", "used") },
+		"forged": func(b *browser) answer {
+			req := b.request(http.MethodPost, "/.mfa/logout", "")
+			req.Header.Set("Sec-Fetch-Site", "cross-site")
+			return b.send(req)
+		},
+	} {
+		for b, want := range map[*browser]string{
+			in: `href="/.mfa/security">Go to the Security page</a>`, out: `href="/.mfa/login">Go to the sign-in page</a>`,
+		} {
+			if a := send(b); a.StatusCode < 400 || !strings.Contains(a.body, want) {
+				t.Errorf("%s: %d, not %s\n%s", name, a.StatusCode, want, a.body)
+			}
+		}
 	}
 }
 

@@ -251,7 +251,7 @@ func TestOnePageByMail(t *testing.T) {
 	b := r.browser()
 	b.get("/.mfa/login")
 	b.want(b.post("/.mfa/login", "name", "alice", "password", password, "code", "", "to", "/deep"), 303, "/.mfa/verify/totp?to=%2Fdeep")
-	b.want(b.get("/.mfa/verify/email?to=/deep"), 200, "Press the button", "if your password was right", "Send a new code")
+	b.want(b.get("/.mfa/verify/email?to=/deep"), 200, "Press the button", "if your password was right", ">Send a code</button>")
 	b.want(b.post("/.mfa/verify/email/send", "to", "/deep"), 303, "/.mfa/verify/email?to=%2Fdeep")
 	page := b.want(b.get("/.mfa/verify/email?to=/deep"), 200, "If your password was right, we sent a code to the address of your account.", "Use authenticator app")
 	if strings.Contains(page.body, "alice@") || strings.Contains(page.body, "•") {

@@ -43,6 +43,7 @@ type page struct {
 	Token  string            // of a link, as it was sent, so that the form can be sent again
 	Body   any               // what only this page shows
 
+	asks  bool // Notice says what a proof is for, and nothing of what was done
 	trial bool // it is a sample, on which what is missing is an error
 	once  bool // what it shows is never shown again
 
@@ -139,8 +140,33 @@ func (x *exchange) write(status int, media string, body []byte) {
 
 // What follows is for the templates.
 
-// Tab is Title for where nothing is broken: without the places at which a word of a heading may be.
-func (pg *page) Tab() string { return strings.ReplaceAll(pg.Title, "\u00ad", "") }
+// Tab is what the window is called: what happened, which a screen reader says first then, and Title. Nothing is broken there: it is without
+// the places at which a word of a heading may be, and without what sets values apart.
+func (pg *page) Tab() string {
+	tab := pg.Title
+	if happened := pg.happened(); happened != "" {
+		tab = happened + " · " + tab
+	}
+	return tabless.Replace(tab)
+}
+
+var tabless = strings.NewReplacer("\u00ad", "", "\u2066", "", "\u2067", "", "\u2068", "", "\u2069", "")
+
+// happened is what went wrong on the page, at its first place, or else what it tells of what was done; "" for nothing.
+func (pg *page) happened() string {
+	for _, field := range pg.fields {
+		if text := pg.Errors[field]; text != "" {
+			return text
+		}
+	}
+	switch {
+	case pg.Alert != "":
+		return pg.Alert
+	case pg.asks && !pg.Done:
+		return ""
+	}
+	return pg.Notice
+}
 
 // T is the text for id, with args in place of its values.
 func (pg *page) T(id string, args ...any) (string, error) { return pg.t(id, args...), pg.known(id) }
@@ -209,6 +235,9 @@ func (pg *page) Along(path string) string { return pg.prefix + path + pg.along }
 // Lost is the question that leads those on who cannot do what a page that verifies asks.
 func (pg *page) Lost() string { return "lost." + strings.TrimPrefix(pg.file, "verify_") }
 
+// Minutes are whole ones that Left holds.
+func (pg *page) Minutes() int { return pg.Left / 60 }
+
 // Path is where the page is, below the prefix.
 func (pg *page) Path() string { return strings.TrimPrefix(pg.r.URL.Path, pg.prefix) }
 
@@ -239,6 +268,9 @@ func (pg *page) Sends(method string) bool {
 
 // StartOver is the sign-in page with the target kept.
 func (pg *page) StartOver() string { return pg.LoginURL(pg.To) }
+
+// Forgot is the page for a forgotten password with the target kept.
+func (pg *page) Forgot() string { return pg.forgotURL("?to=", pg.To) }
 
 // Stamp is a moment for people, in UTC; the script turns it into local time.
 func (x *exchange) Stamp(t time.Time) string { return x.said().Moment(t.UTC()) + " UTC" }

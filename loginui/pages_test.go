@@ -93,11 +93,26 @@ func TestBadPages(t *testing.T) {
 		"no button":        {change("verify_totp.html", `<button class="main">{{.T "totp.submit"}}</button>`, ""), "verify_totp.html: the form that posts to /.mfa/verify/totp lacks its <button>"},
 		"a button idles":   {change("verify_totp.html", `<button class="main">`, `<button type="button">`), "verify_totp.html: the form that posts to /.mfa/verify/totp lacks its <button>"},
 		"script's button":  {change("verify_webauthn.html", `<button type="button" class="main" hidden>{{.T "webauthn.again"}}</button>`, ""), "verify_webauthn.html: the form that posts to /.mfa/verify/webauthn lacks its <button>"},
-		"no field error":   {change("login.html", `{{with .Errors.password}}<p class="error" id="password-error" role="alert">{{.}}</p>{{end}}`, ""), "login.html: it does not show .Errors.password"},
+		"no field error":   {change("login.html", `<p class="error" id="password-error" role="alert">{{.}}</p>`, ""), "login.html: it does not show .Errors.password"},
 		"no alert":         {change("login.html", `{{template "notices" .}}`, "{{.Notice}}"), "login.html: it does not show .Alert"},
 		"no notice":        {change("login.html", `{{template "notices" .}}`, "{{.Alert}}"), "login.html: it does not show .Notice"},
 		"no text":          {change("message.html", "{{with .Body.Text}}<p>{{.}}</p>\n{{end}}", ""), "message.html: it does not show .Body.Text"},
 		"no todo":          {change("message.html", `{{with .Body.Todo}}<p class="lead">{{.}}</p>`, `{{if .Body.Todo}}`), "message.html: it does not show .Body.Todo"},
+		"no error's id":    {change("message.html", `{{with .Body.ErrorID}}<p class="hint">{{$.T "error.id"}} <code>{{.}}</code></p>`, "{{if .Body.ErrorID}}"), "message.html: it does not show .Body.ErrorID"},
+		"no language":      {change("layout.html", ` lang="{{.Lang}}"`, ""), "layout.html around access_token.html: <html> lacks lang=\"{{.Lang}}\""},
+		"one language":     {change("layout.html", `lang="{{.Lang}}"`, `lang="en"`), "layout.html around access_token.html: <html> lacks lang=\"{{.Lang}}\""},
+		"one direction":    {change("layout.html", `{{if .RTL}} dir="rtl"{{end}}`, ""), `layout.html around access_token.html: <html> lacks {{if .RTL}} dir="rtl"{{end}}`},
+		"wrong direction":  {change("layout.html", `{{if .RTL}} dir="rtl"{{end}}`, ` dir="rtl"`), `layout.html around access_token.html: <html> lacks {{if .RTL}} dir="rtl"{{end}}`},
+		"no <html>":        {change("layout.html", `<html lang="{{.Lang}}"{{if .RTL}} dir="rtl"{{end}}>`, ""), "layout.html around access_token.html: there is no <html>"},
+		"no label":         {change("login.html", `<label for="password">{{.T "login.password"}}</label>`, ""), `login.html: the field "password" has no <label`},
+		"another's label":  {change("login.html", `<label for="password">`, `<label for="passwort">`), `login.html: the field "password" has no <label`},
+		"an empty label":   {change("login.html", `<label for="password">{{.T "login.password"}}</label>`, `<label for="password"><b> </b><!-- Password --></label>`), `login.html: the field "password" has no <label`},
+		"a label far off":  {change("login.html", `<label for="password">{{.T "login.password"}}</label>`, `<label>{{.T "login.password"}}</label>`), `login.html: the field "password" has no <label`},
+		"a choice's label": {change("security.html", `<label for="first">{{$.T "security.first.label"}}</label>`, ""), `security.html: the field "method" has no <label`},
+		"an icon alone":    {change("logout.html", `{{.T "logout.submit"}}`, `<svg viewBox="0 0 1 1"></svg>`), "logout.html: a <button> has no words in it"},
+		"no other ways":    {change("verify_totp.html", `{{template "others" .}}`, ""), "verify_totp.html: the link is missing that leads to /.mfa/verify/totp, for those who cannot"},
+		"no way to set up": {change("layout.html", `<li><a href="{{.URL "/enroll"}}">{{.T "others.setup"}}</a></li>`, ""), "the link is missing that leads to /.mfa/enroll"},
+		"no way out":       {change("verify_totp.html", `{{template "lost" .}}`, ""), "verify_totp.html: it does not show the text .Lost"},
 		"picture":          {change("message.html", "<h1>", `<img src="https://cdn.example.com/a.png"><h1>`), `message.html: "https://cdn.example.com/a.png" would not be loaded`},
 		"any scheme":       {change("message.html", "<h1>", `<IMG alt='>' SRC = //cdn.example.com/a.png><h1>`), `message.html: "//cdn.example.com/a.png" would not be loaded`},
 		"larger picture":   {change("message.html", "<h1>", `<img src="/a.png" srcset="/a.png 1x, https://cdn.example.com/b.png 2x"><h1>`), `message.html: "https://cdn.example.com/b.png" would not be loaded`},
@@ -117,9 +132,9 @@ func TestBadPages(t *testing.T) {
 func TestGoodPages(t *testing.T) {
 	for name, text := range map[string]string{
 		"pictures and styles of the host": `{{define "content"}}<link rel="stylesheet" href="/brand.css"><img src="/a.png?x=1" srcset="/b.png 2x"><img src="https://{{.Host}}/c.png">` +
-			`<h1 class="big"><span>{{.Title}}</span></h1>{{.Body.Text}}{{.Body.Todo}}{{end}}`,
-		"a link elsewhere": `{{define "content"}}<h1>{{.Title}}</h1>{{.Body.Text}}{{.Body.Todo}} <a href="https://help.example.com/">Help</a>{{end}}`,
-		"a form elsewhere": `{{define "content"}}<h1>{{.Title}}</h1>{{.Body.Text}}{{.Body.Todo}}<form action="/search"><input name="q"></form>{{end}}`,
+			`<h1 class="big"><span>{{.Title}}</span></h1>{{.Body.Text}}{{.Body.Todo}}{{.Body.ErrorID}}{{end}}`,
+		"a link elsewhere": `{{define "content"}}<h1>{{.Title}}</h1>{{.Body.Text}}{{.Body.Todo}}{{.Body.ErrorID}} <a href="https://help.example.com/">Help</a>{{end}}`,
+		"a form elsewhere": `{{define "content"}}<h1>{{.Title}}</h1>{{.Body.Text}}{{.Body.Todo}}{{.Body.ErrorID}}<form action="/search"><input name="q" aria-label="Search"><label>All <input type="checkbox" name="a"></label><input type="submit"></form>{{end}}`,
 	} {
 		if _, err := LoadPages(fstest.MapFS{"message.html": {Data: []byte(text)}}); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -130,7 +145,7 @@ func TestGoodPages(t *testing.T) {
 // A page of the admin's is shown, escapes as ours do, and the others stay ours.
 func TestOverride(t *testing.T) {
 	r := newRig(t)
-	pages, err := LoadPages(fstest.MapFS{"message.html": {Data: []byte(`{{define "content"}}<h1>{{.Title}}!</h1><p>{{.Host}} {{.Product}}</p>{{.Body.Text}} {{.Body.Todo}}{{end}}`)}})
+	pages, err := LoadPages(fstest.MapFS{"message.html": {Data: []byte(`{{define "content"}}<h1>{{.Title}}!</h1><p>{{.Host}} {{.Product}}</p>{{.Body.Text}} {{.Body.Todo}} {{.Body.ErrorID}}{{end}}`)}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,8 +21,7 @@ var notMe = press{"/not-me", "not_me", "notme", (*auth.Realm).NotMe, func(x *exc
 	if bad {
 		return x.plain("badnotme")
 	}
-	m := x.plain("notme.done")
-	m.Link, m.Label = "", ""
+	m := x.bare("notme.done")
 	if x.realm.Mails() {
 		m.Link, m.Label = x.prefix+"/forgot", x.t("login.forgot")
 	}
@@ -35,8 +34,8 @@ var stopReset = press{"/stop-reset", "stop_reset", "stop", (*auth.Realm).StopRes
 	if bad {
 		id = "badstop"
 	}
-	m := x.plain(id)
-	m.Link = x.prefix + securityPath // by way of a sign-in where that is needed
+	m := x.bare(id)
+	m.Link, m.Label = x.prefix+securityPath, x.t("plain.security") // by way of a sign-in where that is needed
 	return m
 }}
 

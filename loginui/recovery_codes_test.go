@@ -98,7 +98,7 @@ func TestPagesNameThePolicies(t *testing.T) {
 	b.get("/.mfa/login")
 	b.want(b.post("/.mfa/login", "name", "alice", "password", password), 303, "/.mfa/enroll")
 	page := b.want(b.get("/.mfa/enroll"), 200, "Your password alone is not enough here.", "Your administrator requires:",
-		"Keys &amp; &lt;nothing&gt; else</p><p class=\"row-more\">Security key or passkey<", "Two factors</p><p class=\"row-more\">A security key, a passkey or an authenticator app<")
+		"Keys &amp; &lt;nothing&gt; else</bdi></p><p class=\"row-more\">Security key or passkey<", "Two factors</bdi></p><p class=\"row-more\">A security key, a passkey or an authenticator app<")
 	if strings.Contains(page.body, "Later") || strings.Contains(page.body, `value="totp"`) {
 		t.Error("it names what is not required yet, or offers what would not do")
 	}

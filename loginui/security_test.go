@@ -51,7 +51,7 @@ func TestKeysOnSecurityPage(t *testing.T) {
 	b := r.browser()
 	b.want(b.passkey(first), 303, "/deep") // setting up is no proof
 	b.addKey(second, "Blue key")
-	page := b.want(b.get("/.mfa/security"), 200, "Passkey, synced between your devices", "Security key · ", "Blue key",
+	page := b.want(b.get("/.mfa/security"), 200, "Passkey, synced between your devices", "<bdi>Security key</bdi> · ", "Blue key",
 		"Add a security key or passkey", "Add an authenticator app", "End the other sessions that used it", ">Rename</summary>", ">Remove</summary>")
 	if strings.Contains(page.body, "This is your only second method") {
 		t.Error("one of two cannot be removed")

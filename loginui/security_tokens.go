@@ -12,7 +12,7 @@ import (
 // tokenRow is an access token as its owner sees it.
 type tokenRow struct {
 	ID, Label              string
-	For                    []string // its limits, in words
+	For                    [][]string // hosts, paths and HTTP methods, as far as it is limited to some
 	Created, Used, Expires time.Time
 }
 
@@ -30,7 +30,10 @@ type issued struct {
 }
 
 // row is a line of a <dl>.
-type row struct{ What, Is string }
+type row struct {
+	What string
+	Is   []string
+}
 
 // tokens are those of whoever is signed in.
 func (x *exchange) tokens(ctx context.Context) ([]tokenRow, error) {
@@ -40,10 +43,10 @@ func (x *exchange) tokens(ctx context.Context) ([]tokenRow, error) {
 	}
 	var rows []tokenRow
 	for _, t := range all {
-		limits := []string{strings.Join(t.Hosts, " ")}
-		for _, l := range [][]string{t.Paths, t.Methods} {
+		var limits [][]string
+		for _, l := range [][]string{t.Hosts, t.Paths, t.Methods} {
 			if len(l) > 0 {
-				limits = append(limits, strings.Join(l, " "))
+				limits = append(limits, l)
 			}
 		}
 		rows = append(rows, tokenRow{t.ID, t.Label, limits, t.Created, t.Used, t.Expires})
@@ -83,16 +86,16 @@ func (x *exchange) example(l *auth.TokenLimits) string {
 // showToken is the only page that a token is ever on. It answers the form itself: a page with an address of its own would have to keep
 // the token somewhere until it is asked for. Sent again, the form asks for a second token of the same name, which is refused.
 func (x *exchange) showToken(t *auth.IssuedToken) error {
-	list := func(words []string) string {
+	list := func(words []string) []string {
 		if len(words) == 0 {
-			return x.t("token.any")
+			return []string{x.t("token.any")}
 		}
-		return strings.Join(words, " ")
+		return words
 	}
 	pg := x.newPage("access_token", "token")
 	pg.once = true
 	pg.Body = issued{t.Token, []row{
-		{x.t("security.tokens.name"), t.Label}, {x.t("token.hosts"), list(t.Hosts)}, {x.t("token.paths"), list(t.Paths)}, {x.t("token.methods"), list(t.Methods)},
+		{x.t("security.tokens.name"), []string{t.Label}}, {x.t("token.hosts"), list(t.Hosts)}, {x.t("token.paths"), list(t.Paths)}, {x.t("token.methods"), list(t.Methods)},
 	}, t.Expires, `curl -H "Authorization: Bearer $TOKEN" ` + x.example(&t.TokenLimits)}
 	return x.render(pg)
 }

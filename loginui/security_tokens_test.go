@@ -24,7 +24,7 @@ func TestAccessTokenPage(t *testing.T) { // S58, S64
 	b.want(b.post("/.mfa/login", "name", "alice", "password", password), 303, "/.mfa/enroll")
 	secret, _ := b.enroll("/")
 	r.pass(20 * time.Minute)
-	b.want(b.get("/.mfa/security"), 200, ">Access tokens</h2>", `name="hosts" type="text" value="dash.example.com"`, `value="90"`)
+	b.want(b.get("/.mfa/security"), 200, ">Access tokens</h2>", `name="hosts" type="text" dir="ltr" value="dash.example.com"`, `value="90"`)
 
 	fields := []string{"label", "<b>feed</b>", "days", "30", "hosts", "dash.example.com, other.example.com", "paths", "/feed.xml /api/*", "methods", "get"}
 	b.want(b.post("/.mfa/security/tokens", fields...), 303)
@@ -32,7 +32,7 @@ func TestAccessTokenPage(t *testing.T) { // S58, S64
 	b.want(page, 200, "Confirm that it is you, to make an access token.")
 	b.want(b.post("/.mfa/verify/totp", "code", b.code(secret)), 303, "/.mfa/verify/password")
 	page = b.want(b.post("/.mfa/verify/password", "password", password), 200, "<h1>Your new access token</h1>", "&lt;b&gt;feed&lt;/b&gt;",
-		"dash.example.com other.example.com", "/feed.xml /api/*", "GET", "shown only this once", `curl -H &#34;Authorization: Bearer $TOKEN&#34; https://dash.example.com/feed.xml`)
+		"<bdi>dash.example.com</bdi> <bdi>other.example.com</bdi>", "<bdi>/feed.xml</bdi> <bdi>/api/*</bdi>", "<bdi>GET</bdi>", "shown only this once", `curl -H &#34;Authorization: Bearer $TOKEN&#34; https://dash.example.com/feed.xml`)
 	token := tokenForms.FindString(page.body)
 	if token == "" || page.Header.Get("Cache-Control") != "no-store" {
 		t.Fatalf("token %q, %v", token, page.Header)
@@ -63,7 +63,7 @@ func TestAccessTokenPage(t *testing.T) { // S58, S64
 	}
 	b.want(b.post("/.mfa/security/tokens", fields...), 422, "You have an access token of this name.", `value="phone"`, `value="/feed.xml /api/*"`, `value="30"`)
 	r.again(secret)
-	b.want(b.get("/.mfa/security"), 200, "&lt;b&gt;feed&lt;/b&gt;</p>", "phone</p>", "last used", "never used", "/feed.xml /api/* · GET · Made", "Your access tokens are revoked with them.")
+	b.want(b.get("/.mfa/security"), 200, "&lt;b&gt;feed&lt;/b&gt;</bdi></p>", "phone</bdi></p>", "last used", "never used", "<bdi>/feed.xml</bdi> <bdi>/api/*</bdi> · <bdi>GET</bdi> · Made", "Your access tokens are revoked with them.")
 	b.want(b.get("/.mfa/security/activity"), 200, "Made the access token “phone”")
 
 	all, err := r.realm.AccessTokens(t.Context(), "alice")

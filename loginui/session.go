@@ -59,8 +59,11 @@ func methodsOf(s *auth.Session) []string {
 	return methods
 }
 
-// scriptTexts are the IDs of what the script says. They stand in it as strings.
-var scriptTexts = [...]string{"script.ended", "script.more", "login.submit", "change.cancel"}
+// scriptTexts are the IDs of what the script says. They stand in it as strings, and beside them the language and its direction: the page
+// around the dialog may be in another.
+var scriptTexts = [...]string{"script.ended", "script.more", "login.submit", "stepup.go", "change.cancel"}
+
+const scriptLang, scriptDir = "script.lang", "script.dir"
 
 // scripts holds the script in the languages that were asked for, by their tags.
 var scripts sync.Map
@@ -69,13 +72,21 @@ func scriptIn(lang *words.Language) (*staticFile, error) {
 	if s, ok := scripts.Load(lang.Tag); ok {
 		return s.(*staticFile), nil
 	}
-	body := asset(scriptName).body
+	dir := "ltr"
+	if lang.RTL() {
+		dir = "rtl"
+	}
+	says := map[string]string{scriptLang: lang.Tag, scriptDir: dir}
 	for _, id := range scriptTexts {
-		text, err := json.Marshal(lang.Text(id))
+		says[id] = lang.Text(id)
+	}
+	body := asset(scriptName).body
+	for id, text := range says {
+		quoted, err := json.Marshal(text)
 		if err != nil {
 			return nil, err
 		}
-		body = bytes.ReplaceAll(body, []byte(`"`+id+`"`), text)
+		body = bytes.ReplaceAll(body, []byte(`"`+id+`"`), quoted)
 	}
 	s, _ := scripts.LoadOrStore(lang.Tag, newStatic(scriptName, body))
 	return s.(*staticFile), nil
@@ -89,10 +100,15 @@ func getScript(x *exchange) error {
 	}
 	h := x.w.Header()
 	h.Set("Cache-Control", scriptAge)
-	h.Set("Vary", "Accept-Language, Cookie")
-	h.Set("Etag", `"`+s.name+`"`)
+	h.Set("Vary", "Accept-Encoding, Accept-Language, Cookie")
 	h.Set("Content-Type", s.media)
-	http.ServeContent(x.w, x.r, "", time.Time{}, bytes.NewReader(s.body))
+	body, tag := s.body, s.name
+	if takesGzip(x.r.Header["Accept-Encoding"]) {
+		h.Set("Content-Encoding", "gzip")
+		body, tag = s.zipped, s.name+".gz"
+	}
+	h.Set("Etag", `"`+tag+`"`)
+	http.ServeContent(x.w, x.r, "", time.Time{}, bytes.NewReader(body))
 	return nil
 }
 
@@ -128,5 +144,5 @@ func getSignedIn(x *exchange) error {
 	if x.in.Session == nil {
 		return x.redirect(x.LoginURL(x.prefix + signedInPath))
 	}
-	return x.message(http.StatusOK, x.plain("signedin"))
+	return x.message(http.StatusOK, x.bare("signedin"))
 }

@@ -1,6 +1,9 @@
 package loginui
 
 import (
+	"compress/gzip"
+	"fmt"
+	"io"
 	"net/http"
 	"regexp"
 	"strings"
@@ -28,6 +31,22 @@ func TestSessionScript(t *testing.T) {
 			}
 		}
 		req := b.request(http.MethodGet, "/.mfa/session.js", "")
+		req.Header.Set("Accept-Encoding", "gzip, br")
+		zipped := b.send(req)
+		if is := zipped.Header.Get("Content-Encoding"); zipped.StatusCode != http.StatusOK || is != "gzip" || zipped.Header.Get("Etag") == got.Header.Get("Etag") || len(zipped.body) > 1400 {
+			t.Errorf("%s takes gzip: %s, %q, %d bytes, tag %s", name, zipped.Status, is, len(zipped.body), zipped.Header.Get("Etag"))
+		}
+		if z, err := gzip.NewReader(strings.NewReader(zipped.body)); err != nil {
+			t.Error(err)
+		} else if plain, err := io.ReadAll(z); err != nil || wordstest.Unmark(string(plain)) != wordstest.Unmark(got.body) {
+			t.Errorf("%s: %v: %s, want %s", name, err, plain, got.body)
+		}
+		req.Header.Set("If-None-Match", zipped.Header.Get("Etag"))
+		if again := b.send(req); again.StatusCode != http.StatusNotModified || again.body != "" {
+			t.Errorf("%s has it already, zipped: %s, %d bytes", name, again.Status, len(again.body))
+		}
+		req.Header.Del("Accept-Encoding")
+		b.want(b.send(req), 200, "mfa:signedout")
 		req.Header.Set("If-None-Match", got.Header.Get("Etag"))
 		if again := b.send(req); again.StatusCode != http.StatusNotModified || again.body != "" {
 			t.Errorf("%s has it already: %s, %d bytes", name, again.Status, len(again.body))
@@ -52,7 +71,14 @@ func TestSessionScriptInALanguage(t *testing.T) {
 				t.Errorf("%s: no %q for %s in %s", l.Tag, text, id, got.body)
 			}
 		}
-		if vary := got.Header.Get("Vary"); vary != "Accept-Language, Cookie" {
+		dir := "ltr"
+		if l.Tag == "ar" {
+			dir = "rtl"
+		}
+		if !strings.Contains(got.body, fmt.Sprintf(`lang:%q,dir:%q`, l.Tag, dir)) {
+			t.Errorf("%s: the dialog does not say which language it is in: %s", l.Tag, got.body)
+		}
+		if vary := got.Header.Get("Vary"); vary != "Accept-Encoding, Accept-Language, Cookie" {
 			t.Errorf("Vary: %q", vary)
 		}
 		if n := len(got.body); n > 2148 {

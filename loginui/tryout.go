@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"html"
 	"net/http"
 	"reflect"
 	"sort"
@@ -18,6 +19,7 @@ var bodies = map[string]any{
 	"access_token":    issued{},
 	"account":         newAccount{},
 	"activity":        []eventRow{},
+	"confirm_address": false,
 	"enroll":          enrollment{},
 	"enroll_totp":     totpSetup{},
 	"enroll_webauthn": keySetup{},
@@ -46,7 +48,10 @@ func samples(name string) (all []*page) {
 			c.Mail = &auth.Mail{}
 		}
 		r, _ := http.NewRequest(http.MethodGet, "/", http.NoBody) //nolint:noctx // is not sent
-		x := &exchange{Portal: &Portal{realm: new(auth.State).Realm(c), prefix: DefaultPrefix, now: time.Now}, r: r}
+		if word == auth.MethodWebAuthn {
+			r.Header.Set("Accept-Language", "ar") // from right to left
+		}
+		x := &exchange{Portal: &Portal{realm: new(auth.State).Realm(c), prefix: DefaultPrefix, login: DefaultPrefix + "/login?to=", now: time.Now}, r: r}
 		x.in.Visit.Host = "dash.example.com"
 		if word == auth.MethodTOTP {
 			x.dress = &Dress{logo: &staticFile{name: "logo.png"}, Width: 1, Height: 1, Footer: word, Links: []Link{{word, "https://example.com"}}}
@@ -71,7 +76,7 @@ func samples(name string) (all []*page) {
 			pg.Body = body
 		case Message:
 			if full {
-				body.Text, body.Todo = "Sample text", "Sample todo"
+				body.Text, body.Todo, body.ErrorID = "Sample text", "Sample todo", "sample-id"
 				pg.Body = body
 			}
 		}
@@ -80,7 +85,7 @@ func samples(name string) (all []*page) {
 	return all
 }
 
-// fill puts a word, or one of whatever it is, everywhere into v; with "" it only makes what must not be nil.
+// fill puts a word, or two of whatever it is, everywhere into v; with "" it only makes what must not be nil.
 func fill(v reflect.Value, word string, deep int) {
 	if deep == 0 || !v.CanSet() {
 		return
@@ -100,8 +105,9 @@ func fill(v reflect.Value, word string, deep int) {
 		}
 	case reflect.Slice:
 		if full {
-			v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+			v.Set(reflect.MakeSlice(v.Type(), 2, 2)) // some things are shown where there are several
 			fill(v.Index(0), word, deep-1)
+			fill(v.Index(1), word, deep-1)
 		}
 	case reflect.Struct:
 		if v.Type() == reflect.TypeFor[time.Time]() {
@@ -143,7 +149,7 @@ func (p *Pages) try(name, where string) error {
 		if m := blocked(page, pg.Host(), name == "enroll_totp"); m != "" {
 			return fmt.Errorf("%s: %q would not be loaded: the pages' policy lets pictures, scripts and style sheets come from the same host alone", where, m)
 		}
-		for _, check := range []error{compareForms(want.String(), page), pg.compareText(want.String(), page)} {
+		for _, check := range []error{compareForms(want.String(), page), pg.compareText(want.String(), page), pg.compareAccess(want.String(), page)} {
 			if check != nil {
 				return fmt.Errorf("%s: %w", where, check)
 			}
@@ -157,12 +163,17 @@ func (pg *page) compareText(ours, page string) error {
 	if !strings.Contains(strings.Join(heading.FindAllString(page, -1), ""), pg.Title) {
 		return errors.New("there is no <h1> that shows .Title")
 	}
+	ours, page = tabTitle.ReplaceAllString(ours, ""), tabTitle.ReplaceAllString(page, "") // nobody looks for it there alone
+	ours, page = html.UnescapeString(ours), html.UnescapeString(page)
 	says := map[string]string{".Alert": pg.Alert, ".Notice": pg.Notice}
 	for field, text := range pg.Errors {
 		says[".Errors."+field] = text
 	}
 	if m, ok := pg.Body.(Message); ok {
-		says[".Body.Text"], says[".Body.Todo"] = m.Text, m.Todo
+		says[".Body.Text"], says[".Body.Todo"], says[".Body.ErrorID"] = m.Text, m.Todo, m.ErrorID
+	}
+	if strings.HasPrefix(pg.file, "verify_") {
+		says["the text .Lost"] = pg.t(pg.Lost())
 	}
 	for _, field := range sorted(says) {
 		if text := says[field]; strings.Contains(ours, text) && !strings.Contains(page, text) {

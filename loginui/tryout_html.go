@@ -11,27 +11,31 @@ import (
 const attributes = `(?:[^>"']|"[^"]*"|'[^']*')*`
 
 var (
-	anyTag    = regexp.MustCompile(`(?i)</form\s*>|<[a-z][a-z0-9-]*\b` + attributes + `>`)
+	anyTag    = regexp.MustCompile(`(?i)</(?:form|label|button|select|textarea)\s*>|<[a-z][a-z0-9-]*\b` + attributes + `>`)
 	attribute = regexp.MustCompile(`([^\s"'<>/=]+)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+)))?`)
 	heading   = regexp.MustCompile(`(?is)<h1\b` + attributes + `>.*?</h1\s*>`)
+	tabTitle  = regexp.MustCompile(`(?is)<title\b` + attributes + `>.*?</title\s*>`)
 	// What the policy of the pages would not let run.
 	unsafe = regexp.MustCompile(`(?i)<style\b|<script(?:\s` + attributes + `)?>[^<\s]|<[a-z]` + attributes + `\s(?:style|on[a-z]+)\s*=`)
 )
 
-// tag is one that opens, or "/form".
+// tag is one that opens, or one that closes what takes part in a form: "/form".
 type tag struct {
-	name string
-	is   map[string]string // attributes
+	name       string
+	is         map[string]string // attributes
+	start, end int               // where it stands
 }
 
 // tags are those of a page, as far as forms and what is loaded take.
 func tags(page string) (all []tag) {
-	for _, text := range anyTag.FindAllString(page, -1) {
+	for _, at := range anyTag.FindAllStringIndex(page, -1) {
+		text := page[at[0]:at[1]]
+		t := tag{is: map[string]string{}, start: at[0], end: at[1]}
 		if text[1] == '/' {
-			all = append(all, tag{name: "/form"})
+			t.name = strings.ToLower(strings.TrimRight(text[1:], " \t\r\n\f>"))
+			all = append(all, t)
 			continue
 		}
-		t := tag{is: map[string]string{}}
 		for i, m := range attribute.FindAllStringSubmatch(text, -1) {
 			name := strings.ToLower(m[1])
 			if i == 0 {

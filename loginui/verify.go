@@ -19,7 +19,7 @@ func (x *exchange) verifyPage(method string) (*page, auth.Progress, error) {
 	}
 	pg := x.flowPage("verify_"+method, method, now)
 	pg.fields, pg.wrongField, pg.empty = []string{"code"}, "code", method+".empty"
-	pg.Mail, pg.SetUp = now.Mail, len(withPage("enroll_", slices.Clone(now.Enrollable)...)) > 0
+	pg.asks, pg.Mail, pg.SetUp = true, now.Mail, len(withPage("enroll_", slices.Clone(now.Enrollable)...)) > 0
 	if pg.along = along(now.Outcome); now.Untold {
 		pg.wrong = "onepage.wrong"
 	}
@@ -49,6 +49,8 @@ func (x *exchange) confirm(c *auth.Change) string {
 		return x.t("change.remove", name)
 	case c.Op == auth.ChangeReplace:
 		return x.t("change.replace", name)
+	case c.Same:
+		return x.t("change.same_address", c.Address)
 	case c.Op == auth.ChangeAddress:
 		return x.t("change.address", c.Address)
 	case c.Op != auth.ChangeAdd && c.Op != auth.ChangeRename && c.Op != auth.ChangeRemove && x.has("change."+string(c.Op)):

@@ -62,7 +62,7 @@ func postVerifyWebAuthn(x *exchange) error {
 
 // passkey takes a sign-in without a name.
 func (x *exchange) passkey() error {
-	body := &signIn{OnePage: x.realm.OnePage()}
+	body := &signIn{OnePage: x.realm.OnePage(), Refused: true}
 	pg := x.loginForm("", x.form["to"])
 	pg.Body, pg.wrong = body, "passkey.wrong"
 	answer := x.form["response"]

@@ -21,6 +21,7 @@ const (
 	EventSignInFailed  = "sign_in_failed" // Count of a minute, of everybody whose name was not proven
 	EventSignOut       = "sign_out"
 	EventWrongAnswer   = "wrong_answer" // after the first proof
+	EventSetupFailed   = "setup_failed" // a wrong answer by which nothing was to be proven but that a new method works
 	EventMethodShut    = "method_shut"  // after too many of them, for browsers that the account does not know
 	EventReplaced      = "session_replaced"
 	EventHandedOver    = "handed_over" // a session of the portal began on another host; not in what the person sees

@@ -250,7 +250,9 @@ func (r *Realm) advance(tx storage.Tx, v Visit, f *flow, u *User, creds []held) 
 		return Outcome{}, err
 	}
 	if f.Change != nil {
-		out.Changed = f.Change.Op
+		if out.Changed = f.Change.Op; f.Change.Same {
+			out.Changed = ChangeConfirm
+		}
 		out.Cookies, err = r.finishChange(tx, now, v, f, u, creds)
 		out.Issued = f.issued
 		if u.Epoch != f.Epoch {

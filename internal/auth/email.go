@@ -140,7 +140,9 @@ func (r *Realm) replaceAddress(tx storage.Tx, v Visit, f *flow, u *User, creds [
 	if err != nil {
 		return nil, "", err
 	}
-	u.EmailOwn = true
+	if before.Email != u.Email { // one that an admin set stays theirs
+		u.EmailOwn = true
+	}
 	if err := putUser(tx, u); err != nil {
 		return nil, "", err
 	}

@@ -124,7 +124,7 @@ func (r *Realm) FinishEnroll(ctx context.Context, v Visit, method, label string,
 	cred, err := m.FinishEnroll(r.now(), *u, *ch, answer)
 	if err != nil {
 		if errors.Is(err, ErrRejected) {
-			r.wrong(ctx, v, m, u, EventWrongAnswer)
+			r.wrong(ctx, v, m, u, EventSetupFailed)
 		} else {
 			refund()
 		}
@@ -154,6 +154,9 @@ func (r *Realm) FinishEnroll(ctx context.Context, v Visit, method, label string,
 		event, told := EventEnrolled, ""
 		if method == MethodEmail { // no trail holds an address
 			event = EventAddressChanged
+			if f.Change.Same {
+				event = EventAddressConfirmed
+			}
 			creds, cred.ID, err = r.replaceAddress(tx, v, f, u, creds, cred)
 		} else {
 			creds, err = r.enroll(tx, v, f, u, creds, &cred, label)

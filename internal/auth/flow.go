@@ -34,7 +34,7 @@ type flow struct {
 // flowSecrets is the part of a flow that is sealed at rest.
 type flowSecrets struct {
 	Challenge *Challenge `json:"challenge,omitempty"`
-	MailedTo  string     `json:"mailed_to,omitempty"` // where the code of Challenge went
+	MailedTo  string     `json:"mailed_to,omitempty"` // where the last code went, that of Challenge if there is one
 	Codes     []string   `json:"codes,omitempty"`     // recovery codes that were shown and not yet confirmed
 	Password  string     `json:"password,omitempty"`  // the new one that a change is about, until everything is proven
 	Hash      []byte     `json:"hash,omitempty"`      // and then its hash
@@ -119,7 +119,7 @@ func (r *Realm) readFlow(tx storage.Tx, token string) (*flow, error) {
 func (r *Realm) putFlow(tx storage.Tx, f *flow) error {
 	key := keyFlow(f.token)
 	f.Sealed = nil
-	if f.secrets.Challenge != nil || f.secrets.Codes != nil || f.secrets.Password != "" || f.secrets.Hash != nil {
+	if f.secrets.Challenge != nil || f.secrets.MailedTo != "" || f.secrets.Codes != nil || f.secrets.Password != "" || f.secrets.Hash != nil {
 		b, err := json.Marshal(f.secrets) //nolint:gosec // it is sealed at once
 		if err != nil {
 			return fmt.Errorf("encoding record %q: %w", key, err)

@@ -79,6 +79,7 @@ func (r *Realm) codeMail(now time.Time, f *flow, creds []held) *CodeMail {
 		out.To = masked(to)
 	}
 	ch := f.secrets.Challenge
+	out.Before = f.secrets.MailedTo == to
 	out.Sent = ch != nil && ch.Method == MethodEmail && now.Before(ch.Expires) && f.secrets.MailedTo == to
 	return out
 }

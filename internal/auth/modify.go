@@ -29,6 +29,7 @@ const (
 	ChangeReplace ChangeOp = "replace" // set up a further credential of Method, with which Credential is gone
 
 	ChangeAddress ChangeOp = "address" // make Address the person's, once a code that is mailed there came back
+	ChangeConfirm ChangeOp = "confirm" // what Outcome.Changed says of a ChangeAddress that is Same
 
 	// Of settings.go:
 
@@ -57,6 +58,7 @@ type Change struct {
 	Label       string   `json:"label,omitempty"`
 	EndSessions bool     `json:"end_sessions,omitempty"`
 	Address     string   `json:"address,omitempty"`
+	Same        bool     `json:"same,omitempty"` // Address is the person's already, and not confirmed; set by Realm.Change
 	Session     string   `json:"session,omitempty"`
 	Password    string   `json:"-"`              // what is stored is its hash, sealed
 	Name        string   `json:"name,omitempty"` // what Credential is called when the change begins, for pages; set by Realm.Change
@@ -153,7 +155,7 @@ func (r *Realm) Change(ctx context.Context, v Visit, c Change, to string) (out O
 		if c.Op == ChangeViewCodes { // of this very set, not of one that is made meanwhile
 			c.Credential = usable(creds, MethodRecovery)[0].ID
 		}
-		c.Name = ""
+		c.Name, c.Same = "", c.Op == ChangeAddress && c.Address == u.Email // if it were confirmed, it would not be possible
 		if i := credIndex(creds, c.Credential); i >= 0 {
 			c.Name = creds[i].Label
 		}

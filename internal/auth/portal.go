@@ -111,8 +111,9 @@ type Progress struct {
 
 // CodeMail is where a code is sent to.
 type CodeMail struct {
-	To   string // at sign-in with most of it left out; whole where the person typed it; "" with Untold
-	Sent bool   // a code is out that still counts; with Untold: one was asked for
+	To     string // at sign-in with most of it left out; whole where the person typed it; "" with Untold
+	Sent   bool   // a code is out that still counts; with Untold: one was asked for
+	Before bool   // one was sent, whether or not it counts
 }
 
 // Purpose is what a flow or a travelling token is for.

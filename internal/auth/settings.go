@@ -117,6 +117,9 @@ func (r *Realm) mayTurnOff(u *User, creds []held) error {
 		return NewInvalid("", "invalid.off.required", "Your administrator demands two-factor authentication: {{.Policies}}.", names)
 	}
 	if m := r.mailed(); m == nil || len(fitting(m, r.withAddress(u, rest))) == 0 {
+		if m != nil && u.Email != "" && !u.EmailConfirmed {
+			return NewInvalid("", "invalid.off.unconfirmed", "Without a second method nobody can sign in to your account, and codes are mailed to you only once your address is confirmed. Confirm it first.")
+		}
 		return NewInvalid("", "invalid.off.unmailed", "Without a second method nobody can sign in to your account, and codes cannot be mailed to you.")
 	}
 	if r.mailBarred(u) {

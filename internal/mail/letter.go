@@ -121,7 +121,7 @@ func (s voice) facts(pairs ...string) block {
 	var b block
 	for i := 0; i+1 < len(pairs); i += 2 {
 		if pairs[i+1] != "" {
-			b.Facts = append(b.Facts, fact{s.say(pairs[i]), pairs[i+1]})
+			b.Facts = append(b.Facts, fact{s.say(pairs[i]), s.Apart(pairs[i+1])})
 		}
 	}
 	return b

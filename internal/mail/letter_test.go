@@ -272,6 +272,16 @@ func TestLetterFromRightToLeft(t *testing.T) {
 	if strings.ContainsAny(m.Subject, "\u2068\u2069\r\n") {
 		t.Errorf("%q", m.Subject)
 	}
+	arabic := event
+	arabic.Lang, arabic.Name = "ar", "alice!"
+	notice := NewSignIn{arabic}.Message()
+	for name, text := range map[string]string{"text": notice.Text, "HTML": notice.HTML} {
+		for _, fact := range []string{"alice!", arabic.Browser, arabic.Addr} { // a mark at its end stays there
+			if !strings.Contains(text, "\u2068"+fact+"\u2069") {
+				t.Errorf("no %q set apart in the %s %s", fact, name, text)
+			}
+		}
+	}
 }
 
 // TestLinesInEveryLanguage: the text of each mail fits into a terminal, and on the wire into the lines of RFC 5322, in every language; no

@@ -196,13 +196,18 @@ func (l *Language) fill(p phrase, args []any) string {
 	return b.String()
 }
 
+// Apart is a value by itself, beside a text or at the end of a line: nothing of it is moved by what surrounds it.
+func (l *Language) Apart(value string) string {
+	if l.rtl && value != "" {
+		return isolate + value + endIsolate
+	}
+	return value
+}
+
 func (l *Language) value(arg any) string {
 	switch v := arg.(type) {
 	case string:
-		if l.rtl && v != "" {
-			return isolate + v + endIsolate
-		}
-		return v
+		return l.Apart(v)
 	case []string:
 		return l.value(l.List(v))
 	case int:

@@ -46,12 +46,11 @@
   addEventListener("pageshow", (e) => e.persisted && free());
 
   for (const b of all("[data-peek]")) {
-    const field = document.getElementById(b.dataset.peek), show = b.textContent;
+    const field = document.getElementById(b.dataset.peek);
     b.addEventListener("click", () => {
       const shown = field.type === "password";
       field.type = shown ? "text" : "password";
       b.setAttribute("aria-pressed", shown);
-      b.textContent = shown ? b.dataset.hide : show;
     });
   }
 

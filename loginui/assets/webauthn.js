@@ -143,6 +143,8 @@
 
   if (page.key === "signin") {
     button.addEventListener("click", prompt);
+    // While it was hidden it could not be.
+    if (button.autofocus) button.focus();
     let next = 0;
     const keep = async () => {
       if (busy || document.hidden || !stale() || Date.now() < next) return;

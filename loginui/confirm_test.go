@@ -1,0 +1,52 @@
+package loginui
+
+import (
+	"net/http"
+	"testing"
+	"time"
+)
+
+// unconfirmed makes alice with an app, and with an address that an admin set and nobody has confirmed.
+func (r *rig) unconfirmed() (b *browser, secret string) {
+	r.t.Helper()
+	r.addMailed()
+	b, _, _ = r.mailed("")
+	secret, _ = b.enroll("/")
+	return b, secret
+}
+
+// TestConfirmTheAddressThatIsThere: what is not confirmed has a button that confirms it, by the flow of a change.
+func TestConfirmTheAddressThatIsThere(t *testing.T) {
+	r := newMailRig(t)
+	b, secret := r.unconfirmed()
+	page := b.want(b.get("/.mfa/security"), 200, ">Not confirmed<", `<input type="hidden" name="email" value="`+mailbox+`">`, ">Confirm this address</button>",
+		"codes are mailed to you only once your address is confirmed. Confirm it first.")
+	b.lacks(page, "cannot be mailed")
+
+	r.pass(11 * time.Minute) // S58
+	b.want(b.post("/.mfa/security/email", "email", mailbox), 303, "/.mfa/verify/password")
+	b.want(b.get("/.mfa/verify/password"), 200, "to have your email address "+mailbox+" confirmed.")
+
+	b = r.again(secret)
+	b.want(b.post("/.mfa/security/email", "email", mailbox), 303, "/.mfa/enroll/email")
+	page = b.want(b.get("/.mfa/enroll/email"), 200, "Check your email</h1>", mailbox, "With it you confirm that this is your address.")
+	b.lacks(page, "the one before")
+	b.want(b.post("/.mfa/enroll/email", "code", r.part(r.letter("Confirm your address"), sixDigits)), 303, "/.mfa/security?done=confirm")
+	page = b.want(b.get("/.mfa/security?done=confirm"), 200, "Your address is confirmed.", ">Confirmed<", `<p class="row-name">Email address confirmed</p>`)
+	b.lacks(page, "Confirm this address", "Email address changed", "Confirm it first")
+	b.want(b.post("/.mfa/security/email", "email", mailbox), 422, "This is your address already.")
+}
+
+// TestMistypedSetupIsNoWarning: who mistypes a code while an app is set up does not read of a wrong answer at a sign-in.
+func TestMistypedSetupIsNoWarning(t *testing.T) {
+	r := newRig(t)
+	r.addAlice()
+	b := r.browser()
+	b.get("/.mfa/login")
+	b.want(b.post("/.mfa/login", "name", "alice", "password", password), 303, "/.mfa/enroll")
+	b.want(b.post("/.mfa/enroll", "method", "totp"), 303, "/.mfa/enroll/totp")
+	b.want(b.post("/.mfa/enroll/totp", "code", "000000"), http.StatusUnprocessableEntity)
+	b.enroll("/")
+	page := b.want(b.get("/.mfa/security"), 200, `<p class="row-name">Wrong answer during set-up</p>`)
+	b.lacks(page, "Wrong answer after")
+}
