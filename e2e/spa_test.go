@@ -183,7 +183,7 @@ func TestSinglePageInArabic(t *testing.T) {
 	}
 	for _, dark := range []bool{false, true} {
 		b.do(scheme(dark))
-		for _, line := range append(eval[[]string](b, sound), b.violations()...) {
+		for _, line := range append(eval[[]string](b, sound), b.violations(every)...) {
 			t.Errorf("dark %t: %s", dark, line)
 		}
 		b.picture(map[bool]string{false: "session-ended-arabic", true: "session-ended-arabic-dark"}[dark])
