@@ -96,7 +96,7 @@ func TestBrandOnColouredSurfaces(t *testing.T) {
 
 // heads is what is wrong with the head of a page: it is off the middle, beside the window, or breaks a word of the name that would fit.
 const heads = `(() => {
-	const bad = [], wide = document.documentElement.clientWidth, name = document.querySelector(".brand span").firstChild;
+	const bad = [], wide = document.documentElement.clientWidth, name = document.querySelector(".brand > :last-child").firstChild;
 	const part = (from, to) => { const r = document.createRange(); r.setStart(name, from); r.setEnd(name, to); return r; };
 	const boxes = [document.querySelector(".brand :is(img, svg)").getBoundingClientRect(), ...part(0, name.length).getClientRects()];
 	const left = Math.min(...boxes.map(r => r.left)), right = Math.max(...boxes.map(r => r.right));

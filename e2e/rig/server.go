@@ -240,6 +240,7 @@ func (s *Server) Reload(ctx context.Context) error {
 	if err == nil && r.Code != 0 {
 		err = fmt.Errorf("caddy reload: exit code %d: %s", r.Code, r.Err)
 	}
+	CloseIdle() // what was dialled and never used, the server before may have closed, and no request on it is tried again
 	return err
 }
 
