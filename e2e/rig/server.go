@@ -3,11 +3,12 @@ package rig
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -265,7 +266,9 @@ func FreePorts(n int) ([]string, error) {
 		if len(ports) == n {
 			return ports, nil
 		}
-		port := strconv.Itoa(lowest + rand.IntN(highest-lowest))
+		var drawn [4]byte
+		_, _ = rand.Read(drawn[:]) // never fails
+		port := strconv.Itoa(lowest + int(binary.BigEndian.Uint32(drawn[:])%(highest-lowest)))
 		if _, again := given.LoadOrStore(port, true); again {
 			continue
 		}
