@@ -50,3 +50,18 @@ func TestMistypedSetupIsNoWarning(t *testing.T) {
 	page := b.want(b.get("/.mfa/security"), 200, `<p class="row-name">Wrong answer during set-up</p>`)
 	b.lacks(page, "Wrong answer after")
 }
+
+// TestWrongPasswordAmongProofs: who is signed in and mistypes the password does not read that it was right.
+func TestWrongPasswordAmongProofs(t *testing.T) {
+	r := newRig(t)
+	r.addAlice()
+	b := r.browser()
+	b.get("/.mfa/login")
+	b.want(b.post("/.mfa/login", "name", "alice", "password", password), 303, "/.mfa/enroll")
+	b.enroll("/")
+	r.pass(time.Hour / 2)
+	b.want(b.post("/.mfa/security/name", "display_name", "Alice"), 303, "/.mfa/verify/password")
+	b.want(b.post("/.mfa/verify/password", "password", "not the password"), http.StatusUnauthorized)
+	page := b.want(b.get("/.mfa/security"), 200, "Wrong password after another check was passed")
+	b.lacks(page, "Wrong answer after")
+}

@@ -121,6 +121,8 @@ func (x *exchange) event(e *auth.Event) string {
 		return x.t(named, x.label(e.Before), e.Label)
 	case e.Name != auth.EventRenamed && e.Label != "" && x.has(named):
 		return x.t(named, x.label(e.Label))
+	case e.Name == auth.EventWrongAnswer && e.Method == auth.MethodPassword: // of whoever was in by a key, or is signed in
+		return x.t("event.wrong_answer.password")
 	}
 	if what := x.t("event." + e.Name); what != "" {
 		return what
