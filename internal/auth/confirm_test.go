@@ -61,3 +61,38 @@ func TestConfirmTheAddressOfAnAdmin(t *testing.T) { // S58
 	}
 	r.letter(aliceMail, "address changed")
 }
+
+// unconfirmed makes alice, with the address that an admin set, and signs her in by an app that was just set up.
+func (r *rig) unconfirmed(address string) (*browser, app) {
+	r.t.Helper()
+	ctx := r.t.Context()
+	if _, _, err := r.AddUser(ctx, auth.NewUser{Name: "alice", Email: address, Password: password}); err != nil {
+		r.t.Fatal(err)
+	}
+	b := newBrowser()
+	r.must(b, auth.StepVerify)(r.SignIn(ctx, b.v, "alice", password, ""))
+	a, _ := r.enroll(b)
+	r.clock.Add(time.Minute)
+	r.clear()
+	return b, a
+}
+
+// TestTurnOffNamesWhatHelps: nobody is sent to confirm an address who could not turn it off then.
+func TestTurnOffNamesWhatHelps(t *testing.T) {
+	r := newMailRig(t)
+	ctx := t.Context()
+	b, _ := r.unconfirmed(aliceMail)
+	refused := func(realm *auth.Realm, want string) {
+		t.Helper()
+		invalid := (*auth.Invalid)(nil)
+		if _, err := realm.Change(ctx, b.v, auth.Change{Op: auth.ChangeOff}, ""); !errors.As(err, &invalid) || invalid.ID != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+	refused(r.Realm, "invalid.off.unconfirmed")
+	r.mark("alice")
+	refused(r.Realm, "invalid.off.barred")
+	refused(r.realm(func(c *auth.Config) { // where mail is no method another password does not help
+		c.Methods = slices.DeleteFunc(slices.Clone(c.Methods), func(m auth.Method) bool { return m.Name() == auth.MethodEmail })
+	}), "invalid.off.unmailed")
+}

@@ -116,14 +116,15 @@ func (r *Realm) mayTurnOff(u *User, creds []held) error {
 	if len(names) > 0 {
 		return NewInvalid("", "invalid.off.required", "Your administrator demands two-factor authentication: {{.Policies}}.", names)
 	}
-	if m := r.mailed(); m == nil || len(fitting(m, r.withAddress(u, rest))) == 0 {
+	m := r.mailed()
+	if m != nil && u.Email != "" && r.mailBarred(u) { // before the address: who confirms it could not turn it off all the same
+		return NewInvalid("", "invalid.off.barred", "Your password was set by mail, so codes by mail cannot be your second method yet. Change your password first.")
+	}
+	if m == nil || len(fitting(m, r.withAddress(u, rest))) == 0 {
 		if m != nil && u.Email != "" && !u.EmailConfirmed {
 			return NewInvalid("", "invalid.off.unconfirmed", "Without a second method nobody can sign in to your account, and codes are mailed to you only once your address is confirmed. Confirm it first.")
 		}
 		return NewInvalid("", "invalid.off.unmailed", "Without a second method nobody can sign in to your account, and codes cannot be mailed to you.")
-	}
-	if r.mailBarred(u) {
-		return NewInvalid("", "invalid.off.barred", "Your password was set by mail, so codes by mail cannot be your second method yet. Change your password first.")
 	}
 	if len(rest) == len(creds) {
 		return NewInvalid("", "invalid.off.already", "Two-factor authentication is off already.")
