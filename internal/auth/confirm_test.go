@@ -77,6 +77,121 @@ func (r *rig) unconfirmed(address string) (*browser, app) {
 	return b, a
 }
 
+// beginsAddress begins a change of the address, up to the code, which it returns.
+func (r *rig) beginsAddress(b *browser, a app, op auth.ChangeOp, typed, to string) string {
+	r.t.Helper()
+	ctx := r.t.Context()
+	out, err := r.Change(ctx, b.v, auth.Change{Op: op, Address: typed}, "")
+	if err == nil && out.Step == auth.StepVerify {
+		b.take(out)
+		out, err = r.Prove(ctx, b.v, auth.MethodTOTP, []byte(a.now()))
+	}
+	r.must(b, auth.StepEnroll)(out, err)
+	r.clock.Add(time.Minute)
+	return codeOf(r.t, r.letter(to, "Confirm"))
+}
+
+// since are the events of the address after the first n of the trail.
+func (r *rig) since(n int) []string {
+	return slices.DeleteFunc(r.events()[n:], func(e string) bool { return e != auth.EventAddressConfirmed && e != auth.EventAddressChanged })
+}
+
+// TestConfirmWhatIsNoMoreTheAddress: whether a code confirms the address or changes it is decided when it is typed, by what the address is then.
+func TestConfirmWhatIsNoMoreTheAddress(t *testing.T) { // S80
+	for _, row := range []struct {
+		name  string
+		other string // what another browser makes the address meanwhile
+		want  auth.ChangeOp
+		event string
+	}{
+		{"another one", malloryMail, auth.ChangeAddress, auth.EventAddressChanged},
+		{"confirmed meanwhile", aliceMail, auth.ChangeConfirm, auth.EventAddressConfirmed},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			r := newMailRig(t)
+			ctx := t.Context()
+			b, a := r.unconfirmed(aliceMail)
+			c := newBrowser()
+			r.must(c, auth.StepVerify)(r.SignIn(ctx, c.v, "alice", password, ""))
+			r.must(c, auth.StepDone)(r.Prove(ctx, c.v, auth.MethodTOTP, []byte(a.now())))
+			r.clock.Add(time.Minute)
+			code := r.beginsAddress(b, a, auth.ChangeAddress, aliceMail, aliceMail)
+			if p := r.progress(b); !p.Change.Same {
+				t.Error("it does not begin as a confirmation")
+			}
+			r.clear()
+			later := r.beginsAddress(c, a, auth.ChangeAddress, row.other, row.other)
+			r.must(c, auth.StepDone)(r.FinishEnroll(ctx, c.v, auth.MethodEmail, "", []byte(later)))
+			if p, same := r.progress(b), row.want == auth.ChangeConfirm; p.Change.Same != same {
+				t.Errorf("the page that waits says %t of the same address", p.Change.Same)
+			}
+			r.clear()
+			n := len(r.events())
+			out := r.must(b, auth.StepDone)(r.FinishEnroll(ctx, b.v, auth.MethodEmail, "", []byte(code)))
+			real := row.want == auth.ChangeAddress
+			if u := r.user("alice"); out.Changed != row.want || u.Email != aliceMail || !u.EmailConfirmed || u.EmailOwn != real {
+				t.Errorf("changed %q, address %q, confirmed %t, own %t", out.Changed, u.Email, u.EmailConfirmed, u.EmailOwn)
+			}
+			if got := r.since(n); !slices.Equal(got, []string{row.event}) {
+				t.Errorf("the trail: %v", got)
+			}
+			if !real {
+				r.noMail("of a confirmation")
+				return
+			}
+			r.letter(malloryMail, "address changed")
+		})
+	}
+}
+
+// TestConfirmInAnotherSpelling: what FoldEmail takes for one address is one. It stays the admin's in their spelling, to which the code goes.
+func TestConfirmInAnotherSpelling(t *testing.T) {
+	const set = "Alice@Example.com"
+	r := newMailRig(t)
+	ctx := t.Context()
+	b, a := r.unconfirmed(set)
+	code := r.beginsAddress(b, a, auth.ChangeAddress, aliceMail, set)
+	n := len(r.events())
+	out := r.must(b, auth.StepDone)(r.FinishEnroll(ctx, b.v, auth.MethodEmail, "", []byte(code)))
+	if u := r.user("alice"); out.Changed != auth.ChangeConfirm || u.Email != set || !u.EmailConfirmed || u.EmailOwn {
+		t.Errorf("changed %q, address %q, confirmed %t, own %t", out.Changed, u.Email, u.EmailConfirmed, u.EmailOwn)
+	}
+	if got := r.since(n); !slices.Equal(got, []string{auth.EventAddressConfirmed}) {
+		t.Errorf("the trail: %v", got)
+	}
+	r.noMail("of a confirmation")
+	for _, typed := range []string{set, aliceMail, "ALICE@EXAMPLE.COM"} {
+		invalid := (*auth.Invalid)(nil)
+		if _, err := r.Change(ctx, b.v, auth.Change{Op: auth.ChangeAddress, Address: typed}, ""); !errors.As(err, &invalid) || invalid.ID != "invalid.email.same" {
+			t.Errorf("a change to %s: %v", typed, err)
+		}
+	}
+}
+
+// TestConfirmedEventsAreAlike: by a sign-in or by a change, a confirmed address stands in the trail with the same fields.
+func TestConfirmedEventsAreAlike(t *testing.T) {
+	r := newMailRig(t)
+	r.reader("bob") // by a sign-in
+	b, a := r.unconfirmed(aliceMail)
+	code := r.beginsAddress(b, a, auth.ChangeAddress, aliceMail, aliceMail)
+	r.must(b, auth.StepDone)(r.FinishEnroll(t.Context(), b.v, auth.MethodEmail, "", []byte(code)))
+	for _, name := range []string{"alice", "bob"} {
+		u := r.user(name)
+		events, err := r.Activity(t.Context(), u.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := slices.IndexFunc(events, func(e auth.Event) bool { return e.Name == auth.EventAddressConfirmed })
+		if i < 0 {
+			t.Fatalf("%s: none", name)
+		}
+		e := events[i]
+		if e.User != name || e.Method != "" || len(e.Methods) > 0 || e.Label != "" || e.Session != "" || e.Addr != b.v.Addr.String() {
+			t.Errorf("%s: %+v", name, e)
+		}
+	}
+}
+
 // TestTurnOffNamesWhatHelps: nobody is sent to confirm an address who could not turn it off then.
 func TestTurnOffNamesWhatHelps(t *testing.T) {
 	r := newMailRig(t)

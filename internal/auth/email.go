@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"bytes"
 	"context"
 	"crypto/subtle"
 	"errors"
@@ -140,13 +139,13 @@ func (r *Realm) replaceAddress(tx storage.Tx, v Visit, f *flow, u *User, creds [
 	if err != nil {
 		return nil, "", err
 	}
-	if before.Email != u.Email { // one that an admin set stays theirs
+	if !f.Change.Same { // one that an admin set stays theirs
 		u.EmailOwn = true
 	}
 	if err := putUser(tx, u); err != nil {
 		return nil, "", err
 	}
-	if before.EmailConfirmed && !bytes.Equal([]byte(before.Email), []byte(u.Email)) {
+	if before.EmailConfirmed && !f.Change.Same {
 		if err := r.notify(tx, v, &before, notice{at: u.EmailSince, kind: mailNotice, write: addressChanged}); err != nil {
 			return nil, "", err
 		}

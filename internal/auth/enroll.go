@@ -151,16 +151,16 @@ func (r *Realm) FinishEnroll(ctx context.Context, v Visit, method, label string,
 		if method == MethodEmail && held != nil && !bytes.Equal(held.Private, ch.Private) {
 			return errNoCode // a newer one was sent meanwhile
 		}
-		event, told := EventEnrolled, ""
+		event := Event{Name: EventEnrolled, UserID: u.ID, User: u.Name, Method: method, Addr: v.Addr.String()}
 		if method == MethodEmail { // no trail holds an address
-			event = EventAddressChanged
+			event.Name, event.Method = EventAddressChanged, ""
 			if f.Change.Same {
-				event = EventAddressConfirmed
+				event.Name = EventAddressConfirmed
 			}
 			creds, cred.ID, err = r.replaceAddress(tx, v, f, u, creds, cred)
 		} else {
 			creds, err = r.enroll(tx, v, f, u, creds, &cred, label)
-			told = cred.Label
+			event.Label = cred.Label
 		}
 		if err != nil {
 			return err
@@ -178,7 +178,7 @@ func (r *Realm) FinishEnroll(ctx context.Context, v Visit, method, label string,
 			}
 			f.Change.Done = true
 		}
-		if err := r.audit(tx, Event{Name: event, UserID: u.ID, User: u.Name, Method: method, Label: told, Addr: v.Addr.String()}); err != nil {
+		if err := r.audit(tx, event); err != nil {
 			return err
 		}
 		out, err = r.advance(tx, v, f, u, creds)

@@ -76,6 +76,7 @@ func (r *Realm) getFlow(tx storage.Tx, v Visit) (*flow, *User, []held, error) {
 		if s, _, err := r.liveSession(tx, v); err != nil || s.Token != f.Session {
 			return nil, nil, nil, noSession(err)
 		}
+		f.Change.compare(u)
 	}
 	creds, err := r.getCreds(tx, u.ID)
 	if err != nil {

@@ -58,7 +58,7 @@ type Change struct {
 	Label       string   `json:"label,omitempty"`
 	EndSessions bool     `json:"end_sessions,omitempty"`
 	Address     string   `json:"address,omitempty"`
-	Same        bool     `json:"same,omitempty"` // Address is the person's already, and not confirmed; set by Realm.Change
+	Same        bool     `json:"same,omitempty"` // Address is the person's already; see compare
 	Session     string   `json:"session,omitempty"`
 	Password    string   `json:"-"`              // what is stored is its hash, sealed
 	Name        string   `json:"name,omitempty"` // what Credential is called when the change begins, for pages; set by Realm.Change
@@ -74,6 +74,13 @@ type Change struct {
 
 // ErrNoCredential means that the person has no such credential that could be changed.
 var ErrNoCredential = errors.New("auth: no such credential")
+
+// compare decides Same by what the user's address is now: others may have changed it since the change began. What is Done stays as it was.
+func (c *Change) compare(u *User) {
+	if !c.Done {
+		c.Same = c.Op == ChangeAddress && sameAddress(c.Address, u.Email)
+	}
+}
 
 // recent are the proofs that count for a change.
 func recent(now time.Time, proofs []Proof) []Proof {
@@ -142,6 +149,10 @@ func (r *Realm) Change(ctx context.Context, v Visit, c Change, to string) (out O
 			return err
 		}
 		user = u.ID
+		c.compare(u)
+		if c.Same { // it keeps its spelling, and the code goes where that says
+			c.Address = u.Email
+		}
 		creds, err := r.getCreds(tx, u.ID)
 		if err != nil {
 			return err
@@ -155,7 +166,7 @@ func (r *Realm) Change(ctx context.Context, v Visit, c Change, to string) (out O
 		if c.Op == ChangeViewCodes { // of this very set, not of one that is made meanwhile
 			c.Credential = usable(creds, MethodRecovery)[0].ID
 		}
-		c.Name, c.Same = "", c.Op == ChangeAddress && c.Address == u.Email // if it were confirmed, it would not be possible
+		c.Name = ""
 		if i := credIndex(creds, c.Credential); i >= 0 {
 			c.Name = creds[i].Label
 		}
@@ -268,7 +279,7 @@ func (r *Realm) possible(v Visit, c Change, u *User, creds []held) error {
 		if mail.CheckAddress(c.Address) != nil {
 			return NewInvalid("email", "invalid.email", "This is not an email address.")
 		}
-		if !c.Done && u.EmailConfirmed && u.Email == c.Address {
+		if !c.Done && u.EmailConfirmed && sameAddress(u.Email, c.Address) {
 			return NewInvalid("email", "invalid.email.same", "This is your address already.")
 		}
 		return nil

@@ -60,6 +60,13 @@ func FoldEmail(email string) (string, error) {
 	return strings.ToLower(email), nil
 }
 
+// sameAddress reports whether two spellings are of one address. What is no address is never the same.
+func sameAddress(a, b string) bool {
+	one, err := FoldEmail(a)
+	other, wrong := FoldEmail(b)
+	return err == nil && wrong == nil && one == other
+}
+
 var groupName = regexp.MustCompile(`^[a-z0-9._-]{1,64}$`)
 
 // CheckGroup refuses what is not a group's name. The error is an *Invalid.
