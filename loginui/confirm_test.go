@@ -1,6 +1,7 @@
 package loginui
 
 import (
+	"maps"
 	"net/http"
 	"testing"
 	"time"
@@ -35,6 +36,40 @@ func TestConfirmTheAddressThatIsThere(t *testing.T) {
 	page = b.want(b.get("/.mfa/security?done=confirm"), 200, "Your address is confirmed.", ">Confirmed<", `<p class="row-name">Email address confirmed</p>`)
 	b.lacks(page, "Confirm this address", "Email address changed", "Confirm it first")
 	b.want(b.post("/.mfa/security/email", "email", mailbox), 422, "This is your address already.")
+}
+
+// TestConfirmPressedTwice: the button of a page that is stale leads on to what is so by now, and begins nothing.
+func TestConfirmPressedTwice(t *testing.T) {
+	r := newMailRig(t)
+	_, secret := r.unconfirmed()
+	b := r.again(secret)
+	press := []string{"email", mailbox, "confirm", "1"}
+	b.want(b.get("/.mfa/security"), 200, `<input type="hidden" name="confirm" value="1">`)
+	b.want(b.post("/.mfa/security/email", press...), 303, "/.mfa/enroll/email")
+	b.want(b.post("/.mfa/enroll/email", "code", r.part(r.letter("Confirm your address"), sixDigits)), 303, "/.mfa/security?done=confirm")
+	before := r.quiet()
+	for _, typed := range []string{mailbox, "ALICE@Example.com"} {
+		b.want(b.post("/.mfa/security/email", "email", typed, "confirm", "1"), 303, "/.mfa/security?done=confirm")
+	}
+	page := b.want(b.get("/.mfa/security?done=confirm"), 200, "Your address is confirmed.")
+	b.lacks(page, `id="email-error"`, "This is your address already.")
+	if !maps.Equal(before, r.quiet()) {
+		t.Error("something began")
+	}
+
+	// A page from before the address became another.
+	b.want(b.post("/.mfa/security/email", "email", "alice@example.org"), 303, "/.mfa/enroll/email")
+	b.want(b.post("/.mfa/enroll/email", "code", r.part(r.letter("Confirm your address"), sixDigits)), 303, "/.mfa/security?done=address")
+	before = r.quiet()
+	if a := b.post("/.mfa/security/email", press...); a.StatusCode != 303 || a.Header.Get("Location") != "/.mfa/security" {
+		t.Errorf("status %d, to %q", a.StatusCode, a.Header.Get("Location"))
+	}
+	if !maps.Equal(before, r.quiet()) {
+		t.Error("a change back began")
+	}
+	b.want(b.get("/.mfa/enroll/email"), 303)
+	stranger := r.browser()
+	stranger.want(stranger.post("/.mfa/security/email", press...), 303, "/.mfa/login?to=%2F.mfa%2Fsecurity")
 }
 
 // TestMistypedSetupIsNoWarning: who mistypes a code while an app is set up does not read of a wrong answer at a sign-in.

@@ -68,7 +68,11 @@ func postSecurityEmail(x *exchange) error {
 	if x.in.Session != nil && !x.realm.Mails() {
 		return x.message(http.StatusNotFound, x.plain("notfound"))
 	}
-	return x.change(auth.Change{Op: auth.ChangeAddress, Address: x.form.trimmed("email")})
+	c := auth.Change{Op: auth.ChangeAddress, Address: x.form.trimmed("email")}
+	if x.form["confirm"] != "" { // by the button beside the address, of a page that may be stale
+		c.Op = auth.ChangeConfirm
+	}
+	return x.change(c)
 }
 
 // change is changeTo for the Security page.
@@ -96,7 +100,7 @@ func (x *exchange) changeTo(c auth.Change, to string) error {
 // refuseChange shows the page again with what was typed, and what was wrong with it.
 func (x *exchange) refuseChange(c auth.Change, err error) error {
 	invalid, slow := (*auth.Invalid)(nil), (*auth.Throttled)(nil)
-	sends := c.Op == auth.ChangeAddress && errors.As(err, &slow) && !slow.Changes // or would have, but for the limit
+	sends := (c.Op == auth.ChangeAddress || c.Op == auth.ChangeConfirm) && errors.As(err, &slow) && !slow.Changes // or would have, but for the limit
 	if !errors.As(err, &invalid) && !sends {
 		return err
 	}

@@ -168,6 +168,37 @@ func TestConfirmInAnotherSpelling(t *testing.T) {
 	}
 }
 
+// TestConfirmOfAStalePage: what is confirmed already is done, and what is the address no more does nothing; no flow begins and no mail goes.
+func TestConfirmOfAStalePage(t *testing.T) {
+	r := newMailRig(t)
+	ctx := t.Context()
+	b, a := r.unconfirmed(aliceMail)
+	r.presses(b, malloryMail, "")
+	code := r.beginsAddress(b, a, auth.ChangeConfirm, "ALICE@example.com", aliceMail)
+	r.must(b, auth.StepDone)(r.FinishEnroll(ctx, b.v, auth.MethodEmail, "", []byte(code)))
+	r.presses(b, aliceMail, auth.ChangeConfirm)
+	r.presses(b, "ALICE@example.com", auth.ChangeConfirm)
+	r.presses(b, malloryMail, "")
+	r.presses(b, "", "")
+	if _, err := r.Change(ctx, newBrowser().v, auth.Change{Op: auth.ChangeConfirm, Address: aliceMail}, ""); !errors.Is(err, auth.ErrNoSession) {
+		t.Errorf("of somebody who is not signed in: %v", err)
+	}
+}
+
+// presses confirms an address that needs none, or is not the person's.
+func (r *rig) presses(b *browser, address string, want auth.ChangeOp) {
+	r.t.Helper()
+	events := len(r.events())
+	out, err := r.Change(r.t.Context(), b.v, auth.Change{Op: auth.ChangeConfirm, Address: address}, "/to")
+	if err != nil || out.Step != auth.StepDone || out.Changed != want || out.To != "/to" || len(out.Cookies) > 0 {
+		r.t.Errorf("confirming %q: %+v, %v", address, out, err)
+	}
+	if flows := r.records("flow/"); len(flows) > 0 || len(r.events()) != events {
+		r.t.Errorf("confirming %q began something", address)
+	}
+	r.noMail("of " + address)
+}
+
 // TestConfirmedEventsAreAlike: by a sign-in or by a change, a confirmed address stands in the trail with the same fields.
 func TestConfirmedEventsAreAlike(t *testing.T) {
 	r := newMailRig(t)

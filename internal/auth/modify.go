@@ -29,7 +29,7 @@ const (
 	ChangeReplace ChangeOp = "replace" // set up a further credential of Method, with which Credential is gone
 
 	ChangeAddress ChangeOp = "address" // make Address the person's, once a code that is mailed there came back
-	ChangeConfirm ChangeOp = "confirm" // what Outcome.Changed says of a ChangeAddress that is Same
+	ChangeConfirm ChangeOp = "confirm" // ChangeAddress, but only while Address is the person's and not confirmed; also what Outcome.Changed says of one that is Same
 
 	// Of settings.go:
 
@@ -123,7 +123,7 @@ func (r *Realm) liveSession(tx storage.Tx, v Visit) (*Session, *User, error) {
 }
 
 // Change begins a change in the visitor's session, and makes it at once where nothing is left to prove. to is where the visitor
-// goes in the end. An *Invalid says what cannot be; ErrNoCredential also where the credential is somebody else's.
+// goes in the end. A ChangeConfirm of what is confirmed is done, and one of what is the address no more does nothing. An *Invalid says what cannot be; ErrNoCredential also where the credential is somebody else's.
 func (r *Realm) Change(ctx context.Context, v Visit, c Change, to string) (out Outcome, err error) {
 	if c.Op != ChangeName {
 		c.Label, err = cleanLabel(c.Label)
@@ -142,6 +142,10 @@ func (r *Realm) Change(ctx context.Context, v Visit, c Change, to string) (out O
 			return out, err
 		}
 	}
+	confirms := c.Op == ChangeConfirm
+	if confirms {
+		c.Op = ChangeAddress
+	}
 	var user string
 	err = r.store.Update(ctx, func(tx storage.Tx) error {
 		s, u, err := r.liveSession(tx, v)
@@ -149,7 +153,13 @@ func (r *Realm) Change(ctx context.Context, v Visit, c Change, to string) (out O
 			return err
 		}
 		user = u.ID
-		c.compare(u)
+		if c.compare(u); confirms && (!c.Same || u.EmailConfirmed) {
+			out = Outcome{Step: StepDone, To: to, RecoveryLeft: -1}
+			if c.Same {
+				out.Changed = ChangeConfirm
+			}
+			return nil
+		}
 		if c.Same { // it keeps its spelling, and the code goes where that says
 			c.Address = u.Email
 		}
