@@ -76,7 +76,7 @@ func TestKeysWithoutScripts(t *testing.T) {
 	b.reads(needs)
 	b.lacks(`//main//button`)
 	b.shoot("without-scripts-key")
-	b.reads("9 minutes are left for this page.")
+	b.reads("9 minutes were left when this page was loaded.")
 	b.press("Give me 10 more minutes")
 	b.sees("Use your security key")
 	b.follow("Use a recovery code")

@@ -103,7 +103,7 @@ func TestForgotKeepsTheTarget(t *testing.T) {
 	b.want(b.get("/.mfa/forgot?to=%2Fdeep%3Fa%3Db"), 200, `name="to" value="/deep?a=b"`, back)
 	b.want(b.post("/.mfa/forgot", "name", "", "to", "/deep?a=b"), 422, back)
 	b.want(b.post("/.mfa/forgot", "name", "bob", "to", "/deep?a=b"), 303, "/.mfa/forgot?sent=1&to=%2Fdeep%3Fa%3Db")
-	b.want(b.get("/.mfa/forgot?sent=1&to=%2Fdeep%3Fa%3Db"), 200, back)
+	b.want(b.get("/.mfa/forgot?sent=1&to=%2Fdeep%3Fa%3Db"), 200, back, `name="back" value="/.mfa/forgot?sent=1&amp;to=%2Fdeep%3Fa%3Db"`)
 	b.want(b.post("/.mfa/forgot", "name", "bob", "to", "//evil.example"), 303, "/.mfa/forgot?sent=1")
 }
 

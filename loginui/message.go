@@ -79,7 +79,7 @@ func (x *exchange) word(m *Message) {
 //go:noinline
 func (x *exchange) message(status int, m Message) error {
 	x.identify(status, &m)
-	pg := &page{exchange: x, file: "message", status: status, Title: m.Title, Body: m}
+	pg := &page{exchange: x, file: "message", status: status, Title: m.Title, To: x.in.Visit.To, Body: m}
 	return x.render(pg)
 }
 

@@ -29,11 +29,11 @@ func TestTimeWithoutScripts(t *testing.T) {
 		pass time.Duration
 		says string
 	}{
-		{0, "10 minutes are left for this page."},
-		{time.Second, "9 minutes are left for this page."},
-		{8 * time.Minute, "1 minute is left for this page."},
-		{59 * time.Second, "1 minute is left for this page."},
-		{time.Second, "Less than a minute is left for this page."},
+		{0, "10 minutes were left when this page was loaded."},
+		{time.Second, "9 minutes were left when this page was loaded."},
+		{8 * time.Minute, "1 minute was left when this page was loaded."},
+		{59 * time.Second, "1 minute was left when this page was loaded."},
+		{time.Second, "Less than a minute was left when this page was loaded."},
 	} {
 		r.pass(c.pass)
 		if form := plainLimit(t, b.get("/.mfa/verify/totp")); !strings.Contains(form, c.says) || !strings.Contains(form, more) {
@@ -48,7 +48,7 @@ func TestTimeWithoutScripts(t *testing.T) {
 		b.want(b.post("/.mfa/more-time", "page", "/verify/totp"), 303, "/.mfa/verify/totp")
 	}
 	form := plainLimit(t, b.get("/.mfa/verify/totp"))
-	if strings.Contains(form, "<button") || !strings.Contains(form, "10 minutes are left for this page. After that you can start again.") {
+	if strings.Contains(form, "<button") || !strings.Contains(form, "10 minutes were left when this page was loaded. After that you can start again.") {
 		t.Errorf("after ten times:\n%s", form)
 	}
 }

@@ -110,7 +110,11 @@ func TestBadPages(t *testing.T) {
 		"a label far off":  {change("login.html", `<label for="password">{{.T "login.password"}}</label>`, `<label>{{.T "login.password"}}</label>`), `login.html: the field "password" has no <label`},
 		"a choice's label": {change("security.html", `<label for="first">{{$.T "security.first.label"}}</label>`, ""), `security.html: the field "method" has no <label`},
 		"an icon alone":    {change("logout.html", `{{.T "logout.submit"}}`, `<svg viewBox="0 0 1 1"></svg>`), "logout.html: a <button> has no words in it"},
-		"no other ways":    {change("verify_totp.html", `{{template "others" .}}`, ""), "verify_totp.html: the link is missing that leads to /.mfa/verify/totp, for those who cannot"},
+		"no other ways":    {change("verify_totp.html", `{{template "others" .}}`, ""), "verify_totp.html: the link is missing that leads to /.mfa/verify/totp?to=%2Fapp, for those who cannot"},
+		"the target goes":  {change("layout.html", `$.Along (print "/verify/" .)`, `$.URL (print "/verify/" .)`), "the link is missing that leads to /.mfa/verify/totp?to="},
+		"an id unseen":     {change("message.html", `<code>{{.}}</code>`, `<a title="{{.}}" href="/x">?</a>`), "message.html: it does not show .Body.ErrorID"},
+		"a blank button":   {change("logout.html", `{{.T "logout.submit"}}`, `&nbsp;`), "logout.html: a <button> has no words in it"},
+		"named by nothing": {change("login.html", `<label for="password">{{.T "login.password"}}</label>`, `<i aria-labelledby="nothing"></i>`), `login.html: the field "password" has no <label`},
 		"no way to set up": {change("layout.html", `<li><a href="{{.URL "/enroll"}}">{{.T "others.setup"}}</a></li>`, ""), "the link is missing that leads to /.mfa/enroll"},
 		"no way out":       {change("verify_totp.html", `{{template "lost" .}}`, ""), "verify_totp.html: it does not show the text .Lost"},
 		"picture":          {change("message.html", "<h1>", `<img src="https://cdn.example.com/a.png"><h1>`), `message.html: "https://cdn.example.com/a.png" would not be loaded`},
@@ -133,6 +137,8 @@ func TestGoodPages(t *testing.T) {
 	for name, text := range map[string]string{
 		"pictures and styles of the host": `{{define "content"}}<link rel="stylesheet" href="/brand.css"><img src="/a.png?x=1" srcset="/b.png 2x"><img src="https://{{.Host}}/c.png">` +
 			`<h1 class="big"><span>{{.Title}}</span></h1>{{.Body.Text}}{{.Body.Todo}}{{.Body.ErrorID}}{{end}}`,
+		"names of pictures": `{{define "content"}}<h1>{{.Title}}</h1>{{.Body.Text}}{{.Body.Todo}}{{.Body.ErrorID}}<form action="/search"><label for="q"><img src="/q.png" alt="Search"></label><input id="q" name="q">` +
+			`<b id="by">By</b><input name="by" aria-labelledby="by"><input hidden name="x"><button><svg role="img" aria-label="Print" viewBox="0 0 1 1"></svg></button></form>{{end}}`,
 		"a link elsewhere": `{{define "content"}}<h1>{{.Title}}</h1>{{.Body.Text}}{{.Body.Todo}}{{.Body.ErrorID}} <a href="https://help.example.com/">Help</a>{{end}}`,
 		"a form elsewhere": `{{define "content"}}<h1>{{.Title}}</h1>{{.Body.Text}}{{.Body.Todo}}{{.Body.ErrorID}}<form action="/search"><input name="q" aria-label="Search"><label>All <input type="checkbox" name="a"></label><input type="submit"></form>{{end}}`,
 	} {

@@ -123,6 +123,9 @@ func TestTight(t *testing.T) {
 			if strings.HasPrefix(line, "//") {
 				continue
 			}
+			if strings.Count(line, `"`)%2 != 0 {
+				t.Errorf("%s has a quote that nothing closes: %s", f.Name(), line)
+			}
 			for _, no := range []string{`\s//\s`, `/\*`, "`", `'[^']* [^']*'`, `[(=,:!&|?]\s*/[^/]* [^/]*/[a-z]*[.,;)]`} {
 				if regexp.MustCompile(no).MatchString(line) {
 					t.Errorf("%s has %s: %s", f.Name(), no, line)

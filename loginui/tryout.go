@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"html"
 	"net/http"
 	"reflect"
 	"sort"
@@ -59,7 +58,7 @@ func samples(name string) (all []*page) {
 		pg := &page{exchange: x, file: name, trial: true, Title: "Sample title", Errors: map[string]string{}, Mail: &auth.CodeMail{Sent: full, To: word}}
 		if full {
 			pg.Alert, pg.Notice, pg.To, pg.Who, pg.Token = "Sample alert", "Sample notice", "/app", "alice", word
-			pg.Left, pg.More = 1, true
+			pg.Left, pg.More, pg.along = 1, true, "?to=%2Fapp"
 			pg.Others, pg.SetUp, pg.Change = []string{auth.MethodTOTP, auth.MethodEmail}, true, word == auth.MethodWebAuthn
 			for _, field := range []string{"name", "password", "code", "token", "label", "confirm", "display_name", "email", "days", "hosts", "paths", "methods"} {
 				pg.Errors[field] = "Sample error of " + field + "."
@@ -164,7 +163,7 @@ func (pg *page) compareText(ours, page string) error {
 		return errors.New("there is no <h1> that shows .Title")
 	}
 	ours, page = tabTitle.ReplaceAllString(ours, ""), tabTitle.ReplaceAllString(page, "") // nobody looks for it there alone
-	ours, page = html.UnescapeString(ours), html.UnescapeString(page)
+	ours, page = shown(ours), shown(page)
 	says := map[string]string{".Alert": pg.Alert, ".Notice": pg.Notice}
 	for field, text := range pg.Errors {
 		says[".Errors."+field] = text

@@ -3,12 +3,16 @@ package loginui
 import (
 	"errors"
 	"fmt"
+	"html"
 	"regexp"
 	"strings"
 )
 
 // anyMarkup is what of a page is not read out.
 var anyMarkup = regexp.MustCompile(`(?s)<!--.*?-->|<[/!a-zA-Z]` + attributes + `>`)
+
+// shown is what stands between the tags of a page.
+func shown(page string) string { return html.UnescapeString(anyMarkup.ReplaceAllString(page, "")) }
 
 // unlabelled are the types of an <input> that nobody sees, or that is named by itself.
 var unlabelled = map[string]bool{"hidden": true, "button": true, "image": true, "reset": true, "submit": true}
@@ -56,16 +60,20 @@ func (pg *page) speaks(all []tag) error {
 
 // nameless says which field or button has no name to be read out: a <label> with words in it, or an attribute.
 func nameless(page string, all []tag) error {
-	labelled, within := map[string]bool{}, false
-	says := func(i int) bool { // the words up to the end of the same element
-		for _, end := range all[i+1:] {
-			if end.name == "/"+all[i].name {
-				return strings.TrimSpace(anyMarkup.ReplaceAllString(page[all[i].end:end.start], "")) != ""
+	labelled, ids, within := map[string]bool{}, map[string]bool{}, false
+	says := func(i int) bool { // by words, or by a picture's, up to the end of the same element
+		for _, t := range all[i+1:] {
+			if t.name == "/"+all[i].name {
+				return strings.TrimSpace(shown(page[all[i].end:t.start])) != ""
+			}
+			if t.is["alt"] != "" || t.is["aria-label"] != "" {
+				return true
 			}
 		}
 		return false
 	}
 	for i, t := range all {
+		ids[t.is["id"]] = true
 		if id := t.is["for"]; t.name == "label" && id != "" && says(i) {
 			labelled[id] = true
 		}
@@ -78,10 +86,11 @@ func nameless(page string, all []tag) error {
 			within = false
 		case "input", "select", "textarea", "button":
 			kind := strings.ToLower(t.is["type"])
-			if t.name == "input" && unlabelled[kind] {
+			if _, hidden := t.is["hidden"]; hidden || t.name == "input" && unlabelled[kind] {
 				continue
 			}
-			if within || t.is["aria-label"] != "" || t.is["aria-labelledby"] != "" || t.is["title"] != "" {
+			by := strings.Fields(t.is["aria-labelledby"])
+			if within || t.is["aria-label"] != "" || len(by) > 0 && ids[by[0]] || t.is["title"] != "" {
 				continue
 			}
 			if t.name == "button" && !says(i) {
