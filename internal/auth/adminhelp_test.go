@@ -65,7 +65,7 @@ func TestMailedInvitationKeepsTheMark(t *testing.T) { // S85
 			}
 			step := auth.StepRecovery
 			if marked {
-				r.mark("alice")
+				r.mark()
 				step = auth.StepAskAdmin
 			}
 			b := stranger(1)

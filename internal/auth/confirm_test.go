@@ -128,14 +128,14 @@ func TestConfirmWhatIsNoMoreTheAddress(t *testing.T) { // S80
 			r.clear()
 			n := len(r.events())
 			out := r.must(b, auth.StepDone)(r.FinishEnroll(ctx, b.v, auth.MethodEmail, "", []byte(code)))
-			real := row.want == auth.ChangeAddress
-			if u := r.user("alice"); out.Changed != row.want || u.Email != aliceMail || !u.EmailConfirmed || u.EmailOwn != real {
+			changes := row.want == auth.ChangeAddress
+			if u := r.user("alice"); out.Changed != row.want || u.Email != aliceMail || !u.EmailConfirmed || u.EmailOwn != changes {
 				t.Errorf("changed %q, address %q, confirmed %t, own %t", out.Changed, u.Email, u.EmailConfirmed, u.EmailOwn)
 			}
 			if got := r.since(n); !slices.Equal(got, []string{row.event}) {
 				t.Errorf("the trail: %v", got)
 			}
-			if !real {
+			if !changes {
 				r.noMail("of a confirmation")
 				return
 			}
@@ -236,7 +236,7 @@ func TestTurnOffNamesWhatHelps(t *testing.T) {
 		}
 	}
 	refused(r.Realm, "invalid.off.unconfirmed")
-	r.mark("alice")
+	r.mark()
 	refused(r.Realm, "invalid.off.barred")
 	refused(r.realm(func(c *auth.Config) { // where mail is no method another password does not help
 		c.Methods = slices.DeleteFunc(slices.Clone(c.Methods), func(m auth.Method) bool { return m.Name() == auth.MethodEmail })

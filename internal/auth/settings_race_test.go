@@ -23,7 +23,7 @@ func TestPasswordChangeEndsWhatTheOldOneWas(t *testing.T) { // S58, S80, S85
 	}
 	mailed := tokenOf(t, r.letter(aliceMail, "invitation"), "invite")
 	reset := r.asks(stranger(1), "alice", aliceMail)
-	r.mark("alice")
+	r.mark()
 	r.clear()
 	r.changes(b, auth.Change{Op: auth.ChangePassword, Password: newPassword})
 	if r.user("alice").MailedPassword {

@@ -163,7 +163,7 @@ func TestTurningOffWhereMailIsBarred(t *testing.T) { // S85
 	r := newMailRig(t)
 	alice, b := r.member("alice"), newBrowser()
 	r.signIn(alice, b)
-	r.mark("alice")
+	r.mark()
 	var refused *auth.Invalid
 	if _, err := r.Change(t.Context(), b.v, auth.Change{Op: auth.ChangeOff}, ""); !errors.As(err, &refused) || !strings.Contains(refused.Text, "set by mail") {
 		t.Errorf("%v", err)

@@ -133,10 +133,10 @@ func (r *rig) putBack(entries []storage.Entry) {
 	}
 }
 
-// mark makes the password one that came by mail.
-func (r *rig) mark(name string) {
+// mark makes alice's password one that came by mail.
+func (r *rig) mark() {
 	r.t.Helper()
-	id := r.user(name).ID
+	id := r.user("alice").ID
 	for _, e := range r.entries("user/" + id) {
 		var u auth.User
 		if err := json.Unmarshal(e.Value, &u); err != nil {
@@ -149,7 +149,7 @@ func (r *rig) mark(name string) {
 		}
 		r.putBack([]storage.Entry{e})
 	}
-	if !r.user(name).MailedPassword {
+	if !r.user("alice").MailedPassword {
 		r.t.Fatal("not marked")
 	}
 }
