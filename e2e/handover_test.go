@@ -36,9 +36,7 @@ func TestHandoverRoundTrips(t *testing.T) {
 	signUp := func(b *tab, alice *rig.Person, page string) []string {
 		return b.went(func() {
 			b.password(alice, page)
-			b.press("Authenticator app")
-			b.fill("Code", code(t, b.qr()))
-			b.press("Verify & enable")
+			b.setUpApp(alice)
 			b.press("I've saved my codes")
 			b.sees("Example app")
 		})

@@ -87,10 +87,7 @@ func TestKeyBesideApp(t *testing.T) { // S58
 	alice := addUser(t, s, "alice")
 	b := open(t, s)
 	b.password(alice, "/")
-	b.press("Authenticator app")
-	alice.Phone = b.qr()
-	b.fill("Code", code(t, alice.Phone))
-	b.press("Verify & enable")
+	b.setUpApp(alice)
 	b.press("I've saved my codes")
 	b.sees("Example app")
 

@@ -148,6 +148,12 @@ func (b *tab) begins(p *rig.Person) {
 	b.fill("Username or email", p.Name)
 	b.fill("Password", p.Password)
 	b.press("Sign in")
+	b.setUpApp(p)
+}
+
+// setUpApp sets up an app, on the page that asks which way to add, up to the recovery codes.
+func (b *tab) setUpApp(p *rig.Person) {
+	b.t.Helper()
 	b.press("Authenticator app")
 	p.Phone = b.qr()
 	b.fill("Code", code(b.t, p.Phone))

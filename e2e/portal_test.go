@@ -233,12 +233,7 @@ func TestPortalIsNoOpenDoor(t *testing.T) { // S65
 		b.sees("Sign in")
 		b.reads("to continue to auth.localhost")
 	}
-	b.fill("Username or email", alice.Name)
-	b.fill("Password", alice.Password)
-	b.press("Sign in")
-	b.press("Authenticator app")
-	b.fill("Code", code(t, b.qr()))
-	b.press("Verify & enable")
+	b.begins(alice)
 	b.press("I've saved my codes")
 	b.sees("Security") // the portal's own page
 

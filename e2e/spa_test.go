@@ -357,10 +357,7 @@ func TestSinglePageOfManyHosts(t *testing.T) {
 	}
 	b.visit("/spa")
 	signsIn(b)
-	b.press("Authenticator app")
-	alice.Phone = b.qr()
-	b.fill("Code", code(t, alice.Phone))
-	b.press("Verify & enable")
+	b.setUpApp(alice)
 	b.press("I've saved my codes")
 	b.sees("Notes")
 	b.fill("Note", "a long note, typed with care")

@@ -13,12 +13,7 @@ import (
 // a reset does not take it away.
 func TestConfirmTheAddressOfAnAdmin(t *testing.T) { // S58
 	r := newMailRig(t)
-	ctx := t.Context()
-	if _, _, err := r.AddUser(ctx, auth.NewUser{Name: "alice", Email: aliceMail, Password: password}); err != nil {
-		t.Fatal(err)
-	}
-	b := newBrowser()
-	r.must(b, auth.StepVerify)(r.SignIn(ctx, b.v, "alice", password, ""))
+	ctx, b := t.Context(), r.halfIn(aliceMail)
 	r.must(b, auth.StepEnroll)(r.BeginEnroll(ctx, b.v, auth.MethodTOTP))
 	app := appOf(r, r.progress(b))
 	wrong := []byte("000000")
@@ -65,12 +60,7 @@ func TestConfirmTheAddressOfAnAdmin(t *testing.T) { // S58
 // unconfirmed makes alice, with the address that an admin set, and signs her in by an app that was just set up.
 func (r *rig) unconfirmed(address string) (*browser, app) {
 	r.t.Helper()
-	ctx := r.t.Context()
-	if _, _, err := r.AddUser(ctx, auth.NewUser{Name: "alice", Email: address, Password: password}); err != nil {
-		r.t.Fatal(err)
-	}
-	b := newBrowser()
-	r.must(b, auth.StepVerify)(r.SignIn(ctx, b.v, "alice", password, ""))
+	b := r.halfIn(address)
 	a, _ := r.enroll(b)
 	r.clock.Add(time.Minute)
 	r.clear()

@@ -68,6 +68,17 @@ func newMailRig(t testing.TB, change ...func(*auth.Config)) *rig {
 	return r
 }
 
+// halfIn makes alice, with the address that an admin set, and is her browser with the password shown: a code by mail is asked for.
+func (r *rig) halfIn(address string) *browser {
+	r.t.Helper()
+	ctx, b := r.t.Context(), newBrowser()
+	if _, _, err := r.AddUser(ctx, auth.NewUser{Name: "alice", Email: address, Password: password}); err != nil {
+		r.t.Fatal(err)
+	}
+	r.must(b, auth.StepVerify)(r.SignIn(ctx, b.v, "alice", password, ""))
+	return b
+}
+
 func resetMailOnly(c *auth.Config) { withoutCodes(c); c.Mail.ResetMailOnly = true }
 
 // withoutCodes leaves people with nothing but mail.

@@ -126,12 +126,7 @@ func TestNoMailUnlessAskedFor(t *testing.T) {
 // TestAddressThatAnAdminSetIsNoWayAroundAnApp: it was not confirmed, and there is another method.
 func TestAddressThatAnAdminSetIsNoWayAroundAnApp(t *testing.T) {
 	r := newMailRig(t)
-	ctx := t.Context()
-	if _, _, err := r.AddUser(ctx, auth.NewUser{Name: "alice", Email: aliceMail, Password: password}); err != nil {
-		t.Fatal(err)
-	}
-	b := newBrowser()
-	r.must(b, auth.StepVerify)(r.SignIn(ctx, b.v, "alice", password, ""))
+	ctx, b := t.Context(), r.halfIn(aliceMail)
 	code := r.sentCode(aliceMail)
 	r.must(b, auth.StepEnroll)(r.BeginEnroll(ctx, b.v, auth.MethodTOTP))
 	if _, err := r.Prove(ctx, b.v, auth.MethodEmail, []byte(code)); err == nil {

@@ -91,12 +91,7 @@ func TestThrottledNotice(t *testing.T) { // S80, S10
 
 func TestNoNoticeToAnAddressThatWasNotConfirmed(t *testing.T) { // S80
 	r := newMailRig(t)
-	ctx := t.Context()
-	if _, _, err := r.AddUser(ctx, auth.NewUser{Name: "alice", Email: aliceMail, Password: password}); err != nil {
-		t.Fatal(err)
-	}
-	b := newBrowser()
-	r.must(b, auth.StepVerify)(r.SignIn(ctx, b.v, "alice", password, ""))
+	ctx, b := t.Context(), r.halfIn(aliceMail)
 	r.sentCode(aliceMail)
 	a, codes := r.enroll(b)
 	r.clock.Add(time.Minute)
